@@ -1,0 +1,151 @@
+/**
+ * Where events go.
+ *
+ * The engine offers each event to the sink in the environment, if there is one. Offering never waits and never fails:
+ * a sink cannot change what a run does, and it can slow it by no more than the synchronous work of `offer`. What takes
+ * time belongs behind `make`, which delivers from a bounded queue in a fiber of its own.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { EventSink, Pipeline, Snapshot, Stage } from "stageflow"
+ *
+ * const pipeline = Pipeline.make("hello").add(Stage.transform("greet", { run: Effect.succeed({ text: "Hello" }) }))
+ *
+ * const program = Effect.gen(function*() {
+ *   yield* Pipeline.run(pipeline, Snapshot.make())
+ *   const memory = yield* EventSink.Memory
+ *   return yield* memory.events
+ * }).pipe(Effect.provide(EventSink.layerMemory))
+ * ```
+ */
+import type * as Cause from "effect/Cause"
+import * as Console from "effect/Console"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Layer from "effect/Layer"
+import * as Queue from "effect/Queue"
+import type * as Scope from "effect/Scope"
+import { type Event, format } from "./Event.ts"
+import * as options from "./internal/options.ts"
+
+/**
+ * Where events go.
+ */
+export class EventSink extends Context.Service<EventSink, {
+  /** Takes an event, at once. What it throws is ignored. */
+  readonly offer: (event: Event) => void
+}>()("stageflow/EventSink") {}
+
+/**
+ * A sink that keeps every event, for tests and small programs.
+ */
+export class Memory extends Context.Service<Memory, {
+  /** The events so far, in the order in which they were offered. */
+  readonly events: Effect.Effect<ReadonlyArray<Event>>
+  /** Forgets them. */
+  readonly clear: Effect.Effect<void>
+}>()("stageflow/EventSink/Memory") {}
+
+/**
+ * What became of the events that a buffered sink was offered.
+ */
+export interface Delivery {
+  /** Taken into the buffer. */
+  readonly accepted: number
+  /** Handed to `deliver`, which succeeded. */
+  readonly delivered: number
+  /** Handed to `deliver`, which failed or died. */
+  readonly failed: number
+  /** Not taken, because the buffer was full or the sink closed. */
+  readonly dropped: number
+}
+
+/**
+ * A sink with a buffer, and the account of what became of its events.
+ */
+export interface Buffered {
+  readonly offer: (event: Event) => void
+  readonly delivery: Effect.Effect<Delivery>
+}
+
+/**
+ * Makes a sink that delivers events one after the other from a buffer, in a fiber of its own.
+ *
+ * A full buffer drops the newest event and counts it. Closing the scope delivers everything that was accepted before,
+ * for at most `closeTimeout`: a `deliver` that hangs cannot keep the scope open for ever.
+ */
+export const make = Effect.fnUntraced(function*<E, R>(
+  deliver: (event: Event) => Effect.Effect<void, E, R>,
+  settings?: {
+    /** How many events may wait. 1,024 when left out. */
+    readonly capacity?: number | undefined
+    /** How long closing may take. 10 seconds when left out. */
+    readonly closeTimeout?: Duration.Input | undefined
+  }
+): Effect.fn.Return<Buffered, never, R | Scope.Scope> {
+  const capacity = options.concurrency("capacity", settings?.capacity ?? 1024)
+  const closeTimeout = options.duration("closeTimeout", settings?.closeTimeout ?? Duration.seconds(10))
+  const queue = yield* Queue.dropping<Event, Cause.Done>(capacity)
+  let accepted = 0
+  let delivered = 0
+  let failed = 0
+  let dropped = 0
+  const deliverNext = Effect.gen(function*() {
+    const event = yield* Queue.take(queue)
+    const exit = yield* Effect.exit(Effect.suspend(() => deliver(event)))
+    if (exit._tag === "Success") delivered++
+    else failed++
+  })
+  const worker = yield* Effect.forkDetach(Effect.ignore(Effect.forever(deliverNext)))
+  yield* Effect.addFinalizer(() =>
+    Effect.gen(function*() {
+      yield* Queue.end(queue)
+      yield* Effect.timeoutOption(Fiber.await(worker), closeTimeout)
+      yield* Effect.forkDetach(Fiber.interrupt(worker))
+      if (dropped > 0 || failed > 0) {
+        yield* Effect.logWarning(`Event sink closed: ${dropped} event(s) dropped, ${failed} not delivered`)
+      }
+    })
+  )
+  return {
+    offer: (event) => {
+      if (Queue.offerUnsafe(queue, event)) accepted++
+      else dropped++
+    },
+    delivery: Effect.sync(() => ({ accepted, delivered, failed, dropped }))
+  }
+})
+
+/**
+ * A Layer of a buffered sink; see `make`.
+ */
+export const layer = <E, R>(
+  deliver: (event: Event) => Effect.Effect<void, E, R>,
+  settings?: { readonly capacity?: number | undefined; readonly closeTimeout?: Duration.Input | undefined }
+): Layer.Layer<EventSink, never, Exclude<R, Scope.Scope>> => Layer.effect(EventSink, make(deliver, settings))
+
+/**
+ * Keeps events in memory; `yield* EventSink.Memory` reads them.
+ */
+export const layerMemory: Layer.Layer<EventSink | Memory> = Layer.effectContext(
+  Effect.sync(() => {
+    let events: Array<Event> = []
+    return Context.make(EventSink, {
+      offer: (event) => {
+        events.push(event)
+      }
+    }).pipe(Context.add(Memory, {
+      events: Effect.sync(() => events.slice()),
+      clear: Effect.sync(() => {
+        events = []
+      })
+    }))
+  })
+)
+
+/**
+ * Prints a line for each event to the `Console` in the environment, through a buffer.
+ */
+export const layerConsole: Layer.Layer<EventSink> = layer((event) => Console.log(`${event.runId} ${format(event)}`))

@@ -1,0 +1,526 @@
+/**
+ * A pipeline: which stages there are and how they are wired. Immutable data; what the stages do stays in the stages.
+ *
+ * A stage can only be wired to stages that were added before it, so a cycle cannot be written. What does not fit is a
+ * compile error that names the stage and the input. Graphs that come from data use `fromSpecs`, which reports every
+ * problem at once as one typed error.
+ *
+ * A pipeline holds nothing of a run: one value can be run any number of times at once.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import type * as Layer from "effect/Layer"
+import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import type * as Outcome from "effect/Result"
+import type * as Scope from "effect/Scope"
+import * as Stream from "effect/Stream"
+import type { Event } from "./Event.ts"
+import type { Among, Names as ExtensionNames } from "./Extension.ts"
+import type { Any as AnyInterceptor, Interceptor } from "./Interceptor.ts"
+import { compile, type Edge, type Plan } from "./internal/plan.ts"
+import * as Runner from "./internal/runner.ts"
+import * as Topology from "./internal/topology.ts"
+import type {
+  Added,
+  AnyNode,
+  ByName,
+  BySource,
+  Checked,
+  MustWire,
+  Names,
+  Node,
+  Problem,
+  RootProblem,
+  StagesBefore
+} from "./internal/wiring-types.ts"
+import type { PipelineInvalid } from "./PipelineInvalid.ts"
+import type { Run, RunOptions } from "./Run.ts"
+import type { Cancelled, Completed, Incomplete, LayerFailed, StageFailed } from "./RunResult.ts"
+import type { CarriedBy, Snapshot } from "./Snapshot.ts"
+import { type Any as AnySource, type Source, stage as stageSource } from "./Source.ts"
+import * as Stage from "./Stage.ts"
+import type { StageContext } from "./StageContext.ts"
+import type { RetryExhausted } from "./StageError.ts"
+import type { Ok, Skip } from "./StageOutput.ts"
+
+const TypeId = "~stageflow/Pipeline"
+
+/**
+ * A pipeline of the stages `Nodes`, whose interceptors and layers can fail with `Error` and need `Services`.
+ */
+export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never> extends Pipeable {
+  readonly [TypeId]: {
+    readonly nodes: (_: never) => Nodes
+    readonly error: Error
+    readonly services: Services
+  }
+  readonly name: string
+  readonly annotations: Context.Context<never>
+
+  /**
+   * Adds a stage that takes no inputs and waits for nothing.
+   */
+  add<S extends Stage.Any>(stage: Checked<S, RootProblem<S, Nodes>>): Pipeline<Nodes | Added<S, {}>, Error, Services>
+  /**
+   * Adds a stage and says how it is wired.
+   *
+   * By name: `{ inputs: ["router", "profile?"], after: ["guard"] }`. Each input is the data of the stage of that name;
+   * `"profile?"` reads it as an `Option`, which a stage that may skip asks for. `after` is order without data.
+   *
+   * By source, as a function of the stages before it: `(s) => ({ when: s.router.is("support"), inputs: { who:
+   * s.profile.required }, after: ["guard"] })`. A stage whose `when` does not hold is skipped.
+   */
+  add<
+    S extends Stage.Any,
+    const Inputs extends Names = Names,
+    const After extends Names = Names,
+    const W extends BySource = BySource
+  >(
+    stage: Checked<S, Problem<S, Nodes, Inputs, After, W>>,
+    wiring: (ByName<S, Nodes, Inputs, After> & MustWire<S>) | ((stages: StagesBefore<Nodes["name"], Nodes>) => W)
+  ): Pipeline<Nodes | Added<S, W>, Error, Services>
+
+  /**
+   * Both pipelines as one, side by side. Their stages must have different names; the interceptors of both wrap all.
+   */
+  merge<N2 extends AnyNode, E2, R2>(
+    that: Checked<Pipeline<N2, E2, R2>, Clash<Nodes, N2>>
+  ): Pipeline<Nodes | N2, Error | E2, Services | R2>
+
+  /**
+   * The other pipeline behind this one: its stages without dependencies start after the stages named in `after`, or
+   * after every stage here that nothing waits for.
+   */
+  extend<N2 extends AnyNode, E2, R2>(
+    that: Checked<Pipeline<N2, E2, R2>, Clash<Nodes, N2>>,
+    options?: { readonly after?: ReadonlyArray<Nodes["name"]> | undefined }
+  ): Pipeline<Nodes | N2, Error | E2, Services | R2>
+}
+
+type Clash<N1 extends AnyNode, N2 extends AnyNode> = N2["name"] & N1["name"] extends infer Both extends string
+  ? string extends Both ? never : `both pipelines have a stage "${Both}"; Stage.as gives one another name`
+  : never
+
+/**
+ * Any pipeline.
+ */
+export interface Any extends Pipeable {
+  readonly [TypeId]: {
+    readonly nodes: (_: never) => AnyNode
+    readonly error: unknown
+    readonly services: unknown
+  }
+  readonly name: string
+  readonly annotations: Context.Context<never>
+}
+
+/** The stages of a pipeline, as a union of nodes. */
+export type Nodes<P extends Any> = ReturnType<P[typeof TypeId]["nodes"]>
+
+/**
+ * How each stage of a completed run ended, by its name. One that cannot skip is `Ok`.
+ */
+export type Outputs<N extends AnyNode> = {
+  readonly [K in N as K["name"]]: "skip" extends K["signals"] ? Ok<K["data"]> | Skip : Ok<K["data"]>
+}
+
+/** Resolves a type so that it is shown as what it is. */
+type Shown<A> = { readonly [K in keyof A]: A[K] }
+
+type OutputsOf<N extends AnyNode> = Shown<Outputs<N>>
+
+/**
+ * What the stages and interceptors of a pipeline can fail with.
+ */
+export type Errors<N extends AnyNode, E> =
+  | N["error"]
+  | Exclude<E, LayerFailed>
+  | ("retry" extends N["signals"] ? RetryExhausted : never)
+
+type CancelledBy<N extends AnyNode> = N extends { readonly signals: infer S } ? "cancel" extends S ? N["name"] : never
+  : never
+
+type CancelledResult<N extends AnyNode> = [CancelledBy<N>] extends [never] ? never
+  : Cancelled<OutputsOf<N>, CancelledBy<N>>
+
+type Continues<O> = O extends { readonly failure: "continue" } ? true : false
+
+/**
+ * What a run of a pipeline gives: `Completed`, `Cancelled` if a stage can cancel, `Incomplete` if failures do not end
+ * the run.
+ */
+export type Result<N extends AnyNode, E, O = {}> =
+  | Completed<OutputsOf<N>>
+  | CancelledResult<N>
+  | (Continues<O> extends true ? Incomplete<OutputsOf<N>, Errors<N, E>> : never)
+
+/** A pipeline whose names the compiler knows cannot be invalid. */
+type Invalid<N extends AnyNode> = string extends N["name"] ? PipelineInvalid : never
+
+/**
+ * What a run of a pipeline fails with.
+ */
+export type Failure<N extends AnyNode, E, O = {}> =
+  | (Continues<O> extends true ? never : StageFailed<Errors<N, E>, OutputsOf<N>>)
+  | Extract<E, LayerFailed>
+  | Invalid<N>
+
+/**
+ * What a run needs: the services of the stages and interceptors, without what the snapshot carries.
+ */
+export type Services<N extends AnyNode, R, S> = Exclude<N["services"] | R, CarriedBy<S> | StageContext>
+
+type Lacking<N extends AnyNode, R, S> = ExtensionNames<Exclude<Among<N["services"] | R>, CarriedBy<S>>>
+
+type SnapshotProblem<N extends AnyNode, R, S> = [N] extends [never] ? `this pipeline has no stages`
+  : [Lacking<N, R, S>] extends [never] ? never
+  : `the snapshot lacks the extension "${Lacking<N, R, S>}"; add it with Snapshot.extend`
+
+// ---------------------------------------------------------------------------------------------------------------------
+// the value
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface Fields {
+  readonly name: string
+  readonly topology: Topology.Topology
+  readonly interceptors: ReadonlyArray<AnyInterceptor>
+  readonly layers: ReadonlyArray<Layer.Layer<unknown, unknown, unknown>>
+  readonly annotations: Context.Context<never>
+}
+
+// Handles are made when they are asked for: adding a stage costs the same however many there are.
+const stagesBefore = new Proxy({}, {
+  get: (_target, name) => typeof name === "string" ? stageSource(name) : undefined
+})
+
+type WiringArgument =
+  | { readonly inputs?: Names; readonly after?: Names }
+  | ((stages: object) => BySource)
+
+const wiringOf = (argument: WiringArgument | undefined): Topology.Wiring => {
+  if (argument === undefined) return Topology.unwired
+  const given: { readonly inputs?: unknown; readonly after?: Names; readonly when?: unknown } =
+    typeof argument === "function" ? argument(stagesBefore) : argument
+  return {
+    after: given.after ?? [],
+    when: given.when as Topology.Wiring["when"], // a Source, says BySource
+    inputs: given.inputs as Topology.Wiring["inputs"] // names or sources, say ByName and BySource
+  }
+}
+
+// Only the compiler looks at it.
+const phantom = { nodes: undefined as never, error: undefined, services: undefined }
+
+class PipelineImpl implements Any {
+  readonly [TypeId] = phantom
+  readonly name: string
+  readonly topology: Topology.Topology
+  readonly interceptors: ReadonlyArray<AnyInterceptor>
+  readonly layers: ReadonlyArray<Layer.Layer<unknown, unknown, unknown>>
+  readonly annotations: Context.Context<never>
+  private compiled: Outcome.Result<Plan, PipelineInvalid> | undefined = undefined
+
+  constructor({ annotations, interceptors, layers, name, topology }: Fields) {
+    this.name = name
+    this.topology = topology
+    this.interceptors = interceptors
+    this.layers = layers
+    this.annotations = annotations
+  }
+
+  /** Compiled once, when first asked for. */
+  get plan(): Outcome.Result<Plan, PipelineInvalid> {
+    return this.compiled ??= compile(this.name, this.topology, this.interceptors)
+  }
+
+  with(changes: Partial<Fields>): PipelineImpl {
+    const { annotations, interceptors, layers, name, topology } = this
+    return new PipelineImpl({ annotations, interceptors, layers, name, topology, ...changes })
+  }
+
+  add(stage: Stage.Any, wiring?: WiringArgument): PipelineImpl {
+    return this.with({ topology: Topology.add(this.topology, { stage, wiring: wiringOf(wiring) }) })
+  }
+
+  private join(that: PipelineImpl, topology: Topology.Topology): PipelineImpl {
+    return this.with({
+      topology: Topology.concat(this.topology, topology),
+      interceptors: union(this.interceptors, that.interceptors),
+      layers: union(this.layers, that.layers),
+      annotations: Context.merge(this.annotations, that.annotations)
+    })
+  }
+
+  merge(that: PipelineImpl): PipelineImpl {
+    return this.join(that, that.topology)
+  }
+
+  extend(that: PipelineImpl, options?: { readonly after?: Names | undefined }): PipelineImpl {
+    const after = options?.after ?? Topology.leavesOf(this.topology)
+    return this.join(that, Topology.behind(that.topology, after))
+  }
+
+  pipe() {
+    return pipeArguments(this, arguments)
+  }
+
+  toJSON() {
+    return { _id: "Pipeline", name: this.name, stages: Topology.entriesOf(this.topology).map(({ stage }) => stage.name) }
+  }
+}
+
+const union = <A>(left: ReadonlyArray<A>, right: ReadonlyArray<A>): ReadonlyArray<A> =>
+  Array.from(new Set([...left, ...right]))
+
+/** Every pipeline is made here, as a PipelineImpl. */
+const implementation = (self: Any): PipelineImpl => self as PipelineImpl
+
+// The types of a pipeline are computed by the signatures above; the value does not know them.
+const typed = <P>(pipeline: PipelineImpl): P => pipeline as unknown as P
+
+// ---------------------------------------------------------------------------------------------------------------------
+// constructors and combinators
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * An empty pipeline, to add stages to.
+ */
+export const make = (name: string): Pipeline<never> =>
+  typed(
+    new PipelineImpl({ name, topology: Topology.empty, interceptors: [], layers: [], annotations: Context.empty() })
+  )
+
+/**
+ * Whether a value is a pipeline.
+ */
+export const isPipeline = (u: unknown): u is Any => u instanceof PipelineImpl
+
+/**
+ * Both pipelines as one, side by side; see the method of the same name.
+ */
+export const merge = <N1 extends AnyNode, E1, R1, N2 extends AnyNode, E2, R2>(
+  self: Pipeline<N1, E1, R1>,
+  that: Checked<Pipeline<N2, E2, R2>, Clash<N1, N2>>
+): Pipeline<N1 | N2, E1 | E2, R1 | R2> => self.merge<N2, E2, R2>(that)
+
+/**
+ * The second pipeline behind the first; see the method of the same name.
+ */
+export const extend = <N1 extends AnyNode, E1, R1, N2 extends AnyNode, E2, R2>(
+  self: Pipeline<N1, E1, R1>,
+  that: Checked<Pipeline<N2, E2, R2>, Clash<N1, N2>>,
+  options?: { readonly after?: ReadonlyArray<N1["name"]> | undefined }
+): Pipeline<N1 | N2, E1 | E2, R1 | R2> => self.extend<N2, E2, R2>(that, options)
+
+/** A node without the services that something else provides. */
+type Without<N extends AnyNode, P> = [P] extends [never] ? N
+  : N extends Node<infer Name, infer D, infer S, infer E, infer R> ? Node<Name, D, S, E, Exclude<R, P>>
+  : never
+
+/**
+ * Wraps every stage of the pipeline, those added later included.
+ *
+ * Several interceptors nest by their `order`, and with equal orders as they are listed, the first outermost. An empty
+ * list wraps nothing.
+ */
+export const intercept =
+  <const I extends ReadonlyArray<AnyInterceptor>>(...interceptors: I) =>
+  <N extends AnyNode, E, R>(
+    self: Pipeline<N, E, R>
+  ): Pipeline<Without<N, ProvidedBy<I[number]>>, E | ErrorOf<I[number]>, R | ServicesOf<I[number]>> => {
+    const pipeline = implementation(self)
+    return typed(pipeline.with({ interceptors: [...pipeline.interceptors, ...interceptors] }))
+  }
+
+type ErrorOf<I> = I extends Interceptor<infer E, unknown, unknown> ? E : never
+type ServicesOf<I> = I extends Interceptor<unknown, infer R, unknown> ? R : never
+type ProvidedBy<I> = I extends Interceptor<unknown, unknown, infer P> ? P : never
+
+/** The error of a run whose layer may fail to build. */
+type LayerFailure<E> = [E] extends [never] ? never : LayerFailed<E>
+
+/**
+ * Gives the pipeline ports of its own: the layer is built once for each run, and released when the run ends.
+ *
+ * A layer that fails to build fails the run with `LayerFailed`, before any stage starts.
+ */
+export const provide: {
+  <P, E2, R2>(layer: Layer.Layer<P, E2, R2>): <N extends AnyNode, E, R>(
+    self: Pipeline<N, E, R>
+  ) => Pipeline<Without<N, P>, E | LayerFailure<E2>, R | R2>
+  <N extends AnyNode, E, R, P, E2, R2>(
+    self: Pipeline<N, E, R>,
+    layer: Layer.Layer<P, E2, R2>
+  ): Pipeline<Without<N, P>, E | LayerFailure<E2>, R | R2>
+} = dual(2, <N extends AnyNode, E, R, P, E2, R2>(
+  self: Pipeline<N, E, R>,
+  layer: Layer.Layer<P, E2, R2>
+): Pipeline<Without<N, P>, E | LayerFailure<E2>, R | R2> => {
+  const pipeline = implementation(self)
+  return typed(pipeline.with({ layers: [...pipeline.layers, layer as Layer.Layer<unknown, unknown, unknown>] }))
+})
+
+/**
+ * Notes something on the pipeline: the value of a `Context.Reference`.
+ */
+export const annotate: {
+  <I, V>(key: Context.Key<I, V>, value: V): <N extends AnyNode, E, R>(self: Pipeline<N, E, R>) => Pipeline<N, E, R>
+  <N extends AnyNode, E, R, I, V>(self: Pipeline<N, E, R>, key: Context.Key<I, V>, value: V): Pipeline<N, E, R>
+} = dual(
+  3,
+  <N extends AnyNode, E, R, I, V>(self: Pipeline<N, E, R>, key: Context.Key<I, V>, value: V): Pipeline<N, E, R> => {
+    const pipeline = implementation(self)
+    // Annotations are read with the key that they were made with.
+    const annotations = Context.add(pipeline.annotations, key, value) as Context.Context<never>
+    return typed(pipeline.with({ annotations }))
+  }
+)
+
+/**
+ * One stage of a pipeline that comes from data: the stage, and how it is wired by name or from sources.
+ *
+ * Names may stand for stages that come later in the list.
+ */
+export interface Spec<S extends Stage.Any = Stage.Any> {
+  readonly stage: S
+  readonly after?: Names | undefined
+  /** By name (`["router", "profile?"]`), or from sources (`{ who: Source.stage("profile").required }`). */
+  readonly inputs?: Names | Readonly<Record<string, AnySource>> | undefined
+  readonly when?: Source<boolean> | undefined
+}
+
+/** A name that nothing is known of but that it has been checked. */
+type CheckedName = string & { readonly [TypeId]: "checked" }
+
+type SpecNode<S> = S extends Spec<infer T>
+  ? Node<CheckedName, unknown, Stage.Signals<T> | "skip", Stage.Error<T>, Stage.Services<T>>
+  : never
+
+/**
+ * A pipeline from data: a file, a list of plugins.
+ *
+ * What the compiler checks in `add` is checked here, all of it at once: unknown names, duplicates, blank names, cycles.
+ * Whether the inputs fit is between the specs and their stages. The order of the list means nothing.
+ */
+export const fromSpecs = <const Specs extends ReadonlyArray<Spec>>(
+  name: string,
+  specs: Specs
+): Effect.Effect<Pipeline<SpecNode<Specs[number]>>, PipelineInvalid> =>
+  Effect.suspend(() => {
+    const entries = specs.map(({ after, inputs, stage, when }) => ({
+      stage,
+      wiring: { after: after ?? [], when, inputs }
+    }))
+    const pipeline = implementation(make(name)).with({ topology: Topology.list(entries) })
+    return Effect.as(Effect.fromResult(pipeline.plan), typed(pipeline))
+  })
+
+/**
+ * Checks a pipeline without running it: everything that is wrong with it, at once.
+ *
+ * A pipeline whose names the compiler knows has nothing to find here.
+ */
+export const validate = (self: Any): Effect.Effect<void, PipelineInvalid> =>
+  Effect.suspend(() => Effect.asVoid(Effect.fromResult(implementation(self).plan)))
+
+/**
+ * A pipeline as plain data: its stages and the edges between them.
+ */
+export interface Description {
+  readonly name: string
+  readonly stages: ReadonlyArray<{ readonly name: string; readonly kind: Stage.Kind }>
+  readonly edges: ReadonlyArray<Edge>
+}
+
+/**
+ * The stages and edges of a pipeline as plain data, to draw it or to compare it.
+ */
+export const describe = (self: Any): Effect.Effect<Description, PipelineInvalid> =>
+  Effect.suspend(() =>
+    Effect.map(Effect.fromResult(implementation(self).plan), ({ edges, stages }) => ({
+      name: self.name,
+      stages: stages.map(({ info, name }) => ({ name, kind: info.kind as Stage.Kind })),
+      edges
+    }))
+  )
+
+// ---------------------------------------------------------------------------------------------------------------------
+// running
+// ---------------------------------------------------------------------------------------------------------------------
+
+const runnable = (self: Any): Runner.Runnable => implementation(self)
+
+/**
+ * Runs a pipeline.
+ *
+ * The result is `Completed`, or `Cancelled` if a stage can cancel. A stage that fails fails the run with `StageFailed`,
+ * and every stage in flight is interrupted before the run returns; interrupting the run does the same. With
+ * `failure: "continue"` the branches that do not depend on a failed stage go on, and the result is `Incomplete`.
+ */
+export const run: {
+  <S extends Snapshot, const O extends RunOptions = {}>(snapshot: S, options?: O): <N extends AnyNode, E, R>(
+    self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
+  ) => Effect.Effect<Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
+  <N extends AnyNode, E, R, S extends Snapshot, const O extends RunOptions = {}>(
+    self: Pipeline<N, E, R>,
+    snapshot: Checked<S, SnapshotProblem<N, R, S>>,
+    options?: O
+  ): Effect.Effect<Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
+} = dual(
+  (args) => isPipeline(args[0]),
+  (self: Any, snapshot: Snapshot, options?: RunOptions) => Runner.run(runnable(self), snapshot, options)
+)
+
+/**
+ * Starts a pipeline and gives the handle of its run: cancel it, await it, watch it.
+ *
+ * The run belongs to the scope: closing the scope interrupts it.
+ */
+export const start: {
+  <S extends Snapshot, const O extends RunOptions = {}>(snapshot: S, options?: O): <N extends AnyNode, E, R>(
+    self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
+  ) => Effect.Effect<Started<N, E, O>, Invalid<N> | Extract<E, LayerFailed>, Services<N, R, S> | Scope.Scope>
+  <N extends AnyNode, E, R, S extends Snapshot, const O extends RunOptions = {}>(
+    self: Pipeline<N, E, R>,
+    snapshot: Checked<S, SnapshotProblem<N, R, S>>,
+    options?: O
+  ): Effect.Effect<Started<N, E, O>, Invalid<N> | Extract<E, LayerFailed>, Services<N, R, S> | Scope.Scope>
+} = dual(
+  (args) => isPipeline(args[0]),
+  (self: Any, snapshot: Snapshot, options?: RunOptions) => Runner.start(runnable(self), snapshot, options)
+)
+
+/**
+ * The handle of a run: what it can end with includes being cancelled by whoever holds the handle.
+ */
+export type Started<N extends AnyNode, E, O = {}> = Run<
+  Exclude<Result<N, E, O>, { readonly _tag: "Cancelled" }> | Cancelled<OutputsOf<N>, CancelledBy<N> | undefined>,
+  Exclude<Failure<N, E, O>, PipelineInvalid | LayerFailed>,
+  N["name"]
+>
+
+/**
+ * Runs a pipeline as a stream: its events as they happen, then its result as the last element.
+ *
+ * Whoever stops reading interrupts the run.
+ */
+export const stream: {
+  <S extends Snapshot, const O extends RunOptions = {}>(snapshot: S, options?: O): <N extends AnyNode, E, R>(
+    self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
+  ) => Stream.Stream<Event | Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
+  <N extends AnyNode, E, R, S extends Snapshot, const O extends RunOptions = {}>(
+    self: Pipeline<N, E, R>,
+    snapshot: Checked<S, SnapshotProblem<N, R, S>>,
+    options?: O
+  ): Stream.Stream<Event | Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
+} = dual(
+  (args) => isPipeline(args[0]),
+  (self: Any, snapshot: Snapshot, options?: RunOptions) =>
+    Stream.unwrap(Effect.map(
+      Runner.start(runnable(self), snapshot, options),
+      (handle) => Stream.concat(handle.events, Stream.fromEffect(handle.await))
+    ))
+)
+
+export type { Added, AnyNode, BySource, Edge, Node, StagesBefore }

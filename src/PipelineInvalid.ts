@@ -1,0 +1,48 @@
+/**
+ * What can be wrong with a pipeline before it runs.
+ */
+import * as Schema from "effect/Schema"
+
+/**
+ * One thing that is wrong with a pipeline.
+ */
+export const Problem = Schema.Struct({
+  code: Schema.Literals([
+    "NO_STAGES",
+    "BLANK_NAME",
+    "DUPLICATE_NAME",
+    "UNKNOWN_STAGE",
+    "SELF_DEPENDENCY",
+    "CYCLE"
+  ]),
+  /** The stage it is about; empty when it is about the whole pipeline. */
+  stage: Schema.String,
+  message: Schema.String,
+  /** What to do about it. */
+  fix: Schema.String,
+  /** The unknown name, where there is one. */
+  unknown: Schema.optionalKey(Schema.String),
+  /** The known name nearest to the unknown one. */
+  didYouMean: Schema.optionalKey(Schema.String),
+  /** The closed path of a cycle: the last name is the first. */
+  path: Schema.optionalKey(Schema.Array(Schema.String))
+})
+
+/**
+ * One thing that is wrong with a pipeline.
+ */
+export type Problem = typeof Problem.Type
+
+/**
+ * A pipeline that cannot run, with everything that is wrong with it.
+ */
+export class PipelineInvalid extends Schema.TaggedError<PipelineInvalid>()("PipelineInvalid", {
+  pipeline: Schema.String,
+  problems: Schema.Array(Problem)
+}) {
+  readonly code = "PIPELINE_INVALID"
+  override get message(): string {
+    const lines = this.problems.map((problem) => `- ${problem.message} ${problem.fix}`)
+    return [`Pipeline "${this.pipeline}" cannot run:`, ...lines].join("\n")
+  }
+}

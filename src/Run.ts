@@ -1,0 +1,53 @@
+/**
+ * A run in progress, in the hands of whoever started it.
+ */
+import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
+import type * as Stream from "effect/Stream"
+import type { Event } from "./Event.ts"
+import type { Status } from "./internal/active-run.ts"
+import type { Lineage } from "./StageContext.ts"
+
+/**
+ * How a pipeline is run.
+ */
+export interface RunOptions {
+  /** How many stages may run at the same time. No limit when left out. */
+  readonly concurrency?: number | "unbounded" | undefined
+  /**
+   * What a failure does to the other stages: `"fail-fast"`, the default, interrupts them and fails the run;
+   * `"continue"` lets every branch that does not depend on the failed stage go on.
+   */
+  readonly failure?: "fail-fast" | "continue" | undefined
+  /**
+   * How long interrupted stages may clean up before the run ends without them. 10 seconds unless the
+   * `Stage.InterruptionGrace` in the environment says otherwise.
+   */
+  readonly interruptionGrace?: Duration.Input | undefined
+}
+
+/**
+ * Where a stage of a run is.
+ */
+export type StageStatus = Status
+
+/**
+ * The handle of a run that ends with `Result` or fails with `Error`.
+ */
+export interface Run<out Result, out Error, Stages extends string = string> {
+  readonly lineage: Lineage
+  /** Waits for the end of the run. */
+  readonly await: Effect.Effect<Result, Error>
+  /**
+   * Ends the run on purpose: everything in flight is interrupted, and the run ends as `Cancelled`. Returns when it has.
+   * A run that is over already stays as it ended.
+   */
+  readonly cancel: (
+    reason: string,
+    options?: { readonly data?: Readonly<Record<string, unknown>> | undefined }
+  ) => Effect.Effect<void>
+  /** Every event of the run from its first, whenever you start to listen. Ends with the run. */
+  readonly events: Stream.Stream<Event>
+  /** Where every stage is right now. */
+  readonly status: Effect.Effect<Readonly<Record<Stages, StageStatus>>>
+}

@@ -1,0 +1,154 @@
+/**
+ * What comes out of a run.
+ *
+ * A run that ends well is `Completed`, or `Cancelled` when a stage or the caller ended it on purpose; both are values.
+ * A run that fails fails its Effect with `StageFailed`. With `failure: "continue"` the branches that do not depend on a
+ * failed stage go on, and the run ends as `Incomplete`, a value that is never taken for `Completed`.
+ */
+import type * as Cause from "effect/Cause"
+import * as Schema from "effect/Schema"
+import type { OutputBag } from "./OutputBag.ts"
+import type { RunIdentity } from "./Snapshot.ts"
+import type { StageFault } from "./StageError.ts"
+import type { Lineage } from "./StageContext.ts"
+
+/**
+ * What every result tells of its run.
+ */
+export interface Summary {
+  readonly pipeline: string
+  readonly identity: RunIdentity
+  readonly lineage: Lineage
+  readonly durationMs: number
+  /** What every attempt of every stage ended with. */
+  readonly bag: OutputBag
+}
+
+/**
+ * Every stage ended, as `Ok` or `Skip`.
+ */
+export interface Completed<out Outputs> extends Summary {
+  readonly _tag: "Completed"
+  /** How each stage ended, by its name. */
+  readonly outputs: Outputs
+}
+
+/**
+ * The run was ended on purpose. `by` is the stage that did it, `undefined` when the caller did.
+ */
+export interface Cancelled<out Outputs, out By = string | undefined> extends Summary {
+  readonly _tag: "Cancelled"
+  readonly by: By
+  readonly reason: string
+  readonly data: Readonly<Record<string, unknown>>
+  /** How the stages ended that ended before. */
+  readonly outputs: Partial<Outputs>
+  /** The stages that were running. */
+  readonly interrupted: ReadonlyArray<string>
+  /** Those of them that ignored their interruption beyond the grace and were left behind. */
+  readonly abandoned: ReadonlyArray<string>
+  readonly neverStarted: ReadonlyArray<string>
+}
+
+/**
+ * Stages failed and the others went on, as `failure: "continue"` asks.
+ *
+ * The four lists together name every stage once.
+ */
+export interface Incomplete<out Outputs, out Error> extends Summary {
+  readonly _tag: "Incomplete"
+  readonly outputs: Partial<Outputs>
+  readonly ok: ReadonlyArray<string>
+  readonly skipped: ReadonlyArray<string>
+  readonly failed: ReadonlyArray<string>
+  /** Stages that depend on a failed one, directly or not. They never started. */
+  readonly blocked: ReadonlyArray<string>
+  /** What each failed stage failed with. */
+  readonly failures: ReadonlyArray<Failure<Error>>
+}
+
+/**
+ * One stage's failure.
+ */
+export interface Failure<out Error> {
+  readonly stage: string
+  readonly error: Error | StageFault
+  readonly attempts: number
+  readonly cause: Cause.Cause<unknown>
+  /** What `StageOutput.fail(error, { data })` gave beside the error. */
+  readonly data: Readonly<Record<string, unknown>>
+}
+
+/**
+ * A stage failed, and the run with it.
+ *
+ * `error` is the stage's typed error, or a `StageFault`. The cause holds everything that went wrong, several failures
+ * at once and failing finalizers included, the first one first.
+ */
+export class StageFailed<out Error = unknown, out Outputs = unknown>
+  extends Schema.TaggedError<StageFailed<unknown, unknown>>()("StageFailed", {
+    stage: Schema.String,
+    error: Schema.Unknown,
+    attempts: Schema.Int,
+    cause: Schema.Unknown,
+    data: Schema.Unknown,
+    outputs: Schema.Unknown,
+    interrupted: Schema.Array(Schema.String),
+    abandoned: Schema.Array(Schema.String),
+    neverStarted: Schema.Array(Schema.String),
+    pipeline: Schema.String,
+    identity: Schema.Unknown,
+    lineage: Schema.Unknown,
+    durationMs: Schema.Number,
+    bag: Schema.Unknown
+  })
+{
+  readonly code = "STAGE_FAILED"
+  /** The stage's typed error, or a `StageFault`. */
+  declare readonly error: Error | StageFault
+  /** Everything that went wrong, the first one first. */
+  declare readonly cause: Cause.Cause<unknown>
+  /** What `StageOutput.fail(error, { data })` gave beside the error. */
+  declare readonly data: Readonly<Record<string, unknown>>
+  /** How the stages ended that ended before or in the same instant. */
+  declare readonly outputs: Partial<Outputs>
+  declare readonly identity: RunIdentity
+  declare readonly lineage: Lineage
+  declare readonly bag: OutputBag
+
+  override get message(): string {
+    const attempts = this.attempts > 1 ? ` after ${this.attempts} attempts` : ""
+    return `Stage "${this.stage}" of pipeline "${this.pipeline}" failed${attempts}: ${messageOf(this.error)}`
+  }
+}
+
+const messageOf = (error: unknown): string => {
+  if (typeof error === "object" && error !== null) {
+    const tag = "_tag" in error && typeof error._tag === "string" ? error._tag : undefined
+    const message = "message" in error && typeof error.message === "string" ? error.message : ""
+    if (tag !== undefined) return message === "" ? tag : `${tag}: ${message}`
+    if (message !== "") return message
+  }
+  return typeof error === "string" ? error : `a value of type ${typeof error}`
+}
+
+/**
+ * A layer that a pipeline provides to its stages could not be built, so no stage started.
+ */
+export class LayerFailed<out Error = unknown>
+  extends Schema.TaggedError<LayerFailed<unknown>>()("LayerFailed", { pipeline: Schema.String, error: Schema.Unknown })
+{
+  readonly code = "LAYER_FAILED"
+  declare readonly error: Error
+  override get message(): string {
+    return `A layer of pipeline "${this.pipeline}" could not be built: ${messageOf(this.error)}`
+  }
+}
+
+/**
+ * How a run ended that did not fail.
+ */
+export type RunResult<Outputs = unknown, Error = unknown> =
+  | Completed<Outputs>
+  | Cancelled<Outputs>
+  | Incomplete<Outputs, Error>

@@ -1,0 +1,346 @@
+/**
+ * The input of a run: immutable, validated by a schema, and the same for every stage.
+ *
+ * `make` builds one from values that the compiler has checked; `decode` reads one from untrusted JSON and fails with
+ * `SnapshotInvalid`, which says where. A stage reads it with `yield* Snapshot.current`.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import { dual, pipe } from "effect/Function"
+import * as Result from "effect/Result"
+import * as Schema from "effect/Schema"
+import type { Any as AnyExtension, ExtensionClass } from "./Extension.ts"
+import { immutable } from "./internal/immutable.ts"
+import { describeProblems, Problem, problemsOf } from "./internal/schema.ts"
+import { StageContext } from "./StageContext.ts"
+
+const Id = Schema.String.check(Schema.isNonEmpty())
+const JsonRecord = Schema.Record(Schema.String, Schema.Json)
+
+const identityFields = {
+  sessionId: Schema.optionalKey(Id),
+  userId: Schema.optionalKey(Id),
+  orgId: Schema.optionalKey(Id)
+}
+
+/**
+ * Who and what a run belongs to, complete: the ids that the caller did not give are generated when the run starts.
+ *
+ * `sessionId`, `userId` and `orgId` are the caller's to know; nobody can generate them.
+ */
+export class RunIdentity extends Schema.Class<RunIdentity>("stageflow/RunIdentity")({
+  pipelineRunId: Id,
+  requestId: Id,
+  interactionId: Id,
+  ...identityFields
+}) {}
+
+/**
+ * One message of a conversation.
+ */
+export const Message = Schema.Struct({
+  role: Schema.Literals(["system", "user", "assistant", "tool"]),
+  content: Schema.String,
+  timestamp: Schema.optionalKey(Schema.DateTimeUtc),
+  metadata: Schema.optionalKey(JsonRecord)
+})
+
+/**
+ * One message of a conversation.
+ */
+export type Message = typeof Message.Type
+
+/**
+ * What is known of the user.
+ */
+export const ProfileEnrichment = Schema.Struct({
+  userId: Schema.optionalKey(Id),
+  displayName: Schema.optionalKey(Schema.String),
+  preferences: Schema.optionalKey(JsonRecord),
+  goals: Schema.optionalKey(Schema.Array(Schema.String))
+})
+
+/**
+ * What is known of the user.
+ */
+export type ProfileEnrichment = typeof ProfileEnrichment.Type
+
+/**
+ * What is remembered of earlier conversations.
+ */
+export const MemoryEnrichment = Schema.Struct({
+  recentTopics: Schema.optionalKey(Schema.Array(Schema.String)),
+  keyFacts: Schema.optionalKey(Schema.Array(Schema.String)),
+  interactionHistorySummary: Schema.optionalKey(Schema.String)
+})
+
+/**
+ * What is remembered of earlier conversations.
+ */
+export type MemoryEnrichment = typeof MemoryEnrichment.Type
+
+/**
+ * A document that the run is about.
+ */
+export const DocumentEnrichment = Schema.Struct({
+  documentId: Id,
+  documentType: Schema.optionalKey(Schema.String),
+  blocks: Schema.optionalKey(Schema.Array(JsonRecord)),
+  metadata: Schema.optionalKey(JsonRecord)
+})
+
+/**
+ * A document that the run is about.
+ */
+export type DocumentEnrichment = typeof DocumentEnrichment.Type
+
+/**
+ * What the caller already knows about the user, their history and their documents.
+ */
+export const Enrichments = Schema.Struct({
+  profile: Schema.optionalKey(ProfileEnrichment),
+  memory: Schema.optionalKey(MemoryEnrichment),
+  documents: Schema.optionalKey(Schema.Array(DocumentEnrichment))
+})
+
+/**
+ * What the caller already knows about the user, their history and their documents.
+ */
+export type Enrichments = typeof Enrichments.Type
+
+/**
+ * Where an earlier router sent this request, and why.
+ */
+export const RoutingDecision = Schema.Struct({
+  agentId: Schema.optionalKey(Schema.String),
+  pipelineName: Schema.optionalKey(Schema.String),
+  topology: Schema.optionalKey(Schema.String),
+  reason: Schema.optionalKey(Schema.String)
+})
+
+/**
+ * Where an earlier router sent this request, and why.
+ */
+export type RoutingDecision = typeof RoutingDecision.Type
+
+/**
+ * The input of a run.
+ *
+ * `extensions` holds the application's typed data in its encoded form; read it through its `Extension` class.
+ */
+export class Snapshot extends Schema.Class<Snapshot>("stageflow/Snapshot")({
+  pipelineRunId: Schema.optionalKey(Id),
+  requestId: Schema.optionalKey(Id),
+  interactionId: Schema.optionalKey(Id),
+  ...identityFields,
+  topology: Schema.optionalKey(Schema.String),
+  executionMode: Schema.optionalKey(Schema.String),
+  inputText: Schema.optionalKey(Schema.String),
+  messages: Schema.Array(Message).pipe(Schema.withConstructorDefault(Effect.succeed([]))),
+  enrichments: Enrichments.pipe(Schema.withConstructorDefault(Effect.succeed({}))),
+  routingDecision: Schema.optionalKey(RoutingDecision),
+  extensions: JsonRecord.pipe(Schema.withConstructorDefault(Effect.succeed({}))),
+  metadata: JsonRecord.pipe(Schema.withConstructorDefault(Effect.succeed({})))
+}) {}
+
+/**
+ * What `make` takes: any part of a snapshot.
+ */
+export type Input = { readonly [K in keyof Snapshot]?: Snapshot[K] | undefined }
+
+/**
+ * A snapshot as a stage sees it: its ids are there.
+ */
+export interface Current extends Snapshot {
+  readonly pipelineRunId: string
+  readonly requestId: string
+  readonly interactionId: string
+}
+
+declare const Carried: unique symbol
+
+/**
+ * A snapshot that carries the extensions `X`.
+ */
+export type With<X> = Snapshot & { readonly [Carried]: (_: X) => void }
+
+/**
+ * The extensions that a snapshot is known to carry.
+ */
+export type CarriedBy<S> = S extends { readonly [Carried]: (_: infer X) => void } ? X : never
+
+/**
+ * A snapshot could not be read: what is wrong, and where.
+ */
+export class SnapshotInvalid extends Schema.TaggedError<SnapshotInvalid>()("SnapshotInvalid", {
+  code: Schema.Literals(["INVALID", "NEWER_VERSION"]),
+  problems: Schema.Array(Problem)
+}) {
+  override get message(): string {
+    return `Invalid snapshot: ${describeProblems(this.problems)}`
+  }
+}
+
+const version = 1
+
+const Encoded = Schema.Struct({ version: Schema.Int, snapshot: Schema.toCodecJson(Snapshot) })
+
+// The decoded values of a snapshot's extensions. Kept beside it, so that the snapshot itself stays plain data.
+const extensionValues = new WeakMap<Snapshot, Context.Context<never>>()
+
+/** @internal */
+export const extensionsOf = (self: Snapshot): Context.Context<never> => extensionValues.get(self) ?? Context.empty()
+
+const present = <A extends object>(fields: A): A =>
+  // Leaving out the keys that hold undefined is what exactOptionalPropertyTypes asks for.
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as A
+
+const build = (fields: Input, extensions: Context.Context<never>): Snapshot => {
+  const snapshot = Object.freeze(new Snapshot(immutable(present(fields)) as ConstructorParameters<typeof Snapshot>[0]))
+  extensionValues.set(snapshot, extensions)
+  return snapshot
+}
+
+/**
+ * Makes a snapshot. What you pass in is copied; it stays yours and unchanged.
+ *
+ * Use `decode` for data that the compiler has not checked: `make` throws on it.
+ */
+export const make = (fields: Input = {}): With<never> =>
+  // The phantom of With is never there at run time.
+  build(fields, Context.empty()) as With<never>
+
+/**
+ * Whether a value is a snapshot.
+ */
+export const isSnapshot = (u: unknown): u is Snapshot => u instanceof Snapshot
+
+/**
+ * Adds the value of an extension.
+ *
+ * Throws when the value does not fit the extension's schema, which the compiler rules out but for checks.
+ */
+export const extend: {
+  <Self, Name extends string, S extends Schema.Codec<any, any>>(
+    extension: ExtensionClass<Self, Name, S>,
+    value: S["Type"]
+  ): <X>(self: With<X>) => With<X | Self>
+  <X, Self, Name extends string, S extends Schema.Codec<any, any>>(
+    self: With<X>,
+    extension: ExtensionClass<Self, Name, S>,
+    value: S["Type"]
+  ): With<X | Self>
+} = dual(
+  3,
+  <X, Self, Name extends string, S extends Schema.Codec<any, any>>(
+    self: With<X>,
+    extension: ExtensionClass<Self, Name, S>,
+    value: S["Type"]
+  ): With<X | Self> => {
+    const encoded = Schema.encodeUnknownSync(Schema.toCodecJson(extension.schema))(value)
+    // toCodecJson encodes to JSON; With has a phantom only.
+    return build(
+      { ...self, extensions: { ...self.extensions, [extension.extension]: encoded as Schema.Json } },
+      Context.add(extensionsOf(self), extension, immutable(value))
+    ) as unknown as With<X | Self>
+  }
+)
+
+/** @internal */
+export const complete = (self: Snapshot, identity: RunIdentity): Current =>
+  // The identity has the three ids that Current promises.
+  build({ ...self, ...identity }, extensionsOf(self)) as Current
+
+/**
+ * The snapshot of the run that this stage is part of.
+ */
+export const current: Effect.Effect<Current, never, StageContext> = Effect.map(
+  StageContext,
+  (context) => context.snapshot
+)
+
+/**
+ * The snapshot of the run with the evidence that it carries these extensions, to hand it to another pipeline.
+ */
+export const currentWith = <const E extends ReadonlyArray<AnyExtension>>(
+  ..._extensions: E
+): Effect.Effect<
+  Current & With<E[number]["Identifier"]>,
+  never,
+  StageContext | E[number]["Identifier"]
+> =>
+  // A stage that has the services of these extensions has them from this snapshot.
+  current as Effect.Effect<Current & With<E[number]["Identifier"]>, never, StageContext>
+
+/**
+ * Who and what the current run belongs to.
+ */
+export const identity: Effect.Effect<RunIdentity, never, StageContext> = Effect.map(
+  StageContext,
+  (context) => context.identity
+)
+
+/**
+ * The snapshot as JSON, with the version of its shape. Nothing is lost: dates, options and bytes of extensions go
+ * through their schemas.
+ */
+export const encode = (self: Snapshot): Schema.Json =>
+  // toCodecJson encodes to JSON.
+  Schema.encodeUnknownSync(Encoded)({ version, snapshot: self }) as Schema.Json
+
+const invalid = (problems: ReadonlyArray<Problem>, code: SnapshotInvalid["code"] = "INVALID") =>
+  new SnapshotInvalid({ code, problems })
+
+const newerThanKnown = (input: unknown): SnapshotInvalid | undefined => {
+  if (typeof input !== "object" || input === null || !("version" in input)) return undefined
+  const found = input.version
+  if (typeof found !== "number" || found <= version) return undefined
+  const message = `Written by a newer version (${found}); this one reads up to ${version}`
+  return invalid([{ path: ["version"], message }], "NEWER_VERSION")
+}
+
+const decodeExtensions = (snapshot: Snapshot, extensions: ReadonlyArray<AnyExtension>) => {
+  let context = Context.empty()
+  const problems: Array<Problem> = []
+  for (const extension of extensions) {
+    const path = ["extensions", extension.extension]
+    if (!Object.hasOwn(snapshot.extensions, extension.extension)) {
+      problems.push({ path, message: "Missing key" })
+      continue
+    }
+    const decoded = Schema.decodeUnknownResult(Schema.toCodecJson(extension.schema))(
+      snapshot.extensions[extension.extension],
+      { errors: "all" }
+    )
+    if (Result.isSuccess(decoded)) {
+      context = Context.add(context, extension, immutable(decoded.success))
+    } else {
+      problems.push(...problemsOf(decoded.failure.issue).map((problem) => ({
+        ...problem,
+        path: [...path, ...problem.path]
+      })))
+    }
+  }
+  return problems.length === 0 ? Result.succeed(context) : Result.fail(invalid(problems))
+}
+
+/**
+ * Reads a snapshot from JSON that nobody has checked, with the extensions that it must carry.
+ *
+ * Fails with every problem at once and the path to each. Keys such as `__proto__` are data and pollute nothing.
+ */
+export const decode = <const E extends ReadonlyArray<AnyExtension> = []>(
+  input: unknown,
+  options?: { readonly extensions?: E | undefined }
+): Effect.Effect<With<E[number]["Identifier"]>, SnapshotInvalid> => {
+  const newer = newerThanKnown(input)
+  if (newer !== undefined) return Effect.fail(newer)
+  return pipe(
+    Schema.decodeUnknownResult(Encoded)(input, { errors: "all" }),
+    Result.mapError((error) => invalid(problemsOf(error.issue))),
+    Result.flatMap(({ snapshot }) =>
+      Result.map(decodeExtensions(snapshot, options?.extensions ?? []), (context) => build(snapshot, context))
+    ),
+    Effect.fromResult
+  ) as Effect.Effect<With<E[number]["Identifier"]>, SnapshotInvalid> // With has a phantom only
+}

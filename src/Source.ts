@@ -1,0 +1,281 @@
+/**
+ * Where an input of a stage comes from.
+ *
+ * The wiring of a stage is a function of the stages before it. Each is a `StageData`, a source of its data; one that may
+ * skip is a `SkippableData`, which says how to read it:
+ *
+ * | read | gives |
+ * |---|---|
+ * | `s.router` | the data |
+ * | `s.profile.option` | an `Option` of the data |
+ * | `s.profile.required` | the data; the reader is skipped when `profile` is |
+ * | `s.profile.orElse(() => guest)` | the data, or what the function gives |
+ * | `s.profile.output` | the whole `StageOutput`: `Ok` or `Skip` |
+ * | `s.router.is("support")` | whether the router chose this route |
+ * | `Source.firstOf(s.support, s.llm)` | the data of the first that ran |
+ */
+import * as Option from "effect/Option"
+import { define } from "./internal/record.ts"
+import type { Current } from "./Snapshot.ts"
+import type { Ok, Settled, Skip } from "./StageOutput.ts"
+
+const TypeId = "~stageflow/Source"
+
+/**
+ * A place that an input comes from. When `Skips` is true, a reader of it may be skipped.
+ */
+export interface Source<out A, out Skips extends boolean = boolean> {
+  readonly [TypeId]: { readonly value: A; readonly skips: Skips }
+  /** Changes what is read. A function that throws fails the run: it is never read as "no". */
+  map<B>(f: (value: A) => B): Source<B, Skips>
+}
+
+/**
+ * The route that data names, when it names one.
+ */
+export type Route<Data> = Data extends { readonly route: infer R extends string } ? R : never
+
+type CheckRoute<Name extends string, Data, R extends string> = [Route<Data>] extends [never]
+  ? `stage "${Name}" gives no "route"`
+  : R extends Route<Data> ? R
+  : `stage "${Name}" has no route "${R}"`
+
+/**
+ * A stage that can be read, with its name, its data and whether it may skip.
+ */
+export interface Readable<out Name extends string = string, out Data = unknown, out Skips extends boolean = boolean> {
+  readonly name: Name
+  readonly [TypeId]: { readonly data: Data; readonly skippable: Skips }
+}
+
+interface Common<Name extends string, Data> {
+  /** Whether the stage ran and chose this route. */
+  is<const R extends string>(route: CheckRoute<Name, Data, R>): Source<boolean, false>
+  /** The data as an `Option`, `None` when the stage was skipped. */
+  readonly option: Source<Option.Option<Data>, false>
+}
+
+/**
+ * The data of a stage that cannot skip.
+ */
+export interface StageData<Name extends string, Data>
+  extends Readable<Name, Data, false>, Common<Name, Data>, Source<Data, false>
+{
+  readonly [TypeId]: {
+    readonly data: Data
+    readonly skippable: false
+    readonly value: Data
+    readonly skips: false
+  }
+  /** How the stage ended. */
+  readonly output: Source<Ok<Data>, false>
+}
+
+/**
+ * The data of a stage that may skip: say how it is to be read.
+ */
+export interface SkippableData<Name extends string, Data> extends Readable<Name, Data, true>, Common<Name, Data> {
+  /** The data; the reader is skipped when this stage is. */
+  readonly required: Source<Data, true>
+  /** The data, or what the function gives when the stage was skipped. */
+  orElse<B>(fallback: () => B): Source<Data | B, false>
+  /** How the stage ended. */
+  readonly output: Source<Ok<Data> | Skip, false>
+}
+
+/**
+ * Any source.
+ */
+export type Any = Source<unknown>
+
+/**
+ * What a source gives.
+ */
+export type Value<S> = S extends Source<infer A> ? A : never
+
+/**
+ * Whether a reader of a source may be skipped.
+ */
+export type Skips<S> = S extends Source<unknown, infer B> ? B : false
+
+// ---------------------------------------------------------------------------------------------------------------------
+// reading
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** @internal What a source can see of a run. */
+export interface Reader {
+  readonly snapshot: Current
+  readonly outputOf: (stage: string) => Settled
+}
+
+/** @internal There is nothing to read: the stage that was skipped first, and why. */
+export class Missing {
+  readonly stage: string
+  readonly reason: string
+  constructor(stage: string, reason: string) {
+    this.stage = stage
+    this.reason = reason
+  }
+}
+
+type Read<A> = (reader: Reader) => A | Missing
+
+/** How a source uses a stage: it goes without it, or it needs it. */
+export type Use = "optional" | "required"
+
+interface Internal {
+  readonly read: Read<unknown>
+  readonly uses: ReadonlyMap<string, Use>
+}
+
+const missing = (stage: string, output: Skip): Missing =>
+  output.origin === undefined
+    ? new Missing(stage, `stage "${stage}" was skipped: ${output.reason}`)
+    : new Missing(output.origin, output.reason)
+
+class SourceImpl<A> implements Internal {
+  readonly [TypeId] = { value: undefined, skips: undefined }
+  readonly read: Read<A>
+  readonly uses: ReadonlyMap<string, Use>
+  constructor(read: Read<A>, uses: ReadonlyMap<string, Use>) {
+    this.read = read
+    this.uses = uses
+  }
+  map<B>(f: (value: A) => B): SourceImpl<B> {
+    const read = this.read
+    return new SourceImpl<B>((reader) => {
+      const value = read(reader)
+      return value instanceof Missing ? value : f(value)
+    }, this.uses)
+  }
+}
+
+class StageSource extends SourceImpl<unknown> {
+  readonly name: string
+  constructor(name: string) {
+    super((reader) => {
+      const output = reader.outputOf(name)
+      return output._tag === "Ok" ? output.data : missing(name, output as Skip)
+    }, new Map([[name, "required"]]))
+    this.name = name
+  }
+  // A stage that cannot skip has data; reading it as required is the same. Should the types have been bypassed, a
+  // reader is skipped rather than handed nothing.
+  get required(): SourceImpl<unknown> {
+    return this
+  }
+  get option(): SourceImpl<Option.Option<unknown>> {
+    return this.reading((output) => output._tag === "Ok" ? Option.some(output.data) : Option.none())
+  }
+  get output(): SourceImpl<unknown> {
+    return this.reading((output) => output)
+  }
+  orElse(fallback: () => unknown): SourceImpl<unknown> {
+    return this.reading((output) => output._tag === "Ok" ? output.data : fallback())
+  }
+  is(route: string): SourceImpl<boolean> {
+    return this.reading((output) =>
+      output._tag === "Ok" && Object.hasOwn(output.data as object, "route")
+      && (output.data as { readonly route?: unknown }).route === route
+    )
+  }
+  private reading<A>(f: (output: Settled) => A): SourceImpl<A> {
+    const name = this.name
+    return new SourceImpl((reader) => f(reader.outputOf(name)), new Map([[name, "optional"]]))
+  }
+}
+
+/** @internal The source of a stage's data, by its name. */
+export const stage = (name: string): StageData<string, unknown> & SkippableData<string, unknown> =>
+  // One class stands behind both interfaces; the types say which of its members apply.
+  new StageSource(name) as unknown as StageData<string, unknown> & SkippableData<string, unknown>
+
+/** @internal */
+export const internalsOf = (self: Any): Internal =>
+  // Every source is a SourceImpl.
+  self as unknown as Internal
+
+/**
+ * Whether a value is a source.
+ */
+export const isSource = (u: unknown): u is Any => u instanceof SourceImpl
+
+const mergeUses = (sources: Iterable<Internal>, weaken: boolean): ReadonlyMap<string, Use> => {
+  const uses = new Map<string, Use>()
+  for (const source of sources) {
+    for (const [name, use] of source.uses) {
+      const merged = uses.get(name) === "required" || (use === "required" && !weaken) ? "required" : "optional"
+      uses.set(name, merged)
+    }
+  }
+  return uses
+}
+
+// Only when every stage may skip can there be nothing to read.
+type FirstSkips<S> = false extends (S extends Readable<string, unknown, infer Skips> ? Skips : never) ? false : true
+
+type FirstValue<S> = S extends Readable<string, infer Data> ? Data : never
+
+/**
+ * The data of the first of these stages that ran: the join of branches of which one was selected.
+ *
+ * When all of them were skipped, the reader is skipped.
+ */
+export const firstOf = <
+  const S extends readonly [Readable, ...ReadonlyArray<Readable>]
+>(
+  ...stages: S
+): Source<FirstValue<S[number]>, FirstSkips<S[number]>> => {
+  const sources = stages as unknown as ReadonlyArray<StageSource>
+  const read: Read<unknown> = (reader) => {
+    let first: Missing | undefined
+    for (const source of sources) {
+      const value = source.read(reader)
+      if (!(value instanceof Missing)) return value
+      first ??= value
+    }
+    return first as Missing // there is at least one stage
+  }
+  // The value is read from one of S, and SourceImpl is what stands behind Source.
+  return new SourceImpl(read, mergeUses(sources, true)) as unknown as Source<
+    FirstValue<S[number]>,
+    FirstSkips<S[number]>
+  >
+}
+
+type AllSkips<S> = true extends { readonly [K in keyof S]: Skips<S[K]> }[keyof S] ? true : false
+
+/**
+ * Several sources as one record. The reader is skipped when one of them says so.
+ */
+export const all = <const S extends Readonly<Record<string, Any>>>(
+  sources: S
+): Source<{ readonly [K in keyof S]: Value<S[K]> }, AllSkips<S>> => {
+  const entries = Object.entries(sources).map(([key, source]) => [key, internalsOf(source)] as const)
+  const read: Read<unknown> = (reader) => {
+    const values = {}
+    for (const [key, source] of entries) {
+      const value = source.read(reader)
+      if (value instanceof Missing) return value
+      define(values, key, value)
+    }
+    return values
+  }
+  // The record has the keys of S, and SourceImpl is what stands behind Source.
+  return new SourceImpl(read, mergeUses(entries.map(([, source]) => source), false)) as unknown as Source<
+    { readonly [K in keyof S]: Value<S[K]> },
+    AllSkips<S>
+  >
+}
+
+/**
+ * Something from the snapshot.
+ */
+export const snapshot = <A>(f: (snapshot: Current) => A): Source<A, false> =>
+  new SourceImpl<A>((reader) => f(reader.snapshot), new Map()) as unknown as Source<A, false> // see `all`
+
+/**
+ * A value that does not depend on the run.
+ */
+export const succeed = <A>(value: A): Source<A, false> =>
+  new SourceImpl<A>(() => value, new Map()) as unknown as Source<A, false> // see `all`

@@ -1,0 +1,536 @@
+/**
+ * A stage: a name, a kind, and an Effect. Immutable and pipeable.
+ *
+ * A stage without inputs is an Effect; a stage with inputs is a function of them, its contract, readable and testable
+ * alone. What it needs (its ports) it takes from the environment; what it can fail with stands in its type.
+ *
+ * ```ts
+ * import { Context, Effect, Schema } from "effect"
+ * import { Stage } from "stageflow"
+ *
+ * class LlmDown extends Schema.TaggedError<LlmDown>()("LlmDown", {}) {}
+ * class Llm extends Context.Service<Llm, {
+ *   readonly ask: (prompt: string) => Effect.Effect<string, LlmDown>
+ * }>()("app/Llm") {}
+ *
+ * const answer = Stage.transform("answer", {
+ *   output: Schema.Struct({ text: Schema.String }),
+ *   run: Effect.fnUntraced(function*(inputs: { readonly question: { readonly text: string } }) {
+ *     const llm = yield* Llm
+ *     return { text: yield* llm.ask(inputs.question.text) }
+ *   })
+ * }).pipe(Stage.timeout("30 seconds"))
+ * ```
+ *
+ * The kind says what a stage is for, to readers, graphs, events and interceptors:
+ *
+ * | kind | for |
+ * |---|---|
+ * | transform | changing data or making new data: text processing, a model's answer |
+ * | enrich | adding context: a profile, memory, documents |
+ * | route | deciding which path to take; its data has a `route` |
+ * | guard | letting pass or stopping: validation, policy, safety |
+ * | work | side effects: writes, notifications |
+ * | agent | interactive logic with tools |
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import { dual } from "effect/Function"
+import type * as Layer from "effect/Layer"
+import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import * as Schema from "effect/Schema"
+import { aroundOf, type Around, type Interceptor, type StageEffect, type StageInfo } from "./Interceptor.ts"
+import { invalidData, normalize } from "./internal/outcome.ts"
+import { effectOfPromise } from "./internal/promise.ts"
+import { type RetryPolicy, retryAround } from "./internal/retry.ts"
+import { problemsOf } from "./internal/schema.ts"
+import { timeoutAround } from "./internal/timeout.ts"
+import type { Current } from "./Snapshot.ts"
+import { StageContext } from "./StageContext.ts"
+import { type RetryExhausted, StageFault, type StageTimeout } from "./StageError.ts"
+import { type Data, type Errors, okUnsafe, type Signal, type StageOutput } from "./StageOutput.ts"
+
+const TypeId = "~stageflow/Stage"
+
+/**
+ * What a stage is for.
+ */
+export type Kind = "transform" | "enrich" | "route" | "guard" | "work" | "agent"
+
+/**
+ * A stage called `Name` that takes `Input`, gives `Data`, may end with `Signals`, fail with `Error` and needs
+ * `Services`.
+ *
+ * `Input` is `unknown` for a stage without inputs. `Signals` are `"skip"`, `"cancel"` and `"retry"`.
+ */
+export interface Stage<
+  out Name extends string,
+  in Input,
+  out Data,
+  out Signals = never,
+  out Error = never,
+  out Services = never
+> extends Pipeable {
+  readonly [TypeId]: {
+    readonly input: (_: Input) => void
+    readonly data: Data
+    readonly signals: Signals
+    readonly error: Error
+    readonly services: Services
+  }
+  readonly name: Name
+  readonly kind: Kind
+  /** What the stage does, without the combinators around it. */
+  readonly run: (input: Input) => Effect.Effect<unknown, unknown, Services | StageContext>
+  /** The schema of its data, when it has one. */
+  readonly output: Schema.Top | undefined
+  /** The schema of its errors, when it has one. */
+  readonly error: Schema.Top | undefined
+  readonly annotations: Context.Context<never>
+}
+
+/**
+ * Any stage.
+ */
+export interface Any extends Pipeable {
+  readonly [TypeId]: {
+    readonly input: (_: never) => void
+    readonly data: unknown
+    readonly signals: unknown
+    readonly error: unknown
+    readonly services: unknown
+  }
+  readonly name: string
+  readonly kind: Kind
+  readonly run: (input: never) => Effect.Effect<unknown, unknown, unknown>
+  readonly output: Schema.Top | undefined
+  readonly error: Schema.Top | undefined
+  readonly annotations: Context.Context<never>
+}
+
+/** The inputs of a stage. */
+export type Input<S extends Any> = S[typeof TypeId]["input"] extends (_: infer I) => void ? I : never
+/** The data of a stage. */
+export type DataOf<S extends Any> = S[typeof TypeId]["data"]
+/** The outcomes besides `Ok` and `Fail` that a stage may end with. */
+export type Signals<S extends Any> = S[typeof TypeId]["signals"]
+/** The typed errors of a stage. */
+export type Error<S extends Any> = S[typeof TypeId]["error"]
+/** The services that a stage needs. */
+export type Services<S extends Any> = S[typeof TypeId]["services"]
+
+interface Internal extends Any {
+  /** What is around `run`, innermost first. */
+  readonly arounds: ReadonlyArray<Around>
+}
+
+const Prototype = {
+  [TypeId]: { input: undefined, data: undefined, signals: undefined, error: undefined, services: undefined },
+  pipe() {
+    return pipeArguments(this, arguments)
+  },
+  toJSON(this: Any) {
+    return { _id: "Stage", name: this.name, kind: this.kind }
+  }
+}
+
+type Fields = Omit<Internal, typeof TypeId | "pipe">
+
+const build = <S>(fields: Fields): S => Object.freeze(Object.assign(Object.create(Prototype), fields)) as S
+
+const fieldsOf = (self: Any): Fields => {
+  const { annotations, arounds, error, kind, name, output, run } = self as Internal // made by `build`
+  return { annotations, arounds, error, kind, name, output, run }
+}
+
+/** @internal */
+export const aroundsOf = (self: Any): ReadonlyArray<Around> => (self as Internal).arounds // made by `build`
+
+/**
+ * Whether a value is a stage.
+ */
+export const isStage = (u: unknown): u is Any => typeof u === "object" && u !== null && TypeId in u
+
+// ---------------------------------------------------------------------------------------------------------------------
+// constructors
+// ---------------------------------------------------------------------------------------------------------------------
+
+/**
+ * What a stage may return when its data is `D`.
+ */
+export type Returned<D> = unknown extends D ? object | void : D | StageOutput<D, unknown>
+
+/**
+ * What a stage is made from.
+ *
+ * With an `output` schema the data is validated where it is produced, and no reader ever sees data that it rejects.
+ * `output` and `error` are also what lets a result be encoded.
+ */
+export interface Options<A, E, R, In, D, X> {
+  readonly run: Effect.Effect<A, E, R> | ((inputs: In) => Effect.Effect<A, E, R>)
+  readonly output?: Schema.Codec<D, any> | undefined
+  readonly error?: Schema.Codec<X, any> | undefined
+}
+
+/**
+ * The stage that options make.
+ */
+export type Made<Name extends string, A, E, R, In, D> = Stage<
+  Name,
+  In,
+  unknown extends D ? Data<A> : D,
+  Signal<A> | Signal<E>,
+  Errors<A, E>,
+  Exclude<R, StageContext>
+>
+
+const validated = (schema: Schema.Top): Around => {
+  // Data is validated as it is, not decoded: what a stage gives is already of the schema's type.
+  const validate = Schema.decodeUnknownEffect(Schema.toType(schema) as Schema.Codec<unknown>)
+  return (effect, stage) =>
+    Effect.flatMap(effect, (outcome): StageEffect =>
+      outcome._tag !== "Ok"
+        ? Effect.succeed(outcome)
+        : Effect.matchEffect(validate(outcome.data, { errors: "all" }), {
+          onFailure: (error) => Effect.fail(invalidData(stage.name, problemsOf(error.issue))),
+          onSuccess: (data) => Effect.succeed(okUnsafe(data, outcome.artifacts, outcome.events, outcome.version, undefined))
+        }))
+}
+
+/**
+ * Makes a stage of any kind; the six kinds below are this with the kind given.
+ */
+export const make = <
+  const Name extends string,
+  A extends Returned<D>,
+  E extends X | StageOutput,
+  R,
+  In = unknown,
+  D = unknown,
+  X = unknown
+>(kind: Kind, name: Name, options: Options<A, E, R, In, D, X>): Made<Name, A, E, R, In, D> => {
+  const { error, output, run } = options
+  return build({
+    name,
+    kind,
+    run: typeof run === "function" ? run : () => run,
+    output,
+    error,
+    annotations: Context.empty(),
+    arounds: output === undefined ? [] : [validated(output)]
+  })
+}
+
+interface Make {
+  <
+    const Name extends string,
+    A extends Returned<D>,
+    E extends X | StageOutput,
+    R,
+    In = unknown,
+    D = unknown,
+    X = unknown
+  >(name: Name, options: Options<A, E, R, In, D, X>): Made<Name, A, E, R, In, D>
+}
+
+const ofKind = (kind: Kind): Make => (name, options) => make(kind, name, options)
+
+/**
+ * Changes data or makes new data: text processing, a model's answer.
+ */
+export const transform: Make = ofKind("transform")
+
+/**
+ * Adds context without changing the data: a profile, memory, documents.
+ */
+export const enrich: Make = ofKind("enrich")
+
+/**
+ * Decides which path to take. Its data has a `route`, which `s.name.is(route)` asks for.
+ */
+export const route: Make = ofKind("route")
+
+/**
+ * Lets pass or stops: validation, policy, safety.
+ */
+export const guard: Make = ofKind("guard")
+
+/**
+ * Has side effects: writes, notifications, analytics.
+ */
+export const work: Make = ofKind("work")
+
+/**
+ * Interactive logic, often with tools.
+ */
+export const agent: Make = ofKind("agent")
+
+/**
+ * Makes a stage from a function that returns a promise.
+ *
+ * The signal fires when the stage is interrupted. The stage then waits for the promise, up to the grace of whoever
+ * interrupted it: a promise that heeds the signal is never left behind. What the promise rejects with goes through
+ * `catch`; a value it resolves with is read like what any stage returns.
+ */
+export const promise = <const Name extends string, A extends object | void, E, In = unknown>(name: Name, options: {
+  /** `"transform"` when left out. */
+  readonly kind?: Kind | undefined
+  readonly try: (inputs: In, context: {
+    readonly signal: AbortSignal
+    readonly snapshot: Current
+  }) => PromiseLike<A>
+  readonly catch: (error: unknown) => E
+}): Made<Name, A, E, never, In, unknown> =>
+  make(options.kind ?? "transform", name, {
+    run: (inputs: In): Effect.Effect<A, E, StageContext> =>
+      Effect.flatMap(
+        StageContext,
+        ({ snapshot }) => effectOfPromise((signal) => options.try(inputs, { signal, snapshot }), options.catch)
+      )
+  }) as Made<Name, A, E, never, In, unknown> // the same type; the compiler does not compare the conditionals in it
+
+// ---------------------------------------------------------------------------------------------------------------------
+// combinators
+// ---------------------------------------------------------------------------------------------------------------------
+
+const wrap = <S>(self: Any, around: Around): S => {
+  const fields = fieldsOf(self)
+  return build({ ...fields, arounds: [...fields.arounds, around] })
+}
+
+/**
+ * Limits how long one attempt of the stage may take; 30 seconds when nothing is given.
+ *
+ * The attempt is interrupted and fails with `StageTimeout`. An attempt that ignores its interruption is abandoned after
+ * the grace (10 seconds unless `InterruptionGrace` or `grace` says otherwise), and the error says so. Timeouts nest, and
+ * one inside a `retry` limits each attempt, one outside all of them together.
+ */
+export const timeout: {
+  (
+    duration?: Duration.Input,
+    options?: { readonly grace?: Duration.Input | undefined }
+  ): <Name extends string, In, D, S, E, R>(
+    self: Stage<Name, In, D, S, E, R>
+  ) => Stage<Name, In, D, S, E | StageTimeout, R>
+  <Name extends string, In, D, S, E, R>(
+    self: Stage<Name, In, D, S, E, R>,
+    duration?: Duration.Input,
+    options?: { readonly grace?: Duration.Input | undefined }
+  ): Stage<Name, In, D, S, E | StageTimeout, R>
+} = dual(
+  (args) => isStage(args[0]),
+  <Name extends string, In, D, S, E, R>(
+    self: Stage<Name, In, D, S, E, R>,
+    duration: Duration.Input = "30 seconds",
+    options?: { readonly grace?: Duration.Input | undefined }
+  ): Stage<Name, In, D, S, E | StageTimeout, R> => wrap(self, timeoutAround(duration, options?.grace))
+)
+
+/**
+ * Runs the stage again when it fails with a typed error, times out or asks for it; 3 attempts with exponential backoff
+ * (1 second, at most 30) when nothing is given.
+ *
+ * A schedule alone is a policy: its recurrences are the attempts after the first. `while` looks at the typed error and
+ * says whether another attempt makes sense. Defects and invalid outputs are tried once, unless `faults` is true. What
+ * `StageOutput.retry(reason, { after })` asks for is waited for at least.
+ *
+ * When the policy has no more attempts the stage fails with its last error, or with `RetryExhausted` when it was still
+ * asking for another.
+ */
+export const retry: {
+  <const E = unknown, R2 = never>(
+    policy?: RetryPolicy<E, R2>
+  ): <Name extends string, In, D, S, E1 extends E, R>(
+    self: Stage<Name, In, D, S, E1, R>
+  ) => Stage<Name, In, D, Exclude<S, "retry">, E1 | Exhausted<S>, R | R2>
+  <Name extends string, In, D, S, E, R, R2 = never>(
+    self: Stage<Name, In, D, S, E, R>,
+    policy?: RetryPolicy<E, R2>
+  ): Stage<Name, In, D, Exclude<S, "retry">, E | Exhausted<S>, R | R2>
+} = dual(
+  (args) => isStage(args[0]),
+  <Name extends string, In, D, S, E, R, R2 = never>(
+    self: Stage<Name, In, D, S, E, R>,
+    policy?: RetryPolicy<E, R2>
+  ): Stage<Name, In, D, Exclude<S, "retry">, E | Exhausted<S>, R | R2> => wrap(self, retryAround(policy))
+)
+
+/**
+ * The error of a stage that asks for a retry which nobody grants.
+ */
+export type Exhausted<Signals> = "retry" extends Signals ? RetryExhausted : never
+
+/**
+ * Wraps the stage with an interceptor.
+ */
+export const intercept: {
+  <E2, R2, P>(interceptor: Interceptor<E2, R2, P>): <Name extends string, In, D, S, E, R>(
+    self: Stage<Name, In, D, S, E, R>
+  ) => Stage<Name, In, D, S, E | E2, Exclude<R, P> | R2>
+  <Name extends string, In, D, S, E, R, E2, R2, P>(
+    self: Stage<Name, In, D, S, E, R>,
+    interceptor: Interceptor<E2, R2, P>
+  ): Stage<Name, In, D, S, E | E2, Exclude<R, P> | R2>
+} = dual(
+  2,
+  <Name extends string, In, D, S, E, R, E2, R2, P>(
+    self: Stage<Name, In, D, S, E, R>,
+    interceptor: Interceptor<E2, R2, P>
+  ): Stage<Name, In, D, S, E | E2, Exclude<R, P> | R2> => wrap(self, aroundOf(interceptor))
+)
+
+/**
+ * Handles the stage's typed errors with another Effect, whose result is read like what a stage returns.
+ *
+ * Defects and invalid outputs are no typed errors and pass.
+ */
+const catch_: {
+  <E, A2 extends object | void, E2, R2>(
+    f: (error: E) => Effect.Effect<A2, E2, R2>
+  ): <Name extends string, In, D, S, R>(
+    self: Stage<Name, In, D, S, E, R>
+  ) => Stage<Name, In, D | Data<A2>, S | Signal<A2> | Signal<E2>, Errors<A2, E2>, R | Exclude<R2, StageContext>>
+  <Name extends string, In, D, S, E, R, A2 extends object | void, E2, R2>(
+    self: Stage<Name, In, D, S, E, R>,
+    f: (error: E) => Effect.Effect<A2, E2, R2>
+  ): Stage<Name, In, D | Data<A2>, S | Signal<A2> | Signal<E2>, Errors<A2, E2>, R | Exclude<R2, StageContext>>
+} = dual(
+  2,
+  <Name extends string, In, D, S, E, R, A2 extends object | void, E2, R2>(
+    self: Stage<Name, In, D, S, E, R>,
+    f: (error: E) => Effect.Effect<A2, E2, R2>
+  ): Stage<Name, In, D | Data<A2>, S | Signal<A2> | Signal<E2>, Errors<A2, E2>, R | Exclude<R2, StageContext>> =>
+    wrap(self, (effect, stage) =>
+      Effect.catch(effect, (error) =>
+        error instanceof StageFault
+          ? Effect.fail(error)
+          // What is no fault is one of the stage's typed errors.
+          : normalize(stage.name, f(error as E))))
+)
+
+export {
+  /**
+   * Handles the stage's typed errors with another Effect, whose result is read like what a stage returns.
+   *
+   * Defects and invalid outputs are no typed errors and pass.
+   */
+  catch_ as catch
+}
+
+/**
+ * Makes the inputs from other inputs, so that a stage fits a pipeline it was not written for.
+ */
+export const mapInput: {
+  <In2, In>(
+    f: (inputs: In2) => In
+  ): <Name extends string, D, S, E, R>(self: Stage<Name, In, D, S, E, R>) => Stage<Name, In2, D, S, E, R>
+  <Name extends string, In, D, S, E, R, In2>(
+    self: Stage<Name, In, D, S, E, R>,
+    f: (inputs: In2) => In
+  ): Stage<Name, In2, D, S, E, R>
+} = dual(
+  2,
+  <Name extends string, In, D, S, E, R, In2>(
+    self: Stage<Name, In, D, S, E, R>,
+    f: (inputs: In2) => In
+  ): Stage<Name, In2, D, S, E, R> =>
+    build({ ...fieldsOf(self), run: (inputs: In2) => Effect.suspend(() => self.run(f(inputs))) })
+)
+
+/**
+ * Changes the data of the stage. An `output` schema still validates what the stage itself gives, before the change.
+ */
+export const mapOutput: {
+  <D, D2 extends object>(
+    f: (data: D) => D2
+  ): <Name extends string, In, S, E, R>(self: Stage<Name, In, D, S, E, R>) => Stage<Name, In, D2, S, E, R>
+  <Name extends string, In, D, S, E, R, D2 extends object>(
+    self: Stage<Name, In, D, S, E, R>,
+    f: (data: D) => D2
+  ): Stage<Name, In, D2, S, E, R>
+} = dual(
+  2,
+  <Name extends string, In, D, S, E, R, D2 extends object>(
+    self: Stage<Name, In, D, S, E, R>,
+    f: (data: D) => D2
+  ): Stage<Name, In, D2, S, E, R> => {
+    const fields = fieldsOf(self)
+    const around: Around = (effect, stage) =>
+      Effect.flatMap(effect, (outcome): StageEffect =>
+        outcome._tag !== "Ok"
+          ? Effect.succeed(outcome)
+          : normalize(
+            stage.name,
+            // What the stage gives is D.
+            Effect.sync(() => okUnsafe(f(outcome.data as D), outcome.artifacts, outcome.events, outcome.version, undefined))
+          ))
+    return build({ ...fields, output: undefined, arounds: [...fields.arounds, around] })
+  }
+)
+
+/**
+ * Gives the stage ports of its own.
+ */
+export const provide: {
+  <P, E2, R2>(layer: Layer.Layer<P, E2, R2>): <Name extends string, In, D, S, E, R>(
+    self: Stage<Name, In, D, S, E, R>
+  ) => Stage<Name, In, D, S, E | E2, Exclude<R, P> | R2>
+  <Name extends string, In, D, S, E, R, P, E2, R2>(
+    self: Stage<Name, In, D, S, E, R>,
+    layer: Layer.Layer<P, E2, R2>
+  ): Stage<Name, In, D, S, E | E2, Exclude<R, P> | R2>
+} = dual(
+  2,
+  <Name extends string, In, D, S, E, R, P, E2, R2>(
+    self: Stage<Name, In, D, S, E, R>,
+    layer: Layer.Layer<P, E2, R2>
+  ): Stage<Name, In, D, S, E | E2, Exclude<R, P> | R2> => wrap(self, (effect) => Effect.provide(effect, layer))
+)
+
+/**
+ * The same behaviour under another name, to have it in a pipeline a second time.
+ */
+export const as: {
+  <const Name2 extends string>(name: Name2): <Name extends string, In, D, S, E, R>(
+    self: Stage<Name, In, D, S, E, R>
+  ) => Stage<Name2, In, D, S, E, R>
+  <Name extends string, In, D, S, E, R, const Name2 extends string>(
+    self: Stage<Name, In, D, S, E, R>,
+    name: Name2
+  ): Stage<Name2, In, D, S, E, R>
+} = dual(
+  2,
+  <Name extends string, In, D, S, E, R, const Name2 extends string>(
+    self: Stage<Name, In, D, S, E, R>,
+    name: Name2
+  ): Stage<Name2, In, D, S, E, R> => build({ ...fieldsOf(self), name })
+)
+
+/**
+ * Notes something on the stage, for interceptors and graphs: the value of a `Context.Reference`.
+ */
+export const annotate: {
+  <I, V>(key: Context.Key<I, V>, value: V): <Name extends string, In, D, S, E, R>(
+    self: Stage<Name, In, D, S, E, R>
+  ) => Stage<Name, In, D, S, E, R>
+  <Name extends string, In, D, S, E, R, I, V>(
+    self: Stage<Name, In, D, S, E, R>,
+    key: Context.Key<I, V>,
+    value: V
+  ): Stage<Name, In, D, S, E, R>
+} = dual(
+  3,
+  <Name extends string, In, D, S, E, R, I, V>(
+    self: Stage<Name, In, D, S, E, R>,
+    key: Context.Key<I, V>,
+    value: V
+  ): Stage<Name, In, D, S, E, R> => {
+    const fields = fieldsOf(self)
+    // Annotations are read with the key that they were made with.
+    return build({ ...fields, annotations: Context.add(fields.annotations, key, value) as Context.Context<never> })
+  }
+)
+
+export type { RetryPolicy, StageInfo }
+export { InterruptionGrace } from "./internal/interruption.ts"

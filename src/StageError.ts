@@ -1,0 +1,119 @@
+/**
+ * The errors that a stage can end with besides its own.
+ *
+ * `StageTimeout` and `RetryExhausted` come from combinators and outcomes and stand in the pipeline's types.
+ * `StageFault` is what can befall any stage (a defect, an output that is none); it is part of every `StageFailed`.
+ */
+import * as Duration from "effect/Duration"
+import * as Schema from "effect/Schema"
+import { describeProblems, Problem } from "./internal/schema.ts"
+
+/**
+ * An attempt of a stage took longer than its timeout allows.
+ *
+ * `abandoned` says that the stage ignored its interruption beyond the grace: its work may still be going on, and the
+ * run no longer waits for it.
+ */
+export class StageTimeout extends Schema.TaggedError<StageTimeout>()("StageTimeout", {
+  stage: Schema.String,
+  timeout: Schema.Duration,
+  attempt: Schema.Int,
+  abandoned: Schema.Boolean
+}) {
+  readonly code = "STAGE_TIMEOUT"
+  override get message(): string {
+    const abandoned = this.abandoned ? " It ignored its interruption and was abandoned." : ""
+    return `Stage "${this.stage}" took longer than ${Duration.format(this.timeout)} (attempt ${this.attempt}).${abandoned}`
+  }
+}
+
+/**
+ * A stage asked to be run again and no policy granted it (any more).
+ */
+export class RetryExhausted extends Schema.TaggedError<RetryExhausted>()("RetryExhausted", {
+  stage: Schema.String,
+  attempts: Schema.Int,
+  reason: Schema.String
+}) {
+  readonly code = "RETRY_EXHAUSTED"
+  override get message(): string {
+    return `Stage "${this.stage}" asked to be retried after ${this.attempts} attempt(s): ${this.reason}. `
+      + `Only a policy retries: pipe the stage through Stage.retry, or give its policy more attempts.`
+  }
+}
+
+const Defect = Schema.TaggedStruct("Defect", { defect: Schema.Defect() })
+
+const InvalidOutput = Schema.TaggedStruct("InvalidOutput", {
+  problems: Schema.Array(Problem)
+})
+
+const SelfInterrupted = Schema.TaggedStruct("SelfInterrupted", {})
+
+const WiringFailed = Schema.TaggedStruct("WiringFailed", {
+  part: Schema.Literals(["when", "inputs"]),
+  defect: Schema.Defect()
+})
+
+const InterceptorFailed = Schema.TaggedStruct("InterceptorFailed", {
+  interceptor: Schema.String,
+  error: Schema.Unknown
+})
+
+/**
+ * What went wrong in a stage without being one of its typed errors.
+ */
+export const Reason = Schema.Union([Defect, InvalidOutput, SelfInterrupted, WiringFailed, InterceptorFailed])
+
+/**
+ * What went wrong in a stage without being one of its typed errors.
+ *
+ * - `Defect`: the stage died.
+ * - `InvalidOutput`: it returned something that is no output, or data that its schema rejects.
+ * - `SelfInterrupted`: it interrupted itself.
+ * - `WiringFailed`: a condition or an input of its wiring threw.
+ * - `InterceptorFailed`: an interceptor that a Layer installed denied or failed.
+ */
+export type Reason = typeof Reason.Type
+
+const describe = (reason: Reason): string => {
+  switch (reason._tag) {
+    case "Defect":
+      return "died of a defect (see `cause`)"
+    case "InvalidOutput":
+      return `returned an invalid output: ${describeProblems(reason.problems)}`
+    case "SelfInterrupted":
+      return "interrupted itself"
+    case "WiringFailed":
+      return `could not start: its ${reason.part === "when" ? "condition" : "inputs"} threw (see \`cause\`)`
+    case "InterceptorFailed":
+      return `was stopped by the interceptor "${reason.interceptor}"`
+  }
+}
+
+/**
+ * Something befell a stage that is not one of its typed errors; `reason` says what.
+ */
+export class StageFault extends Schema.TaggedError<StageFault>()("StageFault", {
+  stage: Schema.String,
+  reason: Reason
+}) {
+  readonly code = "STAGE_FAULT"
+  override get message(): string {
+    return `Stage "${this.stage}" ${describe(this.reason)}`
+  }
+}
+
+/**
+ * An option has a value that it cannot have. Thrown where the option is given, before anything runs.
+ */
+export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidOption", {
+  option: Schema.String,
+  expected: Schema.String,
+  given: Schema.String
+}) {
+  readonly code = "INVALID_OPTION"
+  override get message(): string {
+    return `Invalid option "${this.option}": expected ${this.expected}, got ${this.given}`
+  }
+}

@@ -1,0 +1,109 @@
+/**
+ * From the books of a run that has ended to its result.
+ */
+import * as Cause from "effect/Cause"
+import * as OutputBag from "../OutputBag.ts"
+import { type Cancelled, type Completed, type Failure, type Incomplete, StageFailed, type Summary } from "../RunResult.ts"
+import type { Settled } from "../StageOutput.ts"
+import type { ActiveRun, Stop } from "./active-run.ts"
+import { define } from "./record.ts"
+
+type Outputs = Record<string, Settled>
+
+/** How a run ended: a result, an error, or nothing when its caller was interrupted. */
+export type Conclusion =
+  | Completed<Outputs>
+  | Cancelled<Outputs>
+  | Incomplete<Outputs, unknown>
+  | StageFailed<unknown, Outputs>
+
+const outputsOf = (run: ActiveRun): Outputs => {
+  const outputs: Outputs = {}
+  for (const { index, name } of run.plan.stages) {
+    const output = run.outputs[index]
+    if (output !== undefined) define(outputs, name, output)
+  }
+  return Object.freeze(outputs)
+}
+
+const summaryOf = (run: ActiveRun, durationMs: number): Summary => ({
+  pipeline: run.plan.pipeline,
+  identity: run.identity,
+  lineage: run.lineage,
+  durationMs,
+  bag: OutputBag.make(run.bag)
+})
+
+/** What a run that stopped early leaves behind. */
+const leftBehind = (run: ActiveRun) => ({
+  interrupted: run.namesOf("interrupted", "abandoned"),
+  abandoned: run.namesOf("abandoned"),
+  neverStarted: run.namesOf("pending")
+})
+
+const failed = (run: ActiveRun, { attempts, cause, data, error, stage }: Failure<unknown>, durationMs: number) => {
+  run.telling?.runFailed(durationMs, stage, error)
+  return new StageFailed<unknown, Outputs>({
+    stage,
+    error,
+    attempts,
+    data,
+    cause: run.troubles.reduce<Cause.Cause<unknown>>((all, trouble) => Cause.combine(all, trouble), cause),
+    outputs: outputsOf(run),
+    ...leftBehind(run),
+    ...summaryOf(run, durationMs)
+  })
+}
+
+const cancelled = (
+  run: ActiveRun,
+  { by, data, reason }: Extract<Stop, { readonly _tag: "Cancelled" }>,
+  durationMs: number
+): Conclusion => {
+  run.telling?.runCancelled(durationMs, by, reason)
+  return {
+    _tag: "Cancelled",
+    by,
+    reason,
+    data,
+    outputs: outputsOf(run),
+    ...leftBehind(run),
+    ...summaryOf(run, durationMs)
+  }
+}
+
+const incomplete = (run: ActiveRun, durationMs: number): Conclusion => {
+  const failed = run.namesOf("failed")
+  const blocked = run.namesOf("blocked")
+  run.telling?.runIncomplete(durationMs, failed, blocked)
+  const position = new Map(failed.map((name, index) => [name, index]))
+  return {
+    _tag: "Incomplete",
+    outputs: outputsOf(run),
+    ok: run.namesOf("ok"),
+    skipped: run.namesOf("skipped"),
+    failed,
+    blocked,
+    failures: run.failures.toSorted((a, b) => (position.get(a.stage) ?? 0) - (position.get(b.stage) ?? 0)),
+    ...summaryOf(run, durationMs)
+  }
+}
+
+/** The result of a run that is over, told to those who listen. */
+export const conclude = (run: ActiveRun): Conclusion | undefined => {
+  const durationMs = run.elapsedMs()
+  const { stop } = run
+  switch (stop?._tag) {
+    case "Interrupted":
+      run.telling?.runInterrupted(durationMs)
+      return undefined
+    case "Failed":
+      return failed(run, stop.failure, durationMs)
+    case "Cancelled":
+      return cancelled(run, stop, durationMs)
+    case undefined:
+      if (run.failures.length > 0) return incomplete(run, durationMs)
+      run.telling?.runCompleted(durationMs)
+      return { _tag: "Completed", outputs: outputsOf(run), ...summaryOf(run, durationMs) }
+  }
+}

@@ -1,0 +1,166 @@
+/**
+ * The second half: runs a plan.
+ *
+ * One conductor starts workers; a worker runs one stage after the other for as long as stages are ready. A worker is
+ * started with its fiber's first steps taken at once, so stages that never wait are all run by the first worker, and a
+ * chain never forks. Only when a worker has to wait while other stages are ready does the conductor start another: there
+ * are never more fibers than stages that wait at the same time, nor more than the concurrency allows.
+ *
+ * When a stage fails, a stage cancels, the caller cancels or the caller is interrupted, the conductor interrupts every
+ * worker and waits for its finalizers before the run returns. A worker that outlives the grace is abandoned, and the
+ * result says so.
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import { Installed, type StageEffect } from "../Interceptor.ts"
+import { StageContext } from "../StageContext.ts"
+import { ActiveRun } from "./active-run.ts"
+import { conclude, type Conclusion } from "./conclude.ts"
+import type { StageExecution } from "./execution.ts"
+import { interruptWithin } from "./interruption.ts"
+
+type Worker = Fiber.Fiber<void, never>
+
+class Conductor {
+  private readonly run: ActiveRun
+  private readonly concurrency: number
+  private readonly effects: ReadonlyArray<StageEffect | undefined>
+  private readonly workers = new Set<Worker>()
+  private resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
+  /** The engine's own failure, which there should never be. */
+  private crash: Cause.Cause<never> | undefined = undefined
+
+  constructor(run: ActiveRun, concurrency: number, context: Context.Context<never>) {
+    this.run = run
+    this.concurrency = concurrency
+    this.effects = run.plan.effects(Context.get(context, Installed))
+  }
+
+  /** Wakes the conductor when it waits and there is something for it to do. */
+  wake(): void {
+    const { resume } = this
+    if (resume === undefined || !(this.isOver || this.canStart)) return
+    this.resume = undefined
+    resume(Effect.void)
+  }
+
+  private get isOver(): boolean {
+    return this.run.isOver || this.crash !== undefined
+  }
+
+  private get canStart(): boolean {
+    return this.run.hasReady && this.workers.size < this.concurrency
+  }
+
+  /** Starts workers until the run is over. */
+  readonly conduct: Effect.Effect<void> = Effect.whileLoop({
+    while: () => !this.isOver,
+    body: (): Effect.Effect<Worker | void> => this.canStart ? this.startWorker : this.wait,
+    step: (worker) => {
+      if (worker !== undefined) this.watch(worker)
+    }
+  })
+
+  private readonly wait = Effect.callback<void>((resume) => {
+    this.resume = resume
+  })
+
+  private watch(worker: Worker): void {
+    this.workers.add(worker)
+    worker.addObserver((exit) => {
+      this.workers.delete(worker)
+      if (exit._tag === "Failure") this.crash ??= exit.cause
+      this.wake()
+    })
+  }
+
+  private get startWorker(): Effect.Effect<Worker> {
+    return Effect.forkDetach(this.work, { startImmediately: true })
+  }
+
+  /** Runs ready stages, one after the other, each with a StageContext of its own. */
+  private readonly work: Effect.Effect<void> = Effect.withFiber((fiber) => {
+    const { context } = fiber
+    let current: StageExecution | undefined
+    let interrupted = false
+    return Effect.whileLoop({
+      while: () => {
+        current = interrupted ? undefined : this.run.next()
+        this.wake()
+        return current !== undefined
+      },
+      body: () => {
+        // The loop calls `body` only after `while` has found a stage.
+        const execution = current as StageExecution
+        fiber.setContext(Context.add(context, StageContext, execution))
+        return Effect.exit(this.effectOf(execution))
+      },
+      step: (exit: Exit.Exit<unknown, unknown>) => {
+        // An interrupted fiber can be interrupted again by whatever it does next, so it does nothing more.
+        interrupted = exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)
+        this.run.end(current as StageExecution, exit)
+      }
+    })
+  })
+
+  private effectOf({ input, planned }: StageExecution): Effect.Effect<unknown, unknown> {
+    const around = this.effects[planned.index]
+    const run = planned.definition.run as (input: unknown) => Effect.Effect<unknown, unknown, unknown>
+    // The pipeline's type asks its caller for every service that a stage needs.
+    return (around ?? Effect.suspend(() => run(input))) as Effect.Effect<unknown, unknown>
+  }
+
+  /** Ends the run early: from outside, at once. */
+  readonly stopWorkers = Effect.fnUntraced(function*(this: Conductor, grace: Duration.Duration) {
+    if (this.workers.size > 0) {
+      // Stages that end in this very instant still count as ended.
+      yield* Effect.yieldNow
+      yield* interruptWithin(Array.from(this.workers), grace)
+    }
+    if (this.run.running.size > 0) this.run.abandonRunning()
+    if (this.crash !== undefined) return yield* Effect.failCause(this.crash)
+  })
+}
+
+/** A run that has been set up: its books, and the Effect that runs it to its end. */
+export interface Prepared {
+  readonly run: ActiveRun
+  /** Ends the run on purpose, unless it is over already. */
+  readonly cancel: (reason: string, data: Readonly<Record<string, unknown>>) => void
+  readonly execute: Effect.Effect<Conclusion>
+}
+
+/** Sets up a run; `execute` runs it, once. */
+export const prepare = (run: ActiveRun, options: {
+  readonly concurrency: number
+  readonly grace: Duration.Duration
+  readonly clock: Clock.Clock
+}, context: Context.Context<never>): Prepared => {
+  const conductor = new Conductor(run, options.concurrency, context)
+  const execute = Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*(): Effect.fn.Return<Conclusion> {
+      run.telling?.runStarted(run.plan.stages.length)
+      const exit = yield* Effect.exit(restore(conductor.conduct))
+      if (exit._tag === "Failure") run.stop ??= { _tag: "Interrupted" }
+      yield* conductor.stopWorkers(options.grace)
+      const conclusion = conclude(run)
+      run.closed = true
+      if (exit._tag === "Failure") return yield* Effect.failCause(exit.cause)
+      return conclusion as Conclusion // only an interrupted run has none
+    })
+  )
+  return {
+    run,
+    execute,
+    cancel: (reason, data) => {
+      if (run.isOver) return
+      run.stop = { _tag: "Cancelled", by: undefined, reason, data }
+      conductor.wake()
+    }
+  }
+}

@@ -1,0 +1,138 @@
+/**
+ * One stage of one run while it is running: what stands behind its StageContext.
+ */
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import type { Outcome, StageEffect } from "../Interceptor.ts"
+import { type Inputs, StageContext, type Timer, UndeclaredInput } from "../StageContext.ts"
+import type { Artifact, Settled } from "../StageOutput.ts"
+import type { ActiveRun } from "./active-run.ts"
+import type { PlannedStage } from "./plan.ts"
+
+/** The StageContext of one attempt of a stage. */
+export class StageExecution {
+  readonly run: ActiveRun
+  readonly planned: PlannedStage
+  /** What the wiring read for the stage. */
+  readonly input: unknown
+  readonly attempt: number
+  /** When the attempt started, in milliseconds since the start of the run. */
+  readonly startedMs: number
+  /** The first attempt, which knows about all of them. */
+  readonly first: StageExecution
+  /** Of the first attempt: the one that is going on. */
+  latest: StageExecution
+  artifacts: Array<Artifact> | undefined = undefined
+
+  constructor(
+    run: ActiveRun,
+    planned: PlannedStage,
+    input: unknown,
+    startedMs: number,
+    previous: StageExecution | undefined
+  ) {
+    this.run = run
+    this.planned = planned
+    this.input = input
+    this.startedMs = startedMs
+    this.attempt = previous === undefined ? 1 : previous.attempt + 1
+    this.first = previous === undefined ? this : previous.first
+    this.latest = this
+  }
+
+  get attempts(): number {
+    return this.first.latest.attempt
+  }
+  get snapshot() {
+    return this.run.snapshot
+  }
+  get identity() {
+    return this.run.identity
+  }
+  get lineage() {
+    return this.run.lineage
+  }
+  get pipeline(): string {
+    return this.run.plan.pipeline
+  }
+  get stage(): string {
+    return this.planned.name
+  }
+  get timer(): Timer {
+    const { first: { startedMs }, run } = this
+    return {
+      run: Effect.sync(() => Duration.millis(run.elapsedMs())),
+      stage: Effect.sync(() => Duration.millis(run.elapsedMs() - startedMs))
+    }
+  }
+  get inputs(): Inputs {
+    return inputsOf(this)
+  }
+  get emit() {
+    return (type: string, data: unknown): Effect.Effect<void> =>
+      Effect.sync(() => this.run.telling?.stageEmitted(this, type, data))
+  }
+  get addArtifact() {
+    return (artifact: Artifact): Effect.Effect<void> =>
+      Effect.sync(() => {
+        ;(this.artifacts ??= []).push(artifact)
+      })
+  }
+
+  /** An attempt ended and a policy grants another: how to run it. */
+  attemptEnded(exit: Exit.Exit<Outcome, unknown>, delay: Duration.Duration): (effect: StageEffect) => StageEffect {
+    const ended = this.first.latest
+    this.run.attemptEnded(ended, exit, delay)
+    return (effect) =>
+      Effect.suspend(() => {
+        const next = new StageExecution(this.run, this.planned, this.input, this.run.elapsedMs(), ended)
+        this.first.latest = next
+        return Effect.provideService(effect, StageContext, next)
+      })
+  }
+}
+
+/** The execution behind a StageContext. */
+export const executionOf = (context: StageContext["Service"]): StageExecution =>
+  // The engine makes every StageContext that reaches an interceptor, and `testing` runs stages in the engine.
+  context as StageExecution
+
+/** The execution that a fiber is part of. */
+export const executionIn = (fiber: Fiber.Fiber<unknown, unknown>): StageExecution =>
+  executionOf(Context.getUnsafe(fiber.context, StageContext))
+
+const inputsOf = ({ planned, run }: StageExecution): Inputs => {
+  const settledAt = (index: number): Settled | undefined => run.outputs[index]
+  const nameAt = (index: number): string => (run.plan.stages[index] as PlannedStage).name
+  const lookUp = (name: string): Effect.Effect<Settled | undefined, UndeclaredInput> => {
+    const index = planned.dependencies.find((dependency) => nameAt(dependency) === name)
+    return index === undefined
+      ? Effect.fail(
+        new UndeclaredInput({ stage: planned.name, wanted: name, declared: planned.dependencies.map(nameAt) })
+      )
+      : Effect.succeed(settledAt(index))
+  }
+  return {
+    get: (key) => {
+      for (const dependency of planned.dependencies) {
+        const found = valueUnder(settledAt(dependency), key)
+        if (Option.isSome(found)) return found
+      }
+      return Option.none()
+    },
+    getFrom: (stage, key) => Effect.map(lookUp(stage), (output) => valueUnder(output, key)),
+    hasOutput: (stage) => Effect.map(lookUp(stage), (output) => output?._tag === "Ok"),
+    getOutput: (stage) => Effect.map(lookUp(stage), Option.fromUndefinedOr)
+  }
+}
+
+const valueUnder = (output: Settled | undefined, key: string): Option.Option<unknown> => {
+  if (output?._tag !== "Ok") return Option.none()
+  // The data of an Ok is an object; see `outcomeOfValue`.
+  const data = output.data as Record<string, unknown>
+  return Object.hasOwn(data, key) ? Option.some(data[key]) : Option.none()
+}

@@ -1,0 +1,36 @@
+/**
+ * Checks of options, made where they are given.
+ */
+import * as Duration from "effect/Duration"
+import * as Option from "effect/Option"
+import { InvalidOption } from "../StageError.ts"
+
+const reject = (option: string, expected: string, given: unknown): never => {
+  throw new InvalidOption({ option, expected, given: typeof given === "string" ? JSON.stringify(given) : String(given) })
+}
+
+/** A duration longer than nothing. */
+export const positiveDuration = (option: string, given: Duration.Input): Duration.Duration => {
+  const expected = "a duration longer than zero, such as \"30 seconds\""
+  const duration = Option.getOrElse(Duration.fromInput(given), () => reject(option, expected, given))
+  const isNumberLike = typeof given === "number" && !(given > 0)
+  return isNumberLike || Duration.toMillis(duration) <= 0 ? reject(option, expected, given) : duration
+}
+
+/** A duration, which may be zero. */
+export const duration = (option: string, given: Duration.Input): Duration.Duration => {
+  const expected = "a duration of zero or more, such as \"5 seconds\""
+  const decoded = Option.getOrElse(Duration.fromInput(given), () => reject(option, expected, given))
+  const isNumberLike = typeof given === "number" && !(given >= 0)
+  return isNumberLike || Duration.toMillis(decoded) < 0 ? reject(option, expected, given) : decoded
+}
+
+/** A whole number from 1, or no limit. */
+export const concurrency = (option: string, given: number | "unbounded"): number => {
+  if (given === "unbounded") return Number.POSITIVE_INFINITY
+  return Number.isSafeInteger(given) && given > 0 ? given : reject(option, "a whole number from 1, or \"unbounded\"", given)
+}
+
+/** A whole number from 0. */
+export const count = (option: string, given: number): number =>
+  Number.isSafeInteger(given) && given >= 0 ? given : reject(option, "a whole number from 0", given)

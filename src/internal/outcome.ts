@@ -1,0 +1,123 @@
+/**
+ * From what a stage returned to what it means.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import type { Outcome } from "../Interceptor.ts"
+import { StageFault } from "../StageError.ts"
+import { fail, type Fail, isStageOutput, noItems, okUnsafe, type StageOutput } from "../StageOutput.ts"
+
+/** How a stage ended: with an outcome, or with an error and its whole cause. */
+export type Ending = Outcome | Failure
+
+export class Failure {
+  readonly _tag = "Failure"
+  readonly error: unknown
+  readonly cause: Cause.Cause<unknown>
+  constructor(error: unknown, cause: Cause.Cause<unknown>) {
+    this.error = error
+    this.cause = cause
+  }
+}
+
+const empty = Object.freeze({})
+
+const whatItIs = (value: unknown): string => {
+  if (value === null) return "null"
+  if (Effect.isEffect(value)) return "an Effect (did you forget yield* ?)"
+  if (Predicate.isPromiseLike(value)) return "a Promise (use Stage.promise, or Effect.tryPromise)"
+  return typeof value === "number" && Number.isNaN(value) ? "NaN" : `a ${typeof value}`
+}
+
+const invalid = (stage: string, message: string): StageFault =>
+  new StageFault({ stage, reason: { _tag: "InvalidOutput", problems: [{ path: [], message }] } })
+
+const isData = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && !Predicate.isPromiseLike(value) && !Effect.isEffect(value)
+
+/** Reads what a stage returned: an outcome, an object that is its data, or nothing. */
+export const outcomeOfValue = (stage: string, value: unknown): Outcome | Fail<unknown> => {
+  if (value === undefined) return okUnsafe(empty, noItems, noItems, undefined, undefined)
+  if (isStageOutput(value)) return value._tag === "Ok" ? checkedOk(stage, value) : value
+  if (isData(value)) return okUnsafe(value, noItems, noItems, undefined, undefined)
+  return fail(invalid(stage, `Expected an object, an output or nothing, got ${whatItIs(value)}`))
+}
+
+const checkedOk = (stage: string, output: StageOutput & { readonly _tag: "Ok" }): Outcome | Fail<unknown> =>
+  isData(output.data)
+    ? output
+    : fail(invalid(stage, `Expected the data of StageOutput.ok to be an object, got ${whatItIs(output.data)}`))
+
+/** The outcome that a stage yielded, when that is all its cause says. */
+const yielded = (cause: Cause.Cause<unknown>): StageOutput | undefined => {
+  const [reason] = cause.reasons
+  if (cause.reasons.length !== 1 || reason === undefined || !Cause.isFailReason(reason)) return undefined
+  return isStageOutput(reason.error) ? reason.error : undefined
+}
+
+/** What made a stage fail: its typed error if there is one, or a fault that says what else it was. */
+const errorOf = (stage: string, cause: Cause.Cause<unknown>): unknown => {
+  const failed = cause.reasons.find(Cause.isFailReason)
+  if (failed !== undefined) return isStageOutput(failed.error) ? errorOfOutput(stage, failed.error) : failed.error
+  const died = cause.reasons.find(Cause.isDieReason)
+  return died === undefined
+    ? new StageFault({ stage, reason: { _tag: "SelfInterrupted" } })
+    : faultOf(stage, died.defect)
+}
+
+// An outcome was yielded and something else went wrong as well, a finalizer for one.
+const errorOfOutput = (stage: string, output: StageOutput): unknown =>
+  output._tag === "Fail" ? output.error : invalid(stage, `Ended as ${output._tag}, and failed on the way out`)
+
+const faultOf = (stage: string, defect: unknown): StageFault =>
+  new StageFault({ stage, reason: { _tag: "Defect", defect } })
+
+/** The `StageOutput.fail(...)` that a cause comes from: its data and artifacts travel as an annotation. */
+const ReturnedFail = Context.Service<Fail<unknown>>("stageflow/internal/ReturnedFail")
+
+const causeOf = (output: Fail<unknown>): Cause.Cause<unknown> =>
+  Cause.annotate(Cause.fail(output.error), Context.make(ReturnedFail, output))
+
+/** The `StageOutput.fail(...)` behind a failure, when there is one. */
+export const returnedFail = (cause: Cause.Cause<unknown>): Fail<unknown> | undefined =>
+  Option.getOrUndefined(Context.getOption(Cause.annotations(cause), ReturnedFail))
+
+const endingOfOutcome = (outcome: Outcome | Fail<unknown>): Ending =>
+  outcome._tag === "Fail" ? new Failure(outcome.error, causeOf(outcome)) : outcome
+
+/** Reads how a stage's Effect ended. */
+export const endingOfExit = (stage: string, exit: Exit.Exit<unknown, unknown>): Ending => {
+  if (exit._tag === "Success") return endingOfOutcome(outcomeOfValue(stage, exit.value))
+  const output = yielded(exit.cause)
+  if (output !== undefined) return endingOfOutcome(outcomeOfValue(stage, output))
+  return new Failure(errorOf(stage, exit.cause), exit.cause)
+}
+
+/** A stage's Effect in the form that interceptors wrap: an outcome, or a failure. */
+export const normalize = <R>(
+  stage: string,
+  effect: Effect.Effect<unknown, unknown, R>
+): Effect.Effect<Outcome, unknown, R> =>
+  Effect.matchCauseEffect(effect, {
+    onSuccess: (value) => toEffect(outcomeOfValue(stage, value)),
+    onFailure: (cause) => {
+      const output = yielded(cause)
+      return output === undefined ? Effect.failCause(cause) : toEffect(outcomeOfValue(stage, output))
+    }
+  })
+
+const toEffect = (outcome: Outcome | Fail<unknown>): Effect.Effect<Outcome, unknown> =>
+  outcome._tag === "Fail" ? Effect.failCause(causeOf(outcome)) : Effect.succeed(outcome)
+
+/** The fault that an output schema found, as problems in the data of a stage. */
+export const invalidData = (stage: string, problems: ReadonlyArray<{
+  readonly path: ReadonlyArray<string | number>
+  readonly message: string
+}>): StageFault => new StageFault({ stage, reason: { _tag: "InvalidOutput", problems } })
+
+export const wiringFailed = (stage: string, part: "when" | "inputs", defect: unknown): Failure =>
+  new Failure(new StageFault({ stage, reason: { _tag: "WiringFailed", part, defect } }), Cause.die(defect))

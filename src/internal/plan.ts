@@ -1,0 +1,306 @@
+/**
+ * The first half: from a pipeline to what the engine runs. Pure, and done once for each pipeline.
+ *
+ * A plan is arrays: for each stage what it waits for, what waits for it and how its inputs are read. Everything that can
+ * be wrong with a pipeline is found here, all of it at once.
+ */
+import * as Effect from "effect/Effect"
+import * as Result from "effect/Result"
+import { type Any as AnyInterceptor, type Around, aroundOf, type StageEffect, type StageInfo } from "../Interceptor.ts"
+import { PipelineInvalid, type Problem } from "../PipelineInvalid.ts"
+import { internalsOf, Missing, type Reader, stage as stageSource, type Use } from "../Source.ts"
+import { type Any as AnyStage, aroundsOf } from "../Stage.ts"
+import { executionIn } from "./execution.ts"
+import { normalize } from "./outcome.ts"
+import { define } from "./record.ts"
+import { nearest } from "./suggest.ts"
+import { type Entry, entriesOf, type Topology } from "./topology.ts"
+
+/** An edge as people see it: what a stage wants of another. */
+export interface Edge {
+  readonly from: string
+  readonly to: string
+  readonly type: "data" | "order" | "condition"
+  /** The input that the data is for. */
+  readonly input: string | undefined
+  /** Whether the reader goes without it when `from` was skipped. */
+  readonly optional: boolean
+}
+
+type ReadInputs = (reader: Reader) => unknown
+
+/** One stage of a plan. */
+export interface PlannedStage {
+  readonly index: number
+  readonly name: string
+  readonly definition: AnyStage
+  readonly info: StageInfo
+  /** Whether it is to run; `undefined` when nothing decides it. */
+  readonly when: ReadInputs | undefined
+  /** Its inputs, or `Missing`; `undefined` when it takes none. */
+  readonly inputs: ReadInputs | undefined
+  /** The indices of the stages it depends on, in the order of its wiring. */
+  readonly dependencies: ReadonlyArray<number>
+  /** The indices of the stages that depend on it. */
+  readonly successors: ReadonlyArray<number>
+}
+
+export interface Plan {
+  readonly pipeline: string
+  readonly stages: ReadonlyArray<PlannedStage>
+  readonly indexOf: ReadonlyMap<string, number>
+  readonly inDegree: Int32Array
+  readonly edges: ReadonlyArray<Edge>
+  /** The Effect of each stage with everything around it; see `effectsOf`. */
+  readonly effects: (installed: ReadonlyArray<AnyInterceptor>) => ReadonlyArray<StageEffect | undefined>
+}
+
+/** A wiring whose names have been looked up. */
+interface Resolved {
+  readonly edges: Array<Edge>
+  when: ReadInputs | undefined
+  inputs: ReadInputs | undefined
+}
+
+/** How many unknown names get a suggestion: looking for one costs a pass over all names. */
+const suggestions = 20
+
+class Compilation {
+  readonly problems: Array<Problem> = []
+  readonly indexOf = new Map<string, number>()
+  private suggested = 0
+
+  constructor(entries: ReadonlyArray<Entry>) {
+    entries.forEach(({ stage }, index) => this.register(stage.name, index))
+  }
+
+  private register(name: string, index: number): void {
+    if (name.trim() === "") {
+      this.problem({
+        code: "BLANK_NAME",
+        stage: name,
+        message: `Stage number ${index + 1} has a blank name.`,
+        fix: "Give it a name."
+      })
+    }
+    if (this.indexOf.has(name)) {
+      this.problem({
+        code: "DUPLICATE_NAME",
+        stage: name,
+        message: `There are two stages called "${name}".`,
+        fix: "Rename one of them with Stage.as."
+      })
+    } else {
+      this.indexOf.set(name, index)
+    }
+  }
+
+  problem(problem: Problem): void {
+    this.problems.push(problem)
+  }
+
+  /** Whether `name` can be depended on by `stage`; says what is wrong when it cannot. */
+  knows(stage: string, name: string): boolean {
+    if (!this.indexOf.has(name)) {
+      const didYouMean = this.suggested++ < suggestions ? nearest(name, this.indexOf.keys()) : undefined
+      this.problem({
+        code: "UNKNOWN_STAGE",
+        stage,
+        message: `Stage "${stage}" depends on "${name}", which does not exist.`,
+        fix: didYouMean === undefined ? "Add the stage, or remove the dependency." : `Did you mean "${didYouMean}"?`,
+        unknown: name,
+        ...(didYouMean === undefined ? {} : { didYouMean })
+      })
+      return false
+    }
+    if (stage === name) {
+      this.problem({
+        code: "SELF_DEPENDENCY",
+        stage,
+        message: `Stage "${stage}" depends on itself.`,
+        fix: "Remove the dependency."
+      })
+      return false
+    }
+    return true
+  }
+
+  resolve({ stage, wiring }: Entry): Resolved {
+    const resolved: Resolved = { edges: [], when: undefined, inputs: undefined }
+    const edge = (from: string, type: Edge["type"], input: string | undefined, use: Use) => {
+      if (this.knows(stage.name, from)) {
+        resolved.edges.push({ from, to: stage.name, type, input, optional: use === "optional" })
+      }
+    }
+    if (wiring.when !== undefined) {
+      const { read, uses } = internalsOf(wiring.when)
+      for (const [from, use] of uses) edge(from, "condition", undefined, use)
+      resolved.when = read
+    }
+    if (Array.isArray(wiring.inputs)) {
+      const names = (wiring.inputs as ReadonlyArray<string>).map((name) => this.inputByName(name))
+      for (const { from, optional } of names) edge(from, "data", from, optional ? "optional" : "required")
+      resolved.inputs = readAll(names.map(({ from, optional }) => {
+        const source = stageSource(from)
+        return [from, internalsOf(optional ? source.option : source).read]
+      }))
+    } else if (wiring.inputs !== undefined) {
+      const sources = Object.entries(wiring.inputs).map(([key, source]) => [key, internalsOf(source)] as const)
+      for (const [key, { uses }] of sources) {
+        for (const [from, use] of uses) edge(from, "data", key, use)
+      }
+      resolved.inputs = readAll(sources.map(([key, { read }]) => [key, read]))
+    }
+    for (const from of wiring.after) edge(from, "order", undefined, "optional")
+    return resolved
+  }
+
+  /** `"profile"` is the stage of that name; `"profile?"` is the same read as an Option. */
+  private inputByName(name: string): { readonly from: string; readonly optional: boolean } {
+    if (this.indexOf.has(name) || !name.endsWith("?")) return { from: name, optional: false }
+    return { from: name.slice(0, -1), optional: true }
+  }
+}
+
+const readAll = (reads: ReadonlyArray<readonly [key: string, read: ReadInputs]>): ReadInputs => (reader) => {
+  const inputs = {}
+  for (const [key, read] of reads) {
+    const value = read(reader)
+    if (value instanceof Missing) return value
+    define(inputs, key, value)
+  }
+  return inputs
+}
+
+/** A stage that its remaining predecessors never free lies on a cycle or behind one: walk back until a name repeats. */
+const findCycles = (
+  stages: ReadonlyArray<{ readonly name: string; readonly dependencies: ReadonlyArray<number> }>,
+  stuck: ReadonlySet<number>
+): ReadonlyArray<ReadonlyArray<string>> => {
+  const cycles: Array<ReadonlyArray<string>> = []
+  const visited = new Set<number>()
+  for (const start of stuck) {
+    const walk: Array<number> = []
+    const position = new Map<number, number>()
+    let current: number | undefined = start
+    while (current !== undefined && !visited.has(current)) {
+      visited.add(current)
+      position.set(current, walk.length)
+      walk.push(current)
+      current = stages[current]?.dependencies.find((dependency) => stuck.has(dependency))
+    }
+    const from = current === undefined ? undefined : position.get(current)
+    if (from === undefined) continue
+    // The walk went against the arrows; turned round it reads as the data flows.
+    const names = walk.slice(from).toReversed().map((index) => (stages[index] as { readonly name: string }).name)
+    cycles.push([...names, names[0] as string])
+  }
+  return cycles
+}
+
+const unreachable = (
+  inDegree: Int32Array,
+  stages: ReadonlyArray<{ readonly successors: ReadonlyArray<number> }>
+): ReadonlySet<number> => {
+  const left = Int32Array.from(inDegree)
+  const ready: Array<number> = []
+  left.forEach((degree, index) => {
+    if (degree === 0) ready.push(index)
+  })
+  for (let index = ready.pop(); index !== undefined; index = ready.pop()) {
+    for (const successor of stages[index]?.successors ?? []) {
+      left[successor] = (left[successor] as number) - 1
+      if (left[successor] === 0) ready.push(successor)
+    }
+  }
+  const stuck = new Set<number>()
+  left.forEach((degree, index) => {
+    if (degree > 0) stuck.add(index)
+  })
+  return stuck
+}
+
+/** Compiles a pipeline, or says everything that is wrong with it. */
+export const compile = (
+  pipeline: string,
+  topology: Topology,
+  interceptors: ReadonlyArray<AnyInterceptor>
+): Result.Result<Plan, PipelineInvalid> => {
+  const entries = entriesOf(topology)
+  const compilation = new Compilation(entries)
+  const { indexOf, problems } = compilation
+  if (entries.length === 0) {
+    compilation.problem({
+      code: "NO_STAGES",
+      stage: "",
+      message: "It has no stages.",
+      fix: "Add one with Pipeline.add."
+    })
+  }
+  const successors: Array<Array<number>> = entries.map(() => [])
+  const inDegree = new Int32Array(entries.length)
+  const edges: Array<Edge> = []
+  const stages = entries.map((entry, index): PlannedStage => {
+    const resolved = compilation.resolve(entry)
+    const dependencies = Array.from(new Set(resolved.edges.map(({ from }) => indexOf.get(from) as number)))
+    inDegree[index] = dependencies.length
+    for (const dependency of dependencies) (successors[dependency] as Array<number>).push(index)
+    for (const edge of resolved.edges) edges.push(edge)
+    const { annotations, kind, name } = entry.stage
+    return {
+      index,
+      name,
+      definition: entry.stage,
+      info: { name, kind, pipeline, annotations },
+      when: resolved.when,
+      inputs: resolved.inputs,
+      dependencies,
+      successors: successors[index] as Array<number>
+    }
+  })
+  const stuck = unreachable(inDegree, stages)
+  for (const path of stuck.size === 0 ? [] : findCycles(stages, stuck)) {
+    compilation.problem({
+      code: "CYCLE",
+      stage: path[0] as string,
+      message: `The stages wait for each other: ${path.join(" -> ")}.`,
+      fix: "Remove one of these dependencies.",
+      path
+    })
+  }
+  return problems.length > 0
+    ? Result.fail(new PipelineInvalid({ pipeline, problems }))
+    : Result.succeed({ pipeline, stages, indexOf, inDegree, edges, effects: effectsOf(stages, interceptors) })
+}
+
+/** Outermost first: by `order`, and among equals in the order given. */
+const sorted = (interceptors: ReadonlyArray<AnyInterceptor>): ReadonlyArray<Around> =>
+  interceptors.toSorted((a, b) => a.order - b.order).map(aroundOf)
+
+const composed = (stage: PlannedStage, outer: ReadonlyArray<Around>): StageEffect | undefined => {
+  const inner = aroundsOf(stage.definition)
+  if (inner.length === 0 && outer.length === 0) return undefined
+  const run = stage.definition.run as (input: unknown) => Effect.Effect<unknown, unknown, unknown>
+  const body = Effect.withFiber<unknown, unknown, unknown>((fiber) => run(executionIn(fiber).input))
+  const withInner = inner.reduce<StageEffect>((effect, around) => around(effect, stage.info), normalize(stage.name, body))
+  return outer.reduceRight((effect, around) => around(effect, stage.info), withInner)
+}
+
+/**
+ * The Effect of each stage with everything around it, composed once for each list of installed interceptors. A stage
+ * with nothing around it has none: the engine runs it as it is.
+ */
+const effectsOf = (
+  stages: ReadonlyArray<PlannedStage>,
+  interceptors: ReadonlyArray<AnyInterceptor>
+): Plan["effects"] => {
+  const cache = new WeakMap<ReadonlyArray<AnyInterceptor>, ReadonlyArray<StageEffect | undefined>>()
+  return (installed) => {
+    const known = cache.get(installed)
+    if (known !== undefined) return known
+    const outer = sorted([...installed, ...interceptors])
+    const effects = stages.map((stage) => composed(stage, outer))
+    cache.set(installed, effects)
+    return effects
+  }
+}

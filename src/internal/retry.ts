@@ -1,0 +1,108 @@
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Schedule from "effect/Schedule"
+import type { Around, Outcome } from "../Interceptor.ts"
+import { RetryExhausted, StageFault } from "../StageError.ts"
+import type { Retry } from "../StageOutput.ts"
+import { StageContext } from "../StageContext.ts"
+import { executionOf } from "./execution.ts"
+import * as options from "./options.ts"
+
+/**
+ * When to run a stage again: a schedule, or a schedule with conditions.
+ */
+export type RetryPolicy<E = unknown, R = never> =
+  | Schedule.Schedule<unknown, unknown, never, R>
+  | {
+    /** The waits between attempts; no waits when left out. */
+    readonly schedule?: Schedule.Schedule<unknown, unknown, never, R> | undefined
+    /** How many attempts at most after the first. */
+    readonly times?: number | undefined
+    /** Whether another attempt makes sense after this error. */
+    readonly while?: ((error: E) => boolean) | undefined
+    /** Whether defects and invalid outputs are tried again as well. */
+    readonly faults?: boolean | undefined
+  }
+
+interface Policy {
+  readonly schedule: Schedule.Schedule<unknown, unknown, never, unknown>
+  readonly makesSense: (error: unknown) => boolean
+  readonly faults: boolean
+}
+
+/** 1 second, doubled each time, at most 30. */
+const backoff = Schedule.exponential("1 second").pipe(
+  Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, Duration.seconds(30))))
+)
+
+const always = () => true
+
+// With nothing that bounds it, the default policy does: no loop is endless by omission.
+const scheduleOf = (schedule: Policy["schedule"] | undefined, times: number | undefined): Policy["schedule"] => {
+  if (times === undefined) return schedule ?? defaultSchedule
+  return Schedule.upTo(schedule ?? Schedule.forever, { times })
+}
+
+const defaultSchedule = Schedule.upTo(backoff, { times: 2 })
+
+const policyOf = <E>(given: RetryPolicy<E, unknown> | undefined): Policy => {
+  if (given === undefined) return { schedule: defaultSchedule, makesSense: always, faults: false }
+  if (Schedule.isSchedule(given)) return { schedule: given, makesSense: always, faults: false }
+  const times = given.times === undefined ? undefined : options.count("times", given.times)
+  return {
+    schedule: scheduleOf(given.schedule, times),
+    // Only typed errors are asked about, and those are E.
+    makesSense: (given.while ?? always) as (error: unknown) => boolean,
+    faults: given.faults ?? false
+  }
+}
+
+/** Why another attempt is wanted: the typed error, the fault, or the stage's own request. */
+const wanted = (policy: Policy, exit: Exit.Exit<Outcome, unknown>): unknown => {
+  if (exit._tag === "Success") return exit.value._tag === "Retry" ? exit.value : undefined
+  if (Cause.hasInterrupts(exit.cause)) return undefined
+  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  if (error === undefined || error instanceof StageFault || Cause.hasDies(exit.cause)) {
+    return policy.faults ? exit.cause : undefined
+  }
+  return policy.makesSense(error) ? error : undefined
+}
+
+const isRequest = (exit: Exit.Exit<Outcome, unknown>): exit is Exit.Success<Retry> =>
+  exit._tag === "Success" && exit.value._tag === "Retry"
+
+/** Runs every attempt with a StageContext of its own, which knows the number of the attempt. */
+export const retryAround = <E, R>(given: RetryPolicy<E, R> | undefined): Around => {
+  const policy = policyOf(given as RetryPolicy<E, unknown> | undefined)
+  return (effect, stage) =>
+    Effect.gen(function*(): Effect.fn.Return<Outcome, unknown, unknown> {
+      const execution = executionOf(yield* StageContext)
+      const step = yield* Schedule.toStep(policy.schedule)
+      let exit = yield* Effect.exit(effect)
+      while (true) {
+        const reason = wanted(policy, exit)
+        if (reason === undefined) return yield* exit
+        const now = yield* Clock.currentTimeMillis
+        const next = yield* Effect.option(step(now, reason))
+        if (Option.isNone(next)) break
+        const [, wait] = next.value
+        const after = isRequest(exit) && exit.value.after !== undefined
+          ? Duration.fromInputUnsafe(exit.value.after)
+          : Duration.zero
+        const delay = Duration.max(wait, after)
+        const attempt = execution.attemptEnded(exit, delay)
+        yield* Effect.sleep(delay)
+        exit = yield* Effect.exit(attempt(effect))
+      }
+      if (!isRequest(exit)) return yield* exit
+      return yield* new RetryExhausted({
+        stage: stage.name,
+        attempts: execution.attempts,
+        reason: exit.value.reason
+      })
+    })
+}

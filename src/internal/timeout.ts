@@ -1,0 +1,39 @@
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import type { Around } from "../Interceptor.ts"
+import { StageContext } from "../StageContext.ts"
+import { StageTimeout } from "../StageError.ts"
+import { InterruptionGrace, interruptWithin } from "./interruption.ts"
+import * as options from "./options.ts"
+
+/**
+ * Limits an attempt. It runs in a fiber of its own: one that ignores its interruption can then be left behind, which
+ * `Effect.timeout` cannot do.
+ */
+export const timeoutAround = (given: Duration.Input, givenGrace: Duration.Input | undefined): Around => {
+  const limit = options.positiveDuration("timeout", given)
+  const ownGrace = givenGrace === undefined ? undefined : options.duration("grace", givenGrace)
+  return (effect, stage) =>
+    Effect.uninterruptibleMask((restore) =>
+      Effect.gen(function*() {
+        const attempt = yield* Effect.forkDetach(effect, { startImmediately: true })
+        const exit = attempt.pollUnsafe()
+        if (exit !== undefined) return yield* exit
+        const ended = yield* restore(Fiber.await(attempt).pipe(Effect.timeoutOption(limit))).pipe(
+          Effect.onInterrupt(() => Fiber.interrupt(attempt))
+        )
+        if (Option.isSome(ended)) return yield* ended.value
+        const grace = ownGrace ?? (yield* InterruptionGrace)
+        const abandoned = yield* interruptWithin([attempt], grace)
+        const context = yield* StageContext
+        return yield* new StageTimeout({
+          stage: stage.name,
+          timeout: limit,
+          attempt: context.attempt,
+          abandoned: abandoned.length > 0
+        })
+      })
+    )
+}

@@ -39,7 +39,7 @@ import type { Run, RunOptions } from "./Run.ts"
 import type { Cancelled, Completed, Incomplete, LayerFailed, StageFailed } from "./RunResult.ts"
 import type { CarriedBy, Snapshot } from "./Snapshot.ts"
 import { type Any as AnySource, type Source, stage as stageSource } from "./Source.ts"
-import * as Stage from "./Stage.ts"
+import type * as Stage from "./Stage.ts"
 import type { StageContext } from "./StageContext.ts"
 import type { RetryExhausted } from "./StageError.ts"
 import type { Ok, Skip } from "./StageOutput.ts"
@@ -266,7 +266,11 @@ class PipelineImpl implements Any {
   }
 
   toJSON() {
-    return { _id: "Pipeline", name: this.name, stages: Topology.entriesOf(this.topology).map(({ stage }) => stage.name) }
+    return {
+      _id: "Pipeline",
+      name: this.name,
+      stages: Topology.entriesOf(this.topology).map(({ stage }) => stage.name)
+    }
   }
 }
 

@@ -9,8 +9,8 @@ import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
 import type { OutputBag } from "./OutputBag.ts"
 import type { RunIdentity } from "./Snapshot.ts"
-import type { StageFault } from "./StageError.ts"
 import type { Lineage } from "./StageContext.ts"
+import type { StageFault } from "./StageError.ts"
 
 /**
  * What every result tells of its run.

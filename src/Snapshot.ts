@@ -315,10 +315,12 @@ const decodeExtensions = (snapshot: Snapshot, extensions: ReadonlyArray<AnyExten
     if (Result.isSuccess(decoded)) {
       context = Context.add(context, extension, immutable(decoded.success))
     } else {
-      problems.push(...problemsOf(decoded.failure.issue).map((problem) => ({
-        ...problem,
-        path: [...path, ...problem.path]
-      })))
+      problems.push(
+        ...problemsOf(decoded.failure.issue).map((problem) => ({
+          ...problem,
+          path: [...path, ...problem.path]
+        }))
+      )
     }
   }
   return problems.length === 0 ? Result.succeed(context) : Result.fail(invalid(problems))

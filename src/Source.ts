@@ -110,10 +110,10 @@ export interface Reader {
 
 /** @internal There is nothing to read: the stage that was skipped first, and why. */
 export class Missing {
-  readonly stage: string
+  readonly origin: string
   readonly reason: string
-  constructor(stage: string, reason: string) {
-    this.stage = stage
+  constructor(origin: string, reason: string) {
+    this.origin = origin
     this.reason = reason
   }
 }
@@ -128,7 +128,8 @@ interface Internal {
   readonly uses: ReadonlyMap<string, Use>
 }
 
-const missing = (stage: string, output: Skip): Missing =>
+/** @internal */
+export const missing = (stage: string, output: Skip): Missing =>
   output.origin === undefined
     ? new Missing(stage, `stage "${stage}" was skipped: ${output.reason}`)
     : new Missing(output.origin, output.reason)
@@ -168,7 +169,7 @@ class StageSource extends SourceImpl<unknown> {
     return this.reading((output) => output._tag === "Ok" ? Option.some(output.data) : Option.none())
   }
   get output(): SourceImpl<unknown> {
-    return this.reading((output) => output)
+    return this.reading((output) => Object.freeze(output))
   }
   orElse(fallback: () => unknown): SourceImpl<unknown> {
     return this.reading((output) => output._tag === "Ok" ? output.data : fallback())
@@ -185,7 +186,11 @@ class StageSource extends SourceImpl<unknown> {
   }
 }
 
-/** @internal The source of a stage's data, by its name. */
+/**
+ * The source of a stage's data by its name, for pipelines that come from data (`Pipeline.fromSpecs`).
+ *
+ * In `add` the function of the stages before gives sources whose types are known; here they are not.
+ */
 export const stage = (name: string): StageData<string, unknown> & SkippableData<string, unknown> =>
   // One class stands behind both interfaces; the types say which of its members apply.
   new StageSource(name) as unknown as StageData<string, unknown> & SkippableData<string, unknown>

@@ -40,10 +40,10 @@ import { dual } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Schema from "effect/Schema"
-import { aroundOf, type Around, type Interceptor, type StageEffect, type StageInfo } from "./Interceptor.ts"
+import { type Around, aroundOf, type Interceptor, type StageEffect, type StageInfo } from "./Interceptor.ts"
 import { invalidData, normalize } from "./internal/outcome.ts"
 import { effectOfPromise } from "./internal/promise.ts"
-import { type RetryPolicy, retryAround } from "./internal/retry.ts"
+import { retryAround, type RetryPolicy } from "./internal/retry.ts"
 import { problemsOf } from "./internal/schema.ts"
 import { timeoutAround } from "./internal/timeout.ts"
 import type { Current } from "./Snapshot.ts"
@@ -194,7 +194,8 @@ const validated = (schema: Schema.Top): Around => {
         ? Effect.succeed(outcome)
         : Effect.matchEffect(validate(outcome.data, { errors: "all" }), {
           onFailure: (error) => Effect.fail(invalidData(stage.name, problemsOf(error.issue))),
-          onSuccess: (data) => Effect.succeed(okUnsafe(data, outcome.artifacts, outcome.events, outcome.version, undefined))
+          onSuccess: (data) =>
+            Effect.succeed(okUnsafe(data, outcome.artifacts, outcome.events, outcome.version, undefined))
         }))
 }
 
@@ -463,7 +464,9 @@ export const mapOutput: {
           : normalize(
             stage.name,
             // What the stage gives is D.
-            Effect.sync(() => okUnsafe(f(outcome.data as D), outcome.artifacts, outcome.events, outcome.version, undefined))
+            Effect.sync(() =>
+              okUnsafe(f(outcome.data as D), outcome.artifacts, outcome.events, outcome.version, undefined)
+            )
           ))
     return build({ ...fields, output: undefined, arounds: [...fields.arounds, around] })
   }

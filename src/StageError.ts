@@ -23,7 +23,9 @@ export class StageTimeout extends Schema.TaggedError<StageTimeout>()("StageTimeo
   readonly code = "STAGE_TIMEOUT"
   override get message(): string {
     const abandoned = this.abandoned ? " It ignored its interruption and was abandoned." : ""
-    return `Stage "${this.stage}" took longer than ${Duration.format(this.timeout)} (attempt ${this.attempt}).${abandoned}`
+    return `Stage "${this.stage}" took longer than ${
+      Duration.format(this.timeout)
+    } (attempt ${this.attempt}).${abandoned}`
   }
 }
 

@@ -28,8 +28,8 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
-import * as Predicate from "effect/Predicate"
 import { absurd } from "effect/Function"
+import * as Predicate from "effect/Predicate"
 
 const TypeId = "~stageflow/StageOutput"
 
@@ -162,6 +162,8 @@ const SignalPrototype = {
   ...Effectable.Prototype<Effect.Effect<never, unknown>>({
     label: "StageOutput",
     evaluate() {
+      // Yielding an outcome is leaving the stage with it: the engine reads it from the failure.
+      // @effect-diagnostics-next-line effectInFailure:off
       return Effect.fail(this)
     }
   }),
@@ -172,7 +174,10 @@ const SignalPrototype = {
 }
 
 const signal = <S extends Skip | Cancel | Fail<unknown> | Retry>(
-  fields: Omit<S, keyof Effect.Effect<never, unknown> | typeof TypeId | "artifacts" | "events" | "version" | "durationMs">,
+  fields: Omit<
+    S,
+    keyof Effect.Effect<never, unknown> | typeof TypeId | "artifacts" | "events" | "version" | "durationMs"
+  >,
   details: Details | undefined
 ): S =>
   Object.assign(Object.create(SignalPrototype), fields, {

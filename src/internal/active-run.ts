@@ -8,19 +8,22 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import type * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { Outcome } from "../Interceptor.ts"
 import type { AttemptEnd, Entry } from "../OutputBag.ts"
 import type { Failure as StageFailure } from "../RunResult.ts"
 import type { Current, RunIdentity } from "../Snapshot.ts"
-import { Missing, type Reader } from "../Source.ts"
+import { Missing, missing, type Reader } from "../Source.ts"
 import type { Lineage } from "../StageContext.ts"
 import { RetryExhausted } from "../StageError.ts"
-import { type Artifact, okUnsafe, type Settled, settle, skipBecause } from "../StageOutput.ts"
+import { type Artifact, okUnsafe, settle, type Settled, type Skip, skipBecause } from "../StageOutput.ts"
 import { StageExecution } from "./execution.ts"
 import { immutable } from "./immutable.ts"
+import { Journal } from "./journal.ts"
 import { type Ending, endingOfExit, Failure, returnedFail, wiringFailed } from "./outcome.ts"
-import type { Plan, PlannedStage } from "./plan.ts"
+import type { InputsByName, Plan, PlannedStage } from "./plan.ts"
+import { define } from "./record.ts"
 import { errorOfExit, summaryOf, type Telling } from "./telling.ts"
 
 /** Where a stage is. */
@@ -51,6 +54,9 @@ export type Pick = (count: number) => number
 
 const nanosPerMilli = 1_000_000
 
+// `Array.from` with a function costs ten times as much.
+const filled = <A>(count: number, value: A): Array<A> => Array<A>(count).fill(value)
+
 export interface Settings {
   readonly continueAfterFailure: boolean
   readonly pick: Pick | undefined
@@ -65,10 +71,14 @@ export class ActiveRun implements Reader {
   readonly telling: Telling | undefined
   readonly outputs: Array<Settled | undefined>
   readonly statuses: Array<Status>
+  /** The data of the outputs that have data, within reach of the stages that read it by name. */
+  private readonly data: Array<object | undefined>
   readonly failures: Array<StageFailure<unknown>> = []
   /** What went wrong while the run was being stopped. */
   readonly troubles: Array<Cause.Cause<unknown>> = []
-  readonly running = new Set<StageExecution>()
+  /** The first attempt of each stage that is running. */
+  private readonly executions: Array<StageExecution | undefined>
+  private readonly journal: Journal
   stop: Stop | undefined = undefined
   /** Set when the run has its result: whatever an abandoned stage still does is no part of it. */
   closed = false
@@ -76,6 +86,8 @@ export class ActiveRun implements Reader {
   private readonly settings: Settings
   private readonly clock: Clock.Clock
   private readonly startedNanos: bigint
+  /** The time at which a stage just ended, for the stage that its worker goes on with. */
+  private justNow: number | undefined = undefined
   private readonly waitsFor: Int32Array
   /** Every stage passes through here once: a queue in an array of its final size. */
   private readonly ready: Int32Array
@@ -83,7 +95,6 @@ export class ActiveRun implements Reader {
   private readyTo = 0
   private left: number
   private readonly blockedBy = new Map<number, string>()
-  private readonly entries: Array<Entry> = []
 
   constructor(
     plan: Plan,
@@ -103,8 +114,11 @@ export class ActiveRun implements Reader {
     this.clock = clock
     this.settings = settings
     this.startedNanos = clock.monotonicTimeNanosUnsafe()
-    this.outputs = Array.from({ length: count }, () => undefined)
-    this.statuses = Array.from({ length: count }, () => "pending")
+    this.outputs = filled(count, undefined)
+    this.data = filled(count, undefined)
+    this.statuses = filled(count, "pending")
+    this.executions = filled(count, undefined)
+    this.journal = new Journal(count)
     this.waitsFor = Int32Array.from(plan.inDegree)
     this.ready = new Int32Array(count)
     this.left = count
@@ -138,6 +152,7 @@ export class ActiveRun implements Reader {
       const input = this.prepare(planned)
       if (input !== nothingToRun) return this.start(planned, input)
     }
+    this.justNow = undefined
     return undefined
   }
 
@@ -160,19 +175,39 @@ export class ActiveRun implements Reader {
     if (planned.when !== undefined) {
       const decided = this.read(planned, "when", planned.when)
       if (decided instanceof Failure) return this.failWiring(planned, decided)
-      if (decided instanceof Missing) return this.skip(planned, decided.stage, decided.reason)
+      if (decided instanceof Missing) return this.skip(planned, decided.origin, decided.reason)
       if (decided !== true) return this.skip(planned, undefined, "its condition did not hold")
     }
+    if (planned.inputsByName !== undefined) return this.readByName(planned, planned.inputsByName)
     if (planned.inputs === undefined) return undefined
     const inputs = this.read(planned, "inputs", planned.inputs)
     if (inputs instanceof Failure) return this.failWiring(planned, inputs)
-    if (inputs instanceof Missing) return this.skip(planned, inputs.stage, inputs.reason)
-    return Object.freeze(inputs)
+    if (inputs instanceof Missing) return this.skip(planned, inputs.origin, inputs.reason)
+    return inputs
   }
 
   private read(planned: PlannedStage, part: "when" | "inputs", read: (reader: Reader) => unknown): unknown {
     const result = Result.try(() => read(this))
     return Result.isSuccess(result) ? result.success : wiringFailed(planned.name, part, result.failure)
+  }
+
+  private readByName(planned: PlannedStage, { empty, from, keys, optional }: InputsByName): unknown {
+    const inputs = empty()
+    for (let position = 0; position < keys.length; position++) {
+      const index = from[position] as number
+      // No data is ever undefined: see `outcomeOfValue`.
+      const data = this.data[index]
+      const key = keys[position] as string
+      if (optional[position] === true) {
+        define(inputs, key, data === undefined ? Option.none() : Option.some(data))
+      } else if (data === undefined) {
+        const { origin, reason } = missing(key, this.outputs[index] as Skip)
+        return this.skip(planned, origin, reason)
+      } else {
+        define(inputs, key, data)
+      }
+    }
+    return inputs
   }
 
   /** The failed stage that blocks this one: the first in its wiring, whichever failed first. */
@@ -194,22 +229,23 @@ export class ActiveRun implements Reader {
 
   private skip(planned: PlannedStage, origin: string | undefined, reason: string): typeof nothingToRun {
     this.statuses[planned.index] = "skipped"
-    this.outputs[planned.index] = Object.freeze(skipBecause(origin, reason))
-    this.telling?.stageNeverRan(planned, reason)
+    this.outputs[planned.index] = skipBecause(origin, reason)
+    this.telling?.stageSkipped(planned, 0, reason, 0)
     this.release(planned)
     return nothingToRun
   }
 
   private failWiring(planned: PlannedStage, failure: Failure): typeof nothingToRun {
-    this.telling?.stageWiringFailed(planned, failure.error)
+    this.telling?.stageFailed(planned, 0, failure.error, 0)
     this.fail(planned, failure, 0)
     return nothingToRun
   }
 
   private start(planned: PlannedStage, input: unknown): StageExecution {
-    const execution = new StageExecution(this, planned, input, this.elapsedMs(), undefined)
+    const execution = new StageExecution(this, planned, input, this.justNow ?? this.elapsedMs(), undefined)
+    this.justNow = undefined
     this.statuses[planned.index] = "running"
-    this.running.add(execution)
+    this.executions[planned.index] = execution
     this.telling?.stageStarted(execution)
     return execution
   }
@@ -218,7 +254,7 @@ export class ActiveRun implements Reader {
   end(first: StageExecution, exit: Exit.Exit<unknown, unknown>): void {
     if (this.closed) return
     const execution = first.latest
-    this.running.delete(first)
+    this.executions[first.planned.index] = undefined
     if (this.stop !== undefined && exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)) {
       return this.endInterrupted(execution, exit.cause)
     }
@@ -243,10 +279,10 @@ export class ActiveRun implements Reader {
 
   private endSettled(execution: StageExecution, outcome: Settled): void {
     const { planned } = execution
-    const now = this.elapsedMs()
+    const now = this.justNow = this.elapsedMs()
     const output = this.settled(outcome, execution.artifacts, now - execution.first.startedMs)
     this.outputs[planned.index] = output
-    this.record(execution, now, { _tag: "Settled", output })
+    this.journal.lastEnded(execution, now, undefined)
     this.telling?.stageSettled(execution, output, now - execution.first.startedMs)
     if (output._tag === "Cancel") {
       this.statuses[planned.index] = "cancelled"
@@ -254,7 +290,12 @@ export class ActiveRun implements Reader {
       this.stop ??= { _tag: "Cancelled", by: planned.name, reason: output.reason, data: output.data }
       return
     }
-    this.statuses[planned.index] = output._tag === "Ok" ? "ok" : "skipped"
+    if (output._tag === "Ok") {
+      this.statuses[planned.index] = "ok"
+      this.data[planned.index] = output.data as object // see `outcomeOfValue`
+    } else {
+      this.statuses[planned.index] = "skipped"
+    }
     this.release(planned)
   }
 
@@ -263,11 +304,9 @@ export class ActiveRun implements Reader {
     const all = added === undefined ? outcome.artifacts : [...outcome.artifacts, ...added]
     const artifacts = all.length === 0 ? all : immutable(all)
     const events = outcome.events.length === 0 ? outcome.events : immutable(outcome.events)
-    return Object.freeze(
-      outcome._tag === "Ok"
-        ? okUnsafe(immutable(outcome.data), artifacts, events, outcome.version, durationMs)
-        : settle(outcome, { data: immutable(outcome.data), artifacts, events, durationMs })
-    )
+    return outcome._tag === "Ok"
+      ? okUnsafe(immutable(outcome.data), artifacts, events, outcome.version, durationMs)
+      : settle(outcome, { data: immutable(outcome.data), artifacts, events, durationMs })
   }
 
   private endFailed(execution: StageExecution, failure: Failure): void {
@@ -276,9 +315,9 @@ export class ActiveRun implements Reader {
     if (this.telling !== undefined) {
       const artifacts = [...returned?.artifacts ?? [], ...execution.artifacts ?? []]
       this.telling.contents(execution, artifacts, returned?.events ?? [])
-      this.telling.stageFailed(execution, failure.error, now - execution.first.startedMs)
+      this.telling.stageFailed(execution.planned, execution.attempt, failure.error, now - execution.first.startedMs)
     }
-    this.record(execution, now, { _tag: "Failed", error: summaryOf(failure.error) })
+    this.journal.lastEnded(execution, now, { _tag: "Failed", error: summaryOf(failure.error) })
     this.fail(execution.planned, failure, execution.attempt)
   }
 
@@ -305,7 +344,7 @@ export class ActiveRun implements Reader {
     const now = this.elapsedMs()
     this.statuses[execution.planned.index] = "interrupted"
     this.left--
-    this.record(execution, now, { _tag: "Interrupted", abandoned: false })
+    this.journal.lastEnded(execution, now, { _tag: "Interrupted", abandoned: false })
     this.telling?.stageInterrupted(execution, now - execution.first.startedMs, false)
     const reasons = cause.reasons.filter((reason) => !Cause.isInterruptReason(reason))
     if (reasons.length > 0) this.troubles.push(Cause.fromReasons(reasons))
@@ -314,14 +353,14 @@ export class ActiveRun implements Reader {
   /** The stages that outlived the grace: the run ends without them. */
   abandonRunning(): void {
     const now = this.elapsedMs()
-    for (const first of this.running) {
+    for (const first of this.executions) {
+      if (first === undefined) continue
       const execution = first.latest
       this.statuses[execution.planned.index] = "abandoned"
       this.left--
-      this.record(execution, now, { _tag: "Interrupted", abandoned: true })
+      this.journal.lastEnded(execution, now, { _tag: "Interrupted", abandoned: true })
       this.telling?.stageInterrupted(execution, now - first.startedMs, true)
     }
-    this.running.clear()
   }
 
   /** An attempt ended, and a policy granted another. */
@@ -330,7 +369,7 @@ export class ActiveRun implements Reader {
     const error = errorOfExit(exit)
     const reason = exit._tag === "Success" && exit.value._tag === "Retry" ? exit.value.reason : ""
     const end: AttemptEnd = error === undefined ? { _tag: "RetryRequested", reason } : { _tag: "Failed", error }
-    this.record(execution, this.elapsedMs(), end)
+    this.journal.earlierEnded(execution, this.elapsedMs(), end)
     this.telling?.stageRetrying(execution, exit, delay)
   }
 
@@ -344,13 +383,9 @@ export class ActiveRun implements Reader {
     }
   }
 
-  private record(execution: StageExecution, endedMs: number, end: AttemptEnd): void {
-    const { attempt, planned, startedMs } = execution
-    this.entries.push({ stage: planned.name, attempt, end, startedMs, endedMs })
-  }
-
-  get bag(): ReadonlyArray<Entry> {
-    return this.entries
+  /** The ended attempts, in the order in which they ended; laid out when somebody asks. */
+  get entries(): ReadonlyArray<Entry> {
+    return this.journal.entries((index) => (this.plan.stages[index] as PlannedStage).name, this.outputs)
   }
 
   /** The names of the stages that are in one of these states, in the order of the pipeline. */

@@ -3,7 +3,14 @@
  */
 import * as Cause from "effect/Cause"
 import * as OutputBag from "../OutputBag.ts"
-import { type Cancelled, type Completed, type Failure, type Incomplete, StageFailed, type Summary } from "../RunResult.ts"
+import {
+  type Cancelled,
+  type Completed,
+  type Failure,
+  type Incomplete,
+  StageFailed,
+  type Summary
+} from "../RunResult.ts"
 import type { Settled } from "../StageOutput.ts"
 import type { ActiveRun, Stop } from "./active-run.ts"
 import { define } from "./record.ts"
@@ -31,7 +38,7 @@ const summaryOf = (run: ActiveRun, durationMs: number): Summary => ({
   identity: run.identity,
   lineage: run.lineage,
   durationMs,
-  bag: OutputBag.make(run.bag)
+  bag: OutputBag.make(() => run.entries)
 })
 
 /** What a run that stopped early leaves behind. */

@@ -19,7 +19,7 @@ import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import { Installed, type StageEffect } from "../Interceptor.ts"
 import { StageContext } from "../StageContext.ts"
-import { ActiveRun } from "./active-run.ts"
+import type { ActiveRun } from "./active-run.ts"
 import { conclude, type Conclusion } from "./conclude.ts"
 import type { StageExecution } from "./execution.ts"
 import { interruptWithin } from "./interruption.ts"
@@ -122,7 +122,7 @@ class Conductor {
       yield* Effect.yieldNow
       yield* interruptWithin(Array.from(this.workers), grace)
     }
-    if (this.run.running.size > 0) this.run.abandonRunning()
+    if (this.run.stop !== undefined) this.run.abandonRunning()
     if (this.crash !== undefined) return yield* Effect.failCause(this.crash)
   })
 }

@@ -11,6 +11,7 @@ import type { Outcome, StageEffect } from "../Interceptor.ts"
 import { type Inputs, StageContext, type Timer, UndeclaredInput } from "../StageContext.ts"
 import type { Artifact, Settled } from "../StageOutput.ts"
 import type { ActiveRun } from "./active-run.ts"
+import { immutable } from "./immutable.ts"
 import type { PlannedStage } from "./plan.ts"
 
 /** The StageContext of one attempt of a stage. */
@@ -74,7 +75,7 @@ export class StageExecution {
   }
   get emit() {
     return (type: string, data: unknown): Effect.Effect<void> =>
-      Effect.sync(() => this.run.telling?.stageEmitted(this, type, data))
+      Effect.sync(() => this.run.telling?.stageEmitted(this, type, immutable(data)))
   }
   get addArtifact() {
     return (artifact: Artifact): Effect.Effect<void> =>
@@ -106,7 +107,8 @@ export const executionIn = (fiber: Fiber.Fiber<unknown, unknown>): StageExecutio
   executionOf(Context.getUnsafe(fiber.context, StageContext))
 
 const inputsOf = ({ planned, run }: StageExecution): Inputs => {
-  const settledAt = (index: number): Settled | undefined => run.outputs[index]
+  // Outputs are frozen where a stage gets hold of them; what they hold is frozen already.
+  const settledAt = (index: number): Settled | undefined => Object.freeze(run.outputs[index])
   const nameAt = (index: number): string => (run.plan.stages[index] as PlannedStage).name
   const lookUp = (name: string): Effect.Effect<Settled | undefined, UndeclaredInput> => {
     const index = planned.dependencies.find((dependency) => nameAt(dependency) === name)

@@ -6,7 +6,11 @@ import * as Option from "effect/Option"
 import { InvalidOption } from "../StageError.ts"
 
 const reject = (option: string, expected: string, given: unknown): never => {
-  throw new InvalidOption({ option, expected, given: typeof given === "string" ? JSON.stringify(given) : String(given) })
+  throw new InvalidOption({
+    option,
+    expected,
+    given: typeof given === "string" ? JSON.stringify(given) : String(given)
+  })
 }
 
 /** A duration longer than nothing. */
@@ -28,7 +32,9 @@ export const duration = (option: string, given: Duration.Input): Duration.Durati
 /** A whole number from 1, or no limit. */
 export const concurrency = (option: string, given: number | "unbounded"): number => {
   if (given === "unbounded") return Number.POSITIVE_INFINITY
-  return Number.isSafeInteger(given) && given > 0 ? given : reject(option, "a whole number from 1, or \"unbounded\"", given)
+  return Number.isSafeInteger(given) && given > 0
+    ? given
+    : reject(option, "a whole number from 1, or \"unbounded\"", given)
 }
 
 /** A whole number from 0. */

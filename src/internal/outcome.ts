@@ -9,7 +9,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import type { Outcome } from "../Interceptor.ts"
 import { StageFault } from "../StageError.ts"
-import { fail, type Fail, isStageOutput, noItems, okUnsafe, type StageOutput } from "../StageOutput.ts"
+import { type Fail, fail, isStageOutput, noItems, okUnsafe, type StageOutput } from "../StageOutput.ts"
 
 /** How a stage ended: with an outcome, or with an error and its whole cause. */
 export type Ending = Outcome | Failure
@@ -39,8 +39,13 @@ const invalid = (stage: string, message: string): StageFault =>
 const isData = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Predicate.isPromiseLike(value) && !Effect.isEffect(value)
 
+/** An object literal, which can be nothing but data: the common case, told with one look. */
+const isLiteral = (value: unknown): value is object =>
+  typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype && !("then" in value)
+
 /** Reads what a stage returned: an outcome, an object that is its data, or nothing. */
 export const outcomeOfValue = (stage: string, value: unknown): Outcome | Fail<unknown> => {
+  if (isLiteral(value)) return okUnsafe(value, noItems, noItems, undefined, undefined)
   if (value === undefined) return okUnsafe(empty, noItems, noItems, undefined, undefined)
   if (isStageOutput(value)) return value._tag === "Ok" ? checkedOk(stage, value) : value
   if (isData(value)) return okUnsafe(value, noItems, noItems, undefined, undefined)
@@ -114,10 +119,13 @@ const toEffect = (outcome: Outcome | Fail<unknown>): Effect.Effect<Outcome, unkn
   outcome._tag === "Fail" ? Effect.failCause(causeOf(outcome)) : Effect.succeed(outcome)
 
 /** The fault that an output schema found, as problems in the data of a stage. */
-export const invalidData = (stage: string, problems: ReadonlyArray<{
-  readonly path: ReadonlyArray<string | number>
-  readonly message: string
-}>): StageFault => new StageFault({ stage, reason: { _tag: "InvalidOutput", problems } })
+export const invalidData = (
+  stage: string,
+  problems: ReadonlyArray<{
+    readonly path: ReadonlyArray<string | number>
+    readonly message: string
+  }>
+): StageFault => new StageFault({ stage, reason: { _tag: "InvalidOutput", problems } })
 
 export const wiringFailed = (stage: string, part: "when" | "inputs", defect: unknown): Failure =>
   new Failure(new StageFault({ stage, reason: { _tag: "WiringFailed", part, defect } }), Cause.die(defect))

@@ -8,13 +8,13 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { type Any as AnyInterceptor, type Around, aroundOf, type StageEffect, type StageInfo } from "../Interceptor.ts"
 import { PipelineInvalid, type Problem } from "../PipelineInvalid.ts"
-import { internalsOf, Missing, type Reader, stage as stageSource, type Use } from "../Source.ts"
+import { internalsOf, Missing, type Reader, type Use } from "../Source.ts"
 import { type Any as AnyStage, aroundsOf } from "../Stage.ts"
 import { executionIn } from "./execution.ts"
 import { normalize } from "./outcome.ts"
-import { define } from "./record.ts"
+import { define, shape } from "./record.ts"
 import { nearest } from "./suggest.ts"
-import { type Entry, entriesOf, type Topology } from "./topology.ts"
+import { entriesOf, type Entry, type Topology } from "./topology.ts"
 
 /** An edge as people see it: what a stage wants of another. */
 export interface Edge {
@@ -29,6 +29,14 @@ export interface Edge {
 
 type ReadInputs = (reader: Reader) => unknown
 
+/** Inputs that are the data of stages: the common case, which needs no function and cannot throw. */
+export interface InputsByName {
+  readonly empty: () => object
+  readonly keys: ReadonlyArray<string>
+  readonly from: ReadonlyArray<number>
+  readonly optional: ReadonlyArray<boolean>
+}
+
 /** One stage of a plan. */
 export interface PlannedStage {
   readonly index: number
@@ -37,8 +45,10 @@ export interface PlannedStage {
   readonly info: StageInfo
   /** Whether it is to run; `undefined` when nothing decides it. */
   readonly when: ReadInputs | undefined
-  /** Its inputs, or `Missing`; `undefined` when it takes none. */
+  /** Its inputs from sources, or `Missing`; `undefined` when it has none of these. */
   readonly inputs: ReadInputs | undefined
+  /** Its inputs by name; `undefined` when it has none of these. */
+  readonly inputsByName: InputsByName | undefined
   /** The indices of the stages it depends on, in the order of its wiring. */
   readonly dependencies: ReadonlyArray<number>
   /** The indices of the stages that depend on it. */
@@ -60,6 +70,7 @@ interface Resolved {
   readonly edges: Array<Edge>
   when: ReadInputs | undefined
   inputs: ReadInputs | undefined
+  inputsByName: InputsByName | undefined
 }
 
 /** How many unknown names get a suggestion: looking for one costs a pass over all names. */
@@ -126,7 +137,7 @@ class Compilation {
   }
 
   resolve({ stage, wiring }: Entry): Resolved {
-    const resolved: Resolved = { edges: [], when: undefined, inputs: undefined }
+    const resolved: Resolved = { edges: [], when: undefined, inputs: undefined, inputsByName: undefined }
     const edge = (from: string, type: Edge["type"], input: string | undefined, use: Use) => {
       if (this.knows(stage.name, from)) {
         resolved.edges.push({ from, to: stage.name, type, input, optional: use === "optional" })
@@ -140,10 +151,12 @@ class Compilation {
     if (Array.isArray(wiring.inputs)) {
       const names = (wiring.inputs as ReadonlyArray<string>).map((name) => this.inputByName(name))
       for (const { from, optional } of names) edge(from, "data", from, optional ? "optional" : "required")
-      resolved.inputs = readAll(names.map(({ from, optional }) => {
-        const source = stageSource(from)
-        return [from, internalsOf(optional ? source.option : source).read]
-      }))
+      resolved.inputsByName = {
+        empty: shape(),
+        keys: names.map(({ from }) => from),
+        from: names.map(({ from }) => this.indexOf.get(from) ?? -1),
+        optional: names.map(({ optional }) => optional)
+      }
     } else if (wiring.inputs !== undefined) {
       const sources = Object.entries(wiring.inputs).map(([key, source]) => [key, internalsOf(source)] as const)
       for (const [key, { uses }] of sources) {
@@ -162,14 +175,18 @@ class Compilation {
   }
 }
 
-const readAll = (reads: ReadonlyArray<readonly [key: string, read: ReadInputs]>): ReadInputs => (reader) => {
-  const inputs = {}
-  for (const [key, read] of reads) {
-    const value = read(reader)
-    if (value instanceof Missing) return value
-    define(inputs, key, value)
+/** Reads inputs one after the other; what one of them misses, the stage misses. */
+const readAll = (reads: ReadonlyArray<readonly [key: string, read: ReadInputs]>): ReadInputs => {
+  const empty = shape()
+  return (reader) => {
+    const inputs = empty()
+    for (const [key, read] of reads) {
+      const value = read(reader)
+      if (value instanceof Missing) return value
+      define(inputs, key, value)
+    }
+    return inputs
   }
-  return inputs
 }
 
 /** A stage that its remaining predecessors never free lies on a cycle or behind one: walk back until a name repeats. */
@@ -254,6 +271,7 @@ export const compile = (
       info: { name, kind, pipeline, annotations },
       when: resolved.when,
       inputs: resolved.inputs,
+      inputsByName: resolved.inputsByName,
       dependencies,
       successors: successors[index] as Array<number>
     }
@@ -282,7 +300,10 @@ const composed = (stage: PlannedStage, outer: ReadonlyArray<Around>): StageEffec
   if (inner.length === 0 && outer.length === 0) return undefined
   const run = stage.definition.run as (input: unknown) => Effect.Effect<unknown, unknown, unknown>
   const body = Effect.withFiber<unknown, unknown, unknown>((fiber) => run(executionIn(fiber).input))
-  const withInner = inner.reduce<StageEffect>((effect, around) => around(effect, stage.info), normalize(stage.name, body))
+  const withInner = inner.reduce<StageEffect>(
+    (effect, around) => around(effect, stage.info),
+    normalize(stage.name, body)
+  )
   return outer.reduceRight((effect, around) => around(effect, stage.info), withInner)
 }
 

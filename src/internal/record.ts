@@ -6,3 +6,15 @@ export const define = (target: object, key: PropertyKey, value: unknown): void =
     ;(target as Record<PropertyKey, unknown>)[key] = value
   }
 }
+
+/**
+ * A factory of plain objects that will all get the same keys.
+ *
+ * V8 keeps the shapes of object literals in one tree with a limit: past some 1,500 different first keys it falls back to
+ * hash tables. A constructor has a tree of its own; with `Object.prototype` as its prototype it makes plain objects.
+ */
+export const shape = (): () => object => {
+  const Shape = function() {} as unknown as { new(): object; prototype: object }
+  Shape.prototype = Object.prototype
+  return () => new Shape()
+}

@@ -38,14 +38,26 @@ export const errorOfExit = (exit: Exit.Exit<Outcome, unknown>): ErrorSummary | u
     () => Cause.squash(exit.cause)
   ))
 
+interface Base {
+  readonly _tag: Event["_tag"]
+  readonly runId: string
+  readonly parentRunId?: string
+  readonly parentStage?: string
+  readonly correlationId: string
+  readonly pipeline: string
+}
+
+// Events are made as one object each: `base` is spread first, with a `_tag` that every event replaces, so that the tag
+// is the first thing one sees of an event and nothing is made on the way.
 export class Telling {
-  private readonly base: Pick<Event, "runId" | "parentRunId" | "parentStage" | "correlationId" | "pipeline">
+  private readonly base: Base
   private readonly listeners: ReadonlyArray<Listener>
   private readonly clock: Clock.Clock
   private sequence = 0
 
   constructor(pipeline: string, lineage: Lineage, listeners: ReadonlyArray<Listener>, clock: Clock.Clock) {
     this.base = {
+      _tag: "RunStarted",
       runId: lineage.runId,
       ...(lineage.parentRunId === undefined ? {} : { parentRunId: lineage.parentRunId }),
       ...(lineage.parentStage === undefined ? {} : { parentStage: lineage.parentStage }),
@@ -56,16 +68,12 @@ export class Telling {
     this.clock = clock
   }
 
-  private envelope() {
-    return { ...this.base, sequence: ++this.sequence, at: this.clock.currentTimeMillisUnsafe() }
+  private get next(): number {
+    return ++this.sequence
   }
 
-  private stage(execution: StageExecution) {
-    return { ...this.envelope(), stage: execution.planned.name, attempt: execution.attempt }
-  }
-
-  private neverStarted(planned: PlannedStage) {
-    return { ...this.envelope(), stage: planned.name, attempt: 0 }
+  private get now(): number {
+    return this.clock.currentTimeMillisUnsafe()
   }
 
   private tell(event: Event): void {
@@ -74,76 +82,183 @@ export class Telling {
   }
 
   runStarted(stages: number): void {
-    this.tell({ _tag: "RunStarted", ...this.envelope(), stages })
+    this.tell({ ...this.base, _tag: "RunStarted", sequence: this.next, at: this.now, stages })
   }
   runCompleted(durationMs: number): void {
-    this.tell({ _tag: "RunCompleted", ...this.envelope(), durationMs })
+    this.tell({ ...this.base, _tag: "RunCompleted", sequence: this.next, at: this.now, durationMs })
   }
   runCancelled(durationMs: number, by: string | undefined, reason: string): void {
-    this.tell({ _tag: "RunCancelled", ...this.envelope(), durationMs, ...(by === undefined ? {} : { by }), reason })
+    this.tell({
+      ...this.base,
+      _tag: "RunCancelled",
+      sequence: this.next,
+      at: this.now,
+      durationMs,
+      ...(by === undefined ? {} : { by }),
+      reason
+    })
   }
   runFailed(durationMs: number, stage: string, error: unknown): void {
-    this.tell({ _tag: "RunFailed", ...this.envelope(), durationMs, stage, error: summaryOf(error) })
+    this.tell({
+      ...this.base,
+      _tag: "RunFailed",
+      sequence: this.next,
+      at: this.now,
+      durationMs,
+      stage,
+      error: summaryOf(error)
+    })
   }
   runIncomplete(durationMs: number, failed: ReadonlyArray<string>, blocked: ReadonlyArray<string>): void {
-    this.tell({ _tag: "RunIncomplete", ...this.envelope(), durationMs, failed, blocked })
+    this.tell({ ...this.base, _tag: "RunIncomplete", sequence: this.next, at: this.now, durationMs, failed, blocked })
   }
   runInterrupted(durationMs: number): void {
-    this.tell({ _tag: "RunInterrupted", ...this.envelope(), durationMs })
+    this.tell({ ...this.base, _tag: "RunInterrupted", sequence: this.next, at: this.now, durationMs })
   }
 
-  stageStarted(execution: StageExecution): void {
-    this.tell({ _tag: "StageStarted", ...this.stage(execution), kind: execution.planned.info.kind })
+  stageStarted({ attempt, planned: { info, name } }: StageExecution): void {
+    this.tell({
+      ...this.base,
+      _tag: "StageStarted",
+      sequence: this.next,
+      at: this.now,
+      stage: name,
+      attempt,
+      kind: info.kind
+    })
   }
+
   stageSettled(execution: StageExecution, output: Settled, durationMs: number): void {
     this.contents(execution, output.artifacts, output.events)
     switch (output._tag) {
       case "Ok":
-        return this.tell({
-          _tag: "StageCompleted",
-          ...this.stage(execution),
-          durationMs,
-          ...(output.version === undefined ? {} : { version: output.version })
-        })
+        return this.stageCompleted(execution, output.version, durationMs)
       case "Skip":
-        return this.tell({ _tag: "StageSkipped", ...this.stage(execution), durationMs, reason: output.reason })
+        return this.stageSkipped(execution.planned, execution.attempt, output.reason, durationMs)
       case "Cancel":
-        return this.tell({ _tag: "StageCancelled", ...this.stage(execution), durationMs, reason: output.reason })
+        return this.tell({
+          ...this.base,
+          _tag: "StageCancelled",
+          sequence: this.next,
+          at: this.now,
+          stage: execution.planned.name,
+          attempt: execution.attempt,
+          durationMs,
+          reason: output.reason
+        })
     }
   }
-  stageFailed(execution: StageExecution, error: unknown, durationMs: number): void {
-    this.tell({ _tag: "StageFailed", ...this.stage(execution), durationMs, error: summaryOf(error) })
+
+  private stageCompleted({ attempt, planned }: StageExecution, version: string | undefined, durationMs: number): void {
+    const stage = planned.name
+    this.tell(
+      version === undefined
+        ? { ...this.base, _tag: "StageCompleted", sequence: this.next, at: this.now, stage, attempt, durationMs }
+        : {
+          ...this.base,
+          _tag: "StageCompleted",
+          sequence: this.next,
+          at: this.now,
+          stage,
+          attempt,
+          durationMs,
+          version
+        }
+    )
   }
-  stageInterrupted(execution: StageExecution, durationMs: number, abandoned: boolean): void {
-    this.tell({ _tag: "StageInterrupted", ...this.stage(execution), durationMs, abandoned })
+
+  /** `attempt` is 0 for a stage that its wiring skipped before it started. */
+  stageSkipped({ name }: PlannedStage, attempt: number, reason: string, durationMs: number): void {
+    this.tell({
+      ...this.base,
+      _tag: "StageSkipped",
+      sequence: this.next,
+      at: this.now,
+      stage: name,
+      attempt,
+      durationMs,
+      reason
+    })
   }
-  stageNeverRan(planned: PlannedStage, reason: string): void {
-    this.tell({ _tag: "StageSkipped", ...this.neverStarted(planned), durationMs: 0, reason })
+
+  /** `attempt` is 0 for a stage whose wiring failed before it started. */
+  stageFailed({ name }: PlannedStage, attempt: number, error: unknown, durationMs: number): void {
+    this.tell({
+      ...this.base,
+      _tag: "StageFailed",
+      sequence: this.next,
+      at: this.now,
+      stage: name,
+      attempt,
+      durationMs,
+      error: summaryOf(error)
+    })
   }
-  stageBlocked(planned: PlannedStage, by: string): void {
-    this.tell({ _tag: "StageBlocked", ...this.neverStarted(planned), by })
+
+  stageInterrupted({ attempt, planned }: StageExecution, durationMs: number, abandoned: boolean): void {
+    this.tell({
+      ...this.base,
+      _tag: "StageInterrupted",
+      sequence: this.next,
+      at: this.now,
+      stage: planned.name,
+      attempt,
+      durationMs,
+      abandoned
+    })
   }
-  stageWiringFailed(planned: PlannedStage, error: unknown): void {
-    this.tell({ _tag: "StageFailed", ...this.neverStarted(planned), durationMs: 0, error: summaryOf(error) })
+
+  stageBlocked({ name }: PlannedStage, by: string): void {
+    this.tell({ ...this.base, _tag: "StageBlocked", sequence: this.next, at: this.now, stage: name, attempt: 0, by })
   }
-  stageRetrying(execution: StageExecution, exit: Exit.Exit<Outcome, unknown>, delay: Duration.Duration): void {
+
+  stageRetrying(
+    { attempt, planned }: StageExecution,
+    exit: Exit.Exit<Outcome, unknown>,
+    delay: Duration.Duration
+  ): void {
     const error = errorOfExit(exit)
     const reason = exit._tag === "Success" && exit.value._tag === "Retry" ? exit.value.reason : undefined
     this.tell({
+      ...this.base,
       _tag: "StageRetrying",
-      ...this.stage(execution),
+      sequence: this.next,
+      at: this.now,
+      stage: planned.name,
+      attempt,
       delayMs: Duration.toMillis(delay),
       ...(error === undefined ? {} : { error }),
       ...(reason === undefined ? {} : { reason })
     })
   }
-  stageEmitted(execution: StageExecution, type: string, data: unknown): void {
-    this.tell({ _tag: "StageEmitted", ...this.stage(execution), type, data })
+
+  stageEmitted({ attempt, planned }: StageExecution, type: string, data: unknown): void {
+    this.tell({
+      ...this.base,
+      _tag: "StageEmitted",
+      sequence: this.next,
+      at: this.now,
+      stage: planned.name,
+      attempt,
+      type,
+      data
+    })
   }
+
+  /** The events and artifacts that came with an output. */
   contents(execution: StageExecution, artifacts: ReadonlyArray<Artifact>, events: ReadonlyArray<Emitted>): void {
     for (const { data, type } of events) this.stageEmitted(execution, type, data)
     for (const { payload, type } of artifacts) {
-      this.tell({ _tag: "ArtifactAdded", ...this.stage(execution), type, payload })
+      this.tell({
+        ...this.base,
+        _tag: "ArtifactAdded",
+        sequence: this.next,
+        at: this.now,
+        stage: execution.planned.name,
+        attempt: execution.attempt,
+        type,
+        payload
+      })
     }
   }
 }

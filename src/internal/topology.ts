@@ -69,15 +69,19 @@ const dependenciesOf = ({ after, inputs, when }: Wiring): ReadonlyArray<string> 
 export const leavesOf = (topology: Topology): ReadonlyArray<string> => {
   const entries = entriesOf(topology)
   // `"profile?"` waits for "profile".
-  const waitedFor = new Set(entries.flatMap(({ wiring }) => dependenciesOf(wiring)).flatMap((name) => [
-    name,
-    name.replace(/\?$/, "")
-  ]))
+  const waitedFor = new Set(
+    entries.flatMap(({ wiring }) => dependenciesOf(wiring)).flatMap((name) => [
+      name,
+      name.replace(/\?$/, "")
+    ])
+  )
   return entries.map(({ stage }) => stage.name).filter((name) => !waitedFor.has(name))
 }
 
 /** The topology with its roots behind the named stages. */
 export const behind = (topology: Topology, after: ReadonlyArray<string>): Topology =>
-  list(entriesOf(topology).map(({ stage, wiring }) =>
-    dependenciesOf(wiring).length === 0 ? { stage, wiring: { ...wiring, after } } : { stage, wiring }
-  ))
+  list(
+    entriesOf(topology).map(({ stage, wiring }) =>
+      dependenciesOf(wiring).length === 0 ? { stage, wiring: { ...wiring, after } } : { stage, wiring }
+    )
+  )

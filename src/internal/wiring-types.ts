@@ -57,7 +57,8 @@ type Base<Name, N extends AnyNode> = Name extends N["name"] ? Name : Name extend
 // wiring by name
 // ---------------------------------------------------------------------------------------------------------------------
 
-type KnownName<S extends Stage.Any, Part extends string, Name, Looked, N extends AnyNode> = Looked extends N["name"] ? Name
+type KnownName<S extends Stage.Any, Part extends string, Name, Looked, N extends AnyNode> = Looked extends N["name"] ?
+  Name
   : Looked extends string ? `stage "${S["name"]}", ${Part} "${Looked}": no stage before it has that name`
   : never
 
@@ -70,9 +71,9 @@ export interface ByName<S extends Stage.Any, N extends AnyNode, Inputs extends N
 type Got<Name, Found extends AnyNode> = Name extends Found["name"] ? Found["data"] : Option.Option<Found["data"]>
 
 type NameFits<S extends Stage.Any, Name, Key extends keyof Stage.Input<S> & string, Found extends AnyNode> =
-  Name extends Key
-    ? "skip" extends Found["signals"]
-      ? `stage "${S["name"]}", input "${Key}": stage "${Key}" may skip; write "${Key}?" for an Option, or wire it with .required or .orElse`
+  Name extends Key ? "skip" extends Found["signals"] ? `stage "${S[
+        "name"
+      ]}", input "${Key}": stage "${Key}" may skip; write "${Key}?" for an Option, or wire it with .required or .orElse`
     : TypeFits<S, Name, Key, Found>
     : TypeFits<S, Name, Key, Found>
 
@@ -82,8 +83,7 @@ type TypeFits<S extends Stage.Any, Name, Key extends keyof Stage.Input<S> & stri
 
 type NameProblem<S extends Stage.Any, Name, N extends AnyNode> = Name extends unknown
   ? Base<Name, N> extends infer Key
-    ? Key extends keyof Stage.Input<S> & string
-      ? Key extends N["name"] ? NameFits<S, Name, Key, Find<N, Key>> : never
+    ? Key extends keyof Stage.Input<S> & string ? Key extends N["name"] ? NameFits<S, Name, Key, Find<N, Key>> : never
     : `stage "${S["name"]}" has no input "${Key & string}"`
   : never
   : never
@@ -129,7 +129,7 @@ type UnwiredKey<S extends Stage.Any, Key extends string> = [Key] extends [never]
   : `stage "${S["name"]}", input "${OneOf<Key> & string}": say where it comes from`
 
 type NameTaken<S extends Stage.Any, N extends AnyNode> = string extends S["name"] ? never
-  : S["name"] extends ""  ? `a stage needs a name`
+  : S["name"] extends "" ? `a stage needs a name`
   : S["name"] extends N["name"]
     ? `this pipeline already has a stage "${S["name"]}"; Stage.as gives this one another name`
   : never
@@ -157,10 +157,10 @@ export type Problem<
     : First<AfterProblem<S, W, N>, Unwired<S, never>>
 >
 
-type ByNameProblem<S extends Stage.Any, N extends AnyNode, Inputs extends Names, After extends Names> =
-  Names extends Inputs ? Names extends After ? never : Unwired<S, never>
-    : AllKnown<Inputs, N> extends true ? First<NameProblem<S, Inputs[number], N>, Unwired<S, BasesOf<Inputs, N>>>
-    : never
+type ByNameProblem<S extends Stage.Any, N extends AnyNode, Inputs extends Names, After extends Names> = Names extends
+  Inputs ? Names extends After ? never : Unwired<S, never>
+  : AllKnown<Inputs, N> extends true ? First<NameProblem<S, Inputs[number], N>, Unwired<S, BasesOf<Inputs, N>>>
+  : never
 
 /** The argument itself when nothing is wrong, otherwise the sentence. */
 export type Checked<A, Problem> = [Problem] extends [never] ? A : Problem

@@ -1,0 +1,68 @@
+/**
+ * When every attempt of every stage started and ended, and what it ended with.
+ *
+ * Numbers are kept in typed arrays and what a stage gave stays where it is: a run of many stages leaves little behind.
+ * The entries that people read are made when they ask.
+ */
+import type { AttemptEnd, Entry } from "../OutputBag.ts"
+import type { Settled } from "../StageOutput.ts"
+import type { StageExecution } from "./execution.ts"
+
+export class Journal {
+  private readonly startedMs: Float64Array
+  private readonly endedMs: Float64Array
+  private readonly attempts: Int32Array
+  /** The stages in the order in which they ended. */
+  private readonly order: Int32Array
+  private count = 0
+  /** How a stage ended that gave no output, by its index. */
+  private readonly ends = new Map<number, AttemptEnd>()
+  /** Attempts that were not the last of their stage, each with the number of stages that had ended before it. */
+  private readonly earlier: Array<{ readonly position: number; readonly entry: Entry }> = []
+
+  constructor(stages: number) {
+    this.startedMs = new Float64Array(stages)
+    this.endedMs = new Float64Array(stages)
+    this.attempts = new Int32Array(stages)
+    this.order = new Int32Array(stages)
+  }
+
+  /** The last attempt of a stage ended: with `end`, or with the stage's output. */
+  lastEnded(
+    { attempt, planned: { index }, startedMs }: StageExecution,
+    endedMs: number,
+    end: AttemptEnd | undefined
+  ): void {
+    this.startedMs[index] = startedMs
+    this.endedMs[index] = endedMs
+    this.attempts[index] = attempt
+    this.order[this.count++] = index
+    if (end !== undefined) this.ends.set(index, end)
+  }
+
+  /** An attempt ended that another follows. */
+  earlierEnded({ attempt, planned, startedMs }: StageExecution, endedMs: number, end: AttemptEnd): void {
+    const entry = { stage: planned.name, attempt, end, startedMs, endedMs }
+    this.earlier.push({ position: this.count, entry })
+  }
+
+  entries(
+    nameOf: (index: number) => string,
+    outputs: ReadonlyArray<Settled | undefined>
+  ): ReadonlyArray<Entry> {
+    const last = Array.from(this.order.subarray(0, this.count), (index): Entry => ({
+      stage: nameOf(index),
+      attempt: this.attempts[index] as number,
+      end: this.ends.get(index) ?? { _tag: "Settled", output: outputs[index] as Settled },
+      startedMs: this.startedMs[index] as number,
+      endedMs: this.endedMs[index] as number
+    }))
+    const entries: Array<Entry> = []
+    let next = 0
+    for (const { entry, position } of this.earlier) {
+      while (next < position) entries.push(last[next++] as Entry)
+      entries.push(entry)
+    }
+    return entries.concat(last.slice(next))
+  }
+}

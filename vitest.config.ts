@@ -1,0 +1,10 @@
+import { defineConfig } from "vitest/config"
+
+export default defineConfig({
+  resolve: { conditions: ["stageflow-source"] },
+  ssr: { resolve: { conditions: ["stageflow-source"] } },
+  test: {
+    include: ["test/**/*.test.ts"],
+    testTimeout: 60_000
+  }
+})

@@ -80,7 +80,7 @@ class Conductor {
   }
 
   private get startWorker(): Effect.Effect<Worker> {
-    return Effect.forkDetach(this.work, { startImmediately: true })
+    return Effect.forkDetach(this.work, { startImmediately: true, uninterruptible: true })
   }
 
   /** Runs ready stages, one after the other, each with a StageContext of its own. */
@@ -98,10 +98,11 @@ class Conductor {
         // The loop calls `body` only after `while` has found a stage.
         const execution = current as StageExecution
         fiber.setContext(Context.add(context, StageContext, execution))
-        return Effect.exit(this.effectOf(execution))
+        // The worker itself cannot be interrupted, only the stage: an interrupted stage is written in the books, too.
+        return Effect.exit(Effect.interruptible(this.effectOf(execution)))
       },
       step: (exit: Exit.Exit<unknown, unknown>) => {
-        // An interrupted fiber can be interrupted again by whatever it does next, so it does nothing more.
+        // Whatever an interrupted fiber does next is interrupted again, so it does nothing more.
         interrupted = exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)
         this.run.end(current as StageExecution, exit)
       }

@@ -420,13 +420,16 @@ export const fromSpecs = <const Specs extends ReadonlyArray<Spec>>(
     return Effect.as(Effect.fromResult(pipeline.plan), typed(pipeline))
   })
 
+/** @internal */
+export const planOf = (self: Any): Effect.Effect<Plan, PipelineInvalid> =>
+  Effect.suspend(() => Effect.fromResult(implementation(self).plan))
+
 /**
  * Checks a pipeline without running it: everything that is wrong with it, at once.
  *
  * A pipeline whose names the compiler knows has nothing to find here.
  */
-export const validate = (self: Any): Effect.Effect<void, PipelineInvalid> =>
-  Effect.suspend(() => Effect.asVoid(Effect.fromResult(implementation(self).plan)))
+export const validate = (self: Any): Effect.Effect<void, PipelineInvalid> => Effect.asVoid(planOf(self))
 
 /**
  * A pipeline as plain data: its stages and the edges between them.
@@ -441,13 +444,11 @@ export interface Description {
  * The stages and edges of a pipeline as plain data, to draw it or to compare it.
  */
 export const describe = (self: Any): Effect.Effect<Description, PipelineInvalid> =>
-  Effect.suspend(() =>
-    Effect.map(Effect.fromResult(implementation(self).plan), ({ edges, stages }) => ({
-      name: self.name,
-      stages: stages.map(({ info, name }) => ({ name, kind: info.kind as Stage.Kind })),
-      edges
-    }))
-  )
+  Effect.map(planOf(self), ({ edges, stages }) => ({
+    name: self.name,
+    stages: stages.map(({ info, name }) => ({ name, kind: info.kind as Stage.Kind })), // from the stage itself
+    edges
+  }))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // running

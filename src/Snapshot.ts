@@ -7,6 +7,7 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual, pipe } from "effect/Function"
+import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { Any as AnyExtension, ExtensionClass } from "./Extension.ts"
@@ -143,6 +144,12 @@ export class Snapshot extends Schema.Class<Snapshot>("stageflow/Snapshot")({
   metadata: JsonRecord.pipe(Schema.withConstructorDefault(Effect.succeed({})))
 }) {}
 
+Object.defineProperty(Snapshot.prototype, "pipe", {
+  value(this: Snapshot) {
+    return pipeArguments(this, arguments)
+  }
+})
+
 /**
  * What `make` takes: any part of a snapshot.
  */
@@ -162,7 +169,7 @@ declare const Carried: unique symbol
 /**
  * A snapshot that carries the extensions `X`.
  */
-export type With<X> = Snapshot & { readonly [Carried]: (_: X) => void }
+export type With<X> = Snapshot & Pipeable & { readonly [Carried]: (_: X) => void }
 
 /**
  * The extensions that a snapshot is known to carry.

@@ -1,0 +1,85 @@
+import { assert, describe, it } from "@effect/vitest"
+import { execFileSync } from "node:child_process"
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join, resolve } from "node:path"
+import { afterAll, beforeAll } from "vitest"
+import { blocks } from "../docs/blocks.ts"
+
+const root = resolve(import.meta.dirname, "../..")
+const manifest = JSON.parse(readFileSync(join(root, "package.json"), "utf8"))
+
+const npm = (args: ReadonlyArray<string>, cwd: string) =>
+  execFileSync("npm", [...args, "--no-audit", "--no-fund", "--prefer-offline"], {
+    cwd,
+    encoding: "utf8",
+    stdio: "pipe"
+  })
+
+/** An empty ESM TypeScript project that installs the packed tarball next to effect, as a user would. */
+describe("the packed tarball", { timeout: 180_000 }, () => {
+  let folder: string
+  let packed: ReadonlyArray<string>
+
+  beforeAll(() => {
+    folder = mkdtempSync(join(tmpdir(), "stageflow-package-"))
+    npm(["pack", "--pack-destination", folder], root)
+    const tarball = readdirSync(folder).find((name) => name.endsWith(".tgz"))
+    packed = execFileSync("tar", ["-tzf", join(folder, tarball ?? "")], { encoding: "utf8" }).trim().split("\n")
+    writeFileSync(join(folder, "package.json"), JSON.stringify({ name: "scratch", private: true, type: "module" }))
+    const { effect, typescript } = manifest.devDependencies
+    npm(["install", `./${tarball}`, `effect@${effect}`, `typescript@${typescript}`], folder)
+    const compilerOptions = {
+      target: "ES2022",
+      lib: ["ES2023", "DOM"],
+      module: "NodeNext",
+      strict: true,
+      exactOptionalPropertyTypes: true,
+      noEmit: true,
+      types: []
+    }
+    writeFileSync(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, include: ["*.ts"] }))
+  }, 180_000)
+
+  afterAll(() => {
+    rmSync(folder, { recursive: true, force: true })
+  })
+
+  const typeCheck = () =>
+    execFileSync(join(folder, "node_modules/.bin/tsc"), ["-p", "."], { cwd: folder, encoding: "utf8", stdio: "pipe" })
+
+  it("has types, source maps and sources, and no tests", () => {
+    for (
+      const file of ["dist/index.js", "dist/index.d.ts", "dist/index.js.map", "src/index.ts", "README.md", "LICENSE"]
+    ) {
+      assert.include(packed, `package/${file}`)
+    }
+    assert.deepStrictEqual(
+      packed.filter((file) => /\/(test|examples|docs)\//.test(file) || file.includes(".test.")),
+      []
+    )
+  })
+
+  it("type-checks and runs the README's first pipeline", () => {
+    const first = blocks().find(({ at, kind }) => at.startsWith("README.md") && kind === "program")
+    assert(first !== undefined, "the README has a program")
+    writeFileSync(join(folder, "first.ts"), first.code)
+    typeCheck()
+    const out = execFileSync(join(root, "node_modules/.bin/node"), ["first.ts"], { cwd: folder, encoding: "utf8" })
+    assert.isAbove(out.trim().length, 0)
+  })
+
+  it("has every sub-path that it names", () => {
+    const names = Object.keys(manifest.exports).filter((name) => name !== "./package.json")
+    const imports = names.map((name, index) => `import * as m${index} from "${name.replace(".", "stageflow")}"`)
+    const uses = names.map((_, index) => `m${index}`)
+    writeFileSync(join(folder, "all.ts"), [...imports, `export const all = [${uses.join(", ")}]`].join("\n"))
+    typeCheck()
+    const out = execFileSync(
+      join(root, "node_modules/.bin/node"),
+      ["--input-type=module", "-e", names.map((name) => `await import("${name.replace(".", "stageflow")}")`).join(";")],
+      { cwd: folder, encoding: "utf8", stdio: "pipe" }
+    )
+    assert.strictEqual(out, "")
+  })
+})

@@ -35,8 +35,9 @@ export interface Source<out A, out Skips extends boolean = boolean> {
  */
 export type Route<Data> = Data extends { readonly route: infer R extends string } ? R : never
 
-type CheckRoute<Name extends string, Data, R extends string> = [Route<Data>] extends [never]
-  ? `stage "${Name}" gives no "route"`
+// Of a stage that is known by its name alone, any route can be asked for.
+type CheckRoute<Name extends string, Data, R extends string> = unknown extends Data ? R
+  : [Route<Data>] extends [never] ? `stage "${Name}" gives no "route"`
   : R extends Route<Data> ? R
   : `stage "${Name}" has no route "${R}"`
 

@@ -113,7 +113,8 @@ class Compilation {
   /** Whether `name` can be depended on by `stage`; says what is wrong when it cannot. */
   knows(stage: string, name: string): boolean {
     if (!this.indexOf.has(name)) {
-      const didYouMean = this.suggested++ < suggestions ? nearest(name, this.indexOf.keys()) : undefined
+      const others = () => Array.from(this.indexOf.keys()).filter((known) => known !== stage)
+      const didYouMean = this.suggested++ < suggestions ? nearest(name, others()) : undefined
       this.problem({
         code: "UNKNOWN_STAGE",
         stage,
@@ -138,10 +139,12 @@ class Compilation {
 
   resolve({ stage, wiring }: Entry): Resolved {
     const resolved: Resolved = { edges: [], when: undefined, inputs: undefined, inputsByName: undefined }
+    // What is wrong with a name is said once, however often the wiring repeats it.
+    const known = new Map<string, boolean>()
     const edge = (from: string, type: Edge["type"], input: string | undefined, use: Use) => {
-      if (this.knows(stage.name, from)) {
-        resolved.edges.push({ from, to: stage.name, type, input, optional: use === "optional" })
-      }
+      const isKnown = known.get(from) ?? this.knows(stage.name, from)
+      known.set(from, isKnown)
+      if (isKnown) resolved.edges.push({ from, to: stage.name, type, input, optional: use === "optional" })
     }
     if (wiring.when !== undefined) {
       const { read, uses } = internalsOf(wiring.when)
@@ -189,28 +192,36 @@ const readAll = (reads: ReadonlyArray<readonly [key: string, read: ReadInputs]>)
   }
 }
 
-/** A stage that its remaining predecessors never free lies on a cycle or behind one: walk back until a name repeats. */
+/**
+ * Cycles among the stages that are never freed: at least one in each group of stages that wait for each other, and no
+ * two with a stage in common. A depth-first search with a list instead of recursion; every edge is followed once.
+ */
 const findCycles = (
   stages: ReadonlyArray<{ readonly name: string; readonly dependencies: ReadonlyArray<number> }>,
   stuck: ReadonlySet<number>
 ): ReadonlyArray<ReadonlyArray<string>> => {
   const cycles: Array<ReadonlyArray<string>> = []
-  const visited = new Set<number>()
+  const rest = new Map(Array.from(stuck, (index) => [index, stages[index]?.dependencies.values()]))
+  const seen = new Set<number>()
+  const done = new Set<number>()
   for (const start of stuck) {
-    const walk: Array<number> = []
-    const position = new Map<number, number>()
-    let current: number | undefined = start
-    while (current !== undefined && !visited.has(current)) {
-      visited.add(current)
-      position.set(current, walk.length)
-      walk.push(current)
-      current = stages[current]?.dependencies.find((dependency) => stuck.has(dependency))
+    const walk = done.has(start) ? [] : [start]
+    for (let current = walk.at(-1); current !== undefined; current = walk.at(-1)) {
+      seen.add(current)
+      const next = rest.get(current)?.next().value
+      if (next === undefined) {
+        done.add(current)
+        walk.pop()
+      } else if (!seen.has(next)) {
+        if (stuck.has(next)) walk.push(next)
+      } else if (!done.has(next)) {
+        const cycle = walk.splice(walk.lastIndexOf(next))
+        for (const index of cycle) done.add(index)
+        // The walk went against the arrows; turned round it reads as the data flows.
+        const names = cycle.toReversed().map((index) => (stages[index] as { readonly name: string }).name)
+        cycles.push([...names, names[0] as string])
+      }
     }
-    const from = current === undefined ? undefined : position.get(current)
-    if (from === undefined) continue
-    // The walk went against the arrows; turned round it reads as the data flows.
-    const names = walk.slice(from).toReversed().map((index) => (stages[index] as { readonly name: string }).name)
-    cycles.push([...names, names[0] as string])
   }
   return cycles
 }

@@ -22,8 +22,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import type { Snapshot } from "./Snapshot.ts"
 import type { StageContext } from "./StageContext.ts"
-import { StageFault } from "./StageError.ts"
+import { RunRejected, StageFault } from "./StageError.ts"
 import type { Cancel, Ok, Retry, Skip } from "./StageOutput.ts"
 
 const TypeId = "~stageflow/Interceptor"
@@ -60,6 +61,44 @@ export interface StageServices {
 }
 
 /**
+ * What an interceptor is told of the run it wraps.
+ */
+export interface RunInfo {
+  readonly pipeline: string
+  /** The snapshot as the caller gave it. */
+  readonly snapshot: Snapshot
+}
+
+/**
+ * Stands for what the wrapped run ends with.
+ */
+export interface RunEnd {
+  readonly [Inner]: "end"
+}
+
+/**
+ * Stands for whatever the wrapped run can fail with.
+ */
+export interface RunErrors {
+  readonly [Inner]: "run error"
+}
+
+/**
+ * Stands for whatever the wrapped run needs.
+ */
+export interface RunServices {
+  readonly [Inner]: "run services"
+}
+
+/**
+ * Marks, among the errors of an interceptor, those that fail the run as they are, outside of any stage.
+ */
+export interface FailsRun<out Error> {
+  readonly [Inner]: "fails the run"
+  readonly error: Error
+}
+
+/**
  * A wrapper around stages that can fail with `Error`, needs `Services` and gives stages the services `Provided`.
  */
 export interface Interceptor<out Error = never, out Services = never, out Provided = never> extends Pipeable {
@@ -83,8 +122,15 @@ export type StageEffect = Effect.Effect<Outcome, unknown, unknown>
 /** @internal */
 export type Around = (effect: StageEffect, stage: StageInfo) => StageEffect
 
+/** @internal */
+export type AroundRun = <A>(
+  effect: Effect.Effect<A, unknown, unknown>,
+  run: RunInfo
+) => Effect.Effect<A, unknown, unknown>
+
 interface Internal extends Any {
-  readonly around: Around
+  readonly around: Around | undefined
+  readonly aroundRun: AroundRun | undefined
 }
 
 const Prototype = {
@@ -94,40 +140,75 @@ const Prototype = {
   }
 }
 
-const build = <E, R, P>(name: string, order: number, around: Around): Interceptor<E, R, P> =>
-  Object.assign(Object.create(Prototype) as Interceptor<E, R, P>, { name, order, around })
+interface Wraps {
+  readonly around: Around | undefined
+  readonly aroundRun: AroundRun | undefined
+}
+
+const build = <E, R, P>(name: string, order: number, wraps: Wraps): Interceptor<E, R, P> =>
+  Object.assign(Object.create(Prototype) as Interceptor<E, R, P>, { name, order, ...wraps })
 
 /**
- * Makes an interceptor from a function around a stage's Effect.
+ * Makes an interceptor from a function around a stage's Effect, a function around the whole run, or both.
  *
- * Fail the Effect to deny: the stage's body does not run, and the run fails with your error. To give stages a service,
- * name its key in `provides` and provide it to `effect`.
+ * Fail the Effect to deny: what it wraps does not run, and the run fails with your error. `around` wraps every stage;
+ * its error arrives inside `StageFailed`. `aroundRun` wraps the run once, before any stage starts; its error fails the
+ * run as it is. To give stages a service, name its key in `provides` and provide it to `effect`.
  *
  * Return an outcome that the effect gave you, or an `Ok`: readers rely on what the stage's own type says about skipping.
  */
-export const make = <E, R, const Keys extends ReadonlyArray<Context.Key<any, any>> = []>(options: {
+export const make = <
+  E = never,
+  R = never,
+  E2 = never,
+  R2 = never,
+  const Keys extends ReadonlyArray<Context.Key<any, any>> = []
+>(options: {
   readonly name: string
   /** Lower is further out. 100 when left out. */
   readonly order?: number | undefined
-  /** The services that `around` provides to the stage. */
+  /** The services that `around` provides to the stage, or `aroundRun` to all of them. */
   readonly provides?: Keys | undefined
-  readonly around: (
+  readonly around?: (
     effect: Effect.Effect<Outcome, StageErrors, StageServices | Keys[number]["Identifier"]>,
     stage: StageInfo
   ) => Effect.Effect<Outcome, E, R>
-}): Interceptor<Exclude<E, StageErrors>, Exclude<R, StageServices | StageContext>, Keys[number]["Identifier"]> =>
-  // StageErrors and StageServices stand for what the stage really has; Effect does not look at types when it runs.
-  build(options.name, options.order ?? 100, options.around as unknown as Around)
+  readonly aroundRun?: (
+    effect: Effect.Effect<RunEnd, RunErrors, RunServices | Keys[number]["Identifier"]>,
+    run: RunInfo
+  ) => Effect.Effect<RunEnd, E2, R2>
+}): Interceptor<
+  Exclude<E, StageErrors> | ([Exclude<E2, RunErrors>] extends [never] ? never : FailsRun<Exclude<E2, RunErrors>>),
+  Exclude<R | R2, StageServices | RunServices | StageContext>,
+  Keys[number]["Identifier"]
+> =>
+  // The placeholders stand for what stage and run really have; Effect does not look at types when it runs.
+  build(options.name, options.order ?? 100, {
+    around: options.around as unknown as Around | undefined,
+    aroundRun: options.aroundRun as unknown as AroundRun | undefined
+  })
 
 /**
  * Whether a value is an interceptor.
  */
 export const isInterceptor = (u: unknown): u is Any => typeof u === "object" && u !== null && TypeId in u
 
-/** @internal */
+const unchanged: Around = (effect) => effect
+
+/** @internal What it does around a stage. */
 export const aroundOf = (self: Any): Around =>
   // Every interceptor is made by `build`.
-  (self as Internal).around
+  (self as Internal).around ?? unchanged
+
+/** @internal What it does around a run, when it does something there. */
+export const aroundRunOf = (self: Any): AroundRun | undefined => (self as Internal).aroundRun // see `aroundOf`
+
+/** @internal Whether it wraps stages at all. */
+export const wrapsStages = (self: Any): boolean => (self as Internal).around !== undefined // see `aroundOf`
+
+/** @internal Outermost first: by `order`, and among equals in the order given. */
+export const outermostFirst = (interceptors: ReadonlyArray<Any>): ReadonlyArray<Any> =>
+  interceptors.toSorted((a, b) => a.order - b.order)
 
 /**
  * The interceptors that Layers installed, outermost first.
@@ -142,7 +223,8 @@ const none: ReadonlyArray<Any> = []
  * Installs an interceptor around the stages of every pipeline that runs below the Layer.
  *
  * The pipelines' types were settled elsewhere, so a failure of such an interceptor arrives as a `StageFault` with the
- * reason `InterceptorFailed`, which holds the error. Its services are taken from where the Layer is built.
+ * reason `InterceptorFailed`, which holds the error; one that denies whole runs makes them die with `RunRejected`. Its
+ * services are taken from where the Layer is built.
  */
 export const layer = <E, R>(interceptor: Interceptor<E, R>): Layer.Layer<never, never, R> =>
   Layer.effect(
@@ -154,26 +236,51 @@ export const layer = <E, R>(interceptor: Interceptor<E, R>): Layer.Layer<never, 
     })
   )
 
-/** The interceptor with its services at hand and its own failures wrapped; the stage's failures pass untouched. */
-const enclosed = (interceptor: Any, context: Context.Context<never>): Any =>
-  build(interceptor.name, interceptor.order, (effect, stage) => {
-    const fromStage = new WeakSet<object>()
-    const marked = Effect.mapError(effect, (error) => {
-      const passing = { error }
-      fromStage.add(passing)
-      return passing
+/** The interceptor with its services at hand and its own failures wrapped; what it wraps fails as it would without. */
+const enclosed = (interceptor: Any, context: Context.Context<never>): Any => {
+  const { name, order } = interceptor
+  const around: Around = aroundOf(interceptor)
+  const aroundRun = aroundRunOf(interceptor)
+  return build(name, order, {
+    around: wrapsStages(interceptor)
+      ? (effect, stage) =>
+        passing(
+          effect,
+          (inner) => Effect.provideContext(around(inner, stage), context),
+          (error) =>
+            Effect.fail(
+              new StageFault({ stage: stage.name, reason: { _tag: "InterceptorFailed", interceptor: name, error } })
+            )
+        )
+      : undefined,
+    aroundRun: aroundRun === undefined
+      ? undefined
+      : (effect, run) =>
+        passing(
+          effect,
+          (inner) => Effect.provideContext(aroundRun(inner, run), context),
+          (error) => Effect.die(new RunRejected({ pipeline: run.pipeline, interceptor: name, error }))
+        )
+  })
+}
+
+/** Wraps an Effect so that its own failures pass untouched and only those of the wrapper are translated. */
+const passing = <A, B>(
+  effect: Effect.Effect<A, unknown, unknown>,
+  wrapper: (inner: Effect.Effect<A, unknown, unknown>) => Effect.Effect<B, unknown, unknown>,
+  translate: (error: unknown) => Effect.Effect<never, unknown>
+): Effect.Effect<B, unknown, unknown> =>
+  Effect.suspend(() => {
+    const fromInside = new WeakSet<object>()
+    const inner = Effect.mapError(effect, (error) => {
+      const marked = { error }
+      fromInside.add(marked)
+      return marked
     })
-    const isPassing = (error: unknown): error is { readonly error: unknown } =>
-      typeof error === "object" && error !== null && fromStage.has(error)
-    return aroundOf(interceptor)(marked, stage).pipe(
-      Effect.mapError((error) =>
-        isPassing(error)
-          ? error.error
-          : new StageFault({
-            stage: stage.name,
-            reason: { _tag: "InterceptorFailed", interceptor: interceptor.name, error }
-          })
-      ),
-      Effect.provideContext(context)
+    const isMarked = (error: unknown): error is { readonly error: unknown } =>
+      typeof error === "object" && error !== null && fromInside.has(error)
+    return Effect.catch(
+      wrapper(inner),
+      (error) => isMarked(error) ? Effect.fail(error.error) : translate(error)
     )
   })

@@ -17,7 +17,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Event } from "./Event.ts"
 import type { Among, Names as ExtensionNames } from "./Extension.ts"
-import type { Any as AnyInterceptor, Interceptor } from "./Interceptor.ts"
+import type { Any as AnyInterceptor, FailsRun, Interceptor } from "./Interceptor.ts"
 import { compile, type Edge, type Plan } from "./internal/plan.ts"
 import * as Runner from "./internal/runner.ts"
 import * as Topology from "./internal/topology.ts"
@@ -135,7 +135,7 @@ type OutputsOf<N extends AnyNode> = Shown<Outputs<N>>
  */
 export type Errors<N extends AnyNode, E> =
   | N["error"]
-  | Exclude<E, LayerFailed>
+  | Exclude<E, FailsRun<unknown> | LayerFailed>
   | ("retry" extends N["signals"] ? RetryExhausted : never)
 
 type CancelledBy<N extends AnyNode> = N extends { readonly signals: infer S } ? "cancel" extends S ? N["name"] : never
@@ -163,8 +163,11 @@ type Invalid<N extends AnyNode> = string extends N["name"] ? PipelineInvalid : n
  */
 export type Failure<N extends AnyNode, E, O = {}> =
   | (Continues<O> extends true ? never : StageFailed<Errors<N, E>, OutputsOf<N>>)
-  | Extract<E, LayerFailed>
+  | Outside<E>
   | Invalid<N>
+
+/** The errors that fail a run outside of any stage. */
+type Outside<E> = Extract<E, LayerFailed> | (E extends FailsRun<infer X> ? X : never)
 
 /**
  * What a run needs: the services of the stages and interceptors, without what the snapshot carries.

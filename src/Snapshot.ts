@@ -254,9 +254,11 @@ export const extend: {
 )
 
 /** @internal */
-export const complete = (self: Snapshot, identity: RunIdentity): Current =>
-  // The identity has the three ids that Current promises.
-  build({ ...self, ...identity }, extensionsOf(self)) as Current
+export const complete = (self: Snapshot, identity: RunIdentity): Current => {
+  const { orgId: _orgId, sessionId: _sessionId, userId: _userId, ...rest } = self
+  // The identity has the three ids that Current promises, and the others as they were given or proven.
+  return build({ ...rest, ...identity }, extensionsOf(self)) as Current
+}
 
 /**
  * The snapshot of the run that this stage is part of.

@@ -107,6 +107,20 @@ export class StageFault extends Schema.TaggedError<StageFault>()("StageFault", {
 }
 
 /**
+ * An interceptor that a Layer installed denied a whole run: no stage started.
+ */
+export class RunRejected extends Schema.TaggedError<RunRejected>()("RunRejected", {
+  pipeline: Schema.String,
+  interceptor: Schema.String,
+  error: Schema.Unknown
+}) {
+  readonly code = "RUN_REJECTED"
+  override get message(): string {
+    return `A run of pipeline "${this.pipeline}" was stopped by the interceptor "${this.interceptor}" (see \`error\`)`
+  }
+}
+
+/**
  * An option has a value that it cannot have. Thrown where the option is given, before anything runs.
  */
 export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidOption", {

@@ -1,6 +1,7 @@
 /**
  * The ids of a run: those the caller gave, and new ones for the rest.
  */
+import * as Context from "effect/Context"
 import type * as Random from "effect/Random"
 import { RunIdentity, type Snapshot } from "../Snapshot.ts"
 import type { Lineage, StageContext } from "../StageContext.ts"
@@ -19,11 +20,25 @@ const uuid = (random: RandomService): string => {
   return `${hex(random, 8)}-${hex(random, 4)}-4${hex(random, 3)}-${variant}${hex(random, 3)}-${hex(random, 12)}`
 }
 
+/** The part of an identity that somebody can prove. */
+export type Proven = Pick<RunIdentity, "sessionId" | "userId" | "orgId">
+
+/** What an interceptor proved about who is calling: it replaces whatever the caller says. */
+export const ProvenIdentity = Context.Reference<Proven | undefined>("stageflow/internal/ProvenIdentity", {
+  defaultValue: () => undefined
+})
+
 type Parent = StageContext["Service"] | undefined
 
 /** Every run has an id of its own: a child that was handed its parent's snapshot gets a new one. */
-export const identityOf = (snapshot: Snapshot, parent: Parent, random: RandomService): RunIdentity => {
-  const { interactionId, orgId, pipelineRunId, requestId, sessionId, userId } = snapshot
+export const identityOf = (
+  snapshot: Snapshot,
+  parent: Parent,
+  proven: Proven | undefined,
+  random: RandomService
+): RunIdentity => {
+  const { interactionId, pipelineRunId, requestId } = snapshot
+  const { orgId, sessionId, userId } = proven ?? snapshot
   const isParents = pipelineRunId === parent?.lineage.runId
   return Object.freeze(
     new RunIdentity({

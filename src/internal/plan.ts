@@ -6,7 +6,15 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
-import { type Any as AnyInterceptor, type Around, aroundOf, type StageEffect, type StageInfo } from "../Interceptor.ts"
+import {
+  type Any as AnyInterceptor,
+  type Around,
+  aroundOf,
+  outermostFirst,
+  type StageEffect,
+  type StageInfo,
+  wrapsStages
+} from "../Interceptor.ts"
 import { PipelineInvalid, type Problem } from "../PipelineInvalid.ts"
 import { internalsOf, Missing, type Reader, type Use } from "../Source.ts"
 import { type Any as AnyStage, aroundsOf } from "../Stage.ts"
@@ -302,10 +310,6 @@ export const compile = (
     : Result.succeed({ pipeline, stages, indexOf, inDegree, edges, effects: effectsOf(stages, interceptors) })
 }
 
-/** Outermost first: by `order`, and among equals in the order given. */
-const sorted = (interceptors: ReadonlyArray<AnyInterceptor>): ReadonlyArray<Around> =>
-  interceptors.toSorted((a, b) => a.order - b.order).map(aroundOf)
-
 const composed = (stage: PlannedStage, outer: ReadonlyArray<Around>): StageEffect | undefined => {
   const inner = aroundsOf(stage.definition)
   if (inner.length === 0 && outer.length === 0) return undefined
@@ -330,7 +334,7 @@ const effectsOf = (
   return (installed) => {
     const known = cache.get(installed)
     if (known !== undefined) return known
-    const outer = sorted([...installed, ...interceptors])
+    const outer = outermostFirst([...installed, ...interceptors]).filter(wrapsStages).map(aroundOf)
     const effects = stages.map((stage) => composed(stage, outer))
     cache.set(installed, effects)
     return effects

@@ -11,6 +11,7 @@ import * as Random from "effect/Random"
 import type * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import { EventSink } from "../EventSink.ts"
+import { type Any as Interceptor, aroundRunOf, Installed, outermostFirst, type RunInfo } from "../Interceptor.ts"
 import type { PipelineInvalid } from "../PipelineInvalid.ts"
 import type { Run, RunOptions, StageStatus } from "../Run.ts"
 import { LayerFailed, StageFailed } from "../RunResult.ts"
@@ -21,7 +22,7 @@ import { ActiveRun } from "./active-run.ts"
 import type { Conclusion } from "./conclude.ts"
 import { EventLog } from "./event-log.ts"
 import { prepare, type Prepared } from "./execute.ts"
-import { identityOf, lineageOf } from "./identity.ts"
+import { identityOf, lineageOf, ProvenIdentity } from "./identity.ts"
 import { immutable } from "./immutable.ts"
 import { InterruptionGrace } from "./interruption.ts"
 import * as options from "./options.ts"
@@ -35,6 +36,7 @@ export interface Runnable {
   readonly name: string
   readonly plan: Result.Result<Plan, PipelineInvalid>
   readonly layers: ReadonlyArray<Layer.Layer<unknown, unknown, unknown>>
+  readonly interceptors: ReadonlyArray<Interceptor>
 }
 
 type Ended = Exclude<Conclusion, StageFailed>
@@ -59,6 +61,14 @@ const check = (snapshot: Snapshot, given: RunOptions | undefined): Checked => {
   }
 }
 
+/** Who a run belongs to and where it stands, in the environment of whoever runs it. */
+const identified = (snapshot: Snapshot, environment: Context.Context<never>) => {
+  const parent = Option.getOrUndefined(Context.getOption(environment, StageContext))
+  const proven = Context.get(environment, ProvenIdentity)
+  const identity = identityOf(snapshot, parent, proven, Context.get(environment, Random.Random))
+  return { identity, lineage: lineageOf(identity, parent) }
+}
+
 /** Sets up a run in the environment of the fiber that asks for it. */
 const setUp = (
   plan: Plan,
@@ -68,10 +78,8 @@ const setUp = (
   environment: Context.Context<never>
 ): { readonly prepared: Prepared; readonly context: Context.Context<never> } => {
   const clock = Context.get(environment, Clock.Clock)
-  const parent = Option.getOrUndefined(Context.getOption(environment, StageContext))
   const sink = Option.getOrUndefined(Context.getOption(environment, EventSink))
-  const identity = identityOf(snapshot, parent, Context.get(environment, Random.Random))
-  const lineage = lineageOf(identity, parent)
+  const { identity, lineage } = identified(snapshot, environment)
   const heard = sink === undefined ? listeners : [...listeners, (event: Parameters<Listener>[0]) => sink.offer(event)]
   const telling = heard.length === 0 ? undefined : new Telling(plan.pipeline, lineage, heard, clock)
   const current = complete(snapshot, identity)
@@ -116,6 +124,23 @@ const withEnvironment = <A, E>(
       return yield* use(yield* environmentIn(self, scope))
     }))
 
+/** The run with every interceptor around it that wraps whole runs. */
+const intercepted = <A, E>(
+  self: Runnable,
+  snapshot: Snapshot,
+  environment: Context.Context<never>,
+  effect: Effect.Effect<A, E>
+): Effect.Effect<A, E> => {
+  const arounds = outermostFirst([...Context.get(environment, Installed), ...self.interceptors])
+    .flatMap((interceptor) => aroundRunOf(interceptor) ?? [])
+  const info: RunInfo = { pipeline: self.name, snapshot }
+  // What they add to errors and services is in the pipeline's type.
+  return arounds.reduceRight<Effect.Effect<A, unknown, unknown>>(
+    (inner, around) => around(inner, info),
+    effect
+  ) as Effect.Effect<A, E>
+}
+
 const planOf = ({ plan }: Runnable): Effect.Effect<Plan, PipelineInvalid> => Effect.fromResult(plan)
 
 export const run = (
@@ -126,14 +151,17 @@ export const run = (
   const settings = check(snapshot, given)
   return Effect.flatMap(Effect.suspend(() => planOf(self)), (plan) =>
     withEnvironment(self, (environment) => {
-      const { context, prepared } = setUp(plan, snapshot, settings, [], environment)
-      return Effect.flatMap(Effect.provideContext(prepared.execute, context), settled)
+      const execute = Effect.contextWith((innermost: Context.Context<never>) => {
+        const { context, prepared } = setUp(plan, snapshot, settings, [], innermost)
+        return Effect.flatMap(Effect.provideContext(prepared.execute, context), settled)
+      })
+      return Effect.provideContext(intercepted(self, snapshot, environment, execute), environment)
     }))
 }
 
-const statusOf = ({ run: { plan, statuses } }: Prepared): Readonly<Record<string, StageStatus>> => {
+const statusOf = ({ stages }: Plan, prepared: Prepared | undefined): Readonly<Record<string, StageStatus>> => {
   const record: Record<string, StageStatus> = {}
-  for (const { index, name } of plan.stages) define(record, name, statuses[index] ?? "pending")
+  for (const { index, name } of stages) define(record, name, prepared?.run.statuses[index] ?? "pending")
   return record
 }
 
@@ -149,9 +177,19 @@ export const start = Effect.fnUntraced(function*(
   const result = yield* Deferred.make<Ended, Failed>()
   const layers = yield* Scope.fork(yield* Scope.Scope)
   const environment = yield* environmentIn(self, layers)
-  const { context, prepared } = setUp(plan, snapshot, settings, [log.append], environment)
-  const execute = Effect.flatMap(Effect.provideContext(prepared.execute, context), settled)
-  yield* execute.pipe(
+  // The ids of the run are known before an interceptor may keep it waiting.
+  const { identity, lineage } = identified(snapshot, environment)
+  const named = complete(snapshot, identity)
+  // Set once the run is past the interceptors around it; a cancel may come before.
+  let prepared: Prepared | undefined
+  let cancelEarly: ((prepared: Prepared) => void) | undefined
+  const execute = Effect.contextWith((innermost: Context.Context<never>) => {
+    const ready = setUp(plan, named, settings, [log.append], innermost)
+    prepared = ready.prepared
+    cancelEarly?.(prepared)
+    return Effect.flatMap(Effect.provideContext(prepared.execute, ready.context), settled)
+  })
+  yield* Effect.provideContext(intercepted(self, snapshot, environment, execute), environment).pipe(
     Effect.onExit((exit) => Scope.close(layers, exit)),
     Effect.onExit((exit) =>
       Effect.sync(() => {
@@ -162,14 +200,16 @@ export const start = Effect.fnUntraced(function*(
     Effect.forkScoped({ startImmediately: true })
   )
   return {
-    lineage: prepared.run.lineage,
+    lineage,
     await: Deferred.await(result),
     cancel: (reason, cancelOptions) =>
       Effect.suspend(() => {
-        prepared.cancel(reason, immutable(cancelOptions?.data ?? {}))
+        const cancel = ({ cancel }: Prepared) => cancel(reason, immutable(cancelOptions?.data ?? {}))
+        if (prepared === undefined) cancelEarly ??= cancel
+        else cancel(prepared)
         return Effect.asVoid(Effect.exit(Deferred.await(result)))
       }),
     events: log.stream,
-    status: Effect.sync(() => statusOf(prepared))
+    status: Effect.sync(() => statusOf(plan, prepared))
   }
 })

@@ -69,9 +69,9 @@ const errorOf = (stage: string, cause: Cause.Cause<unknown>): unknown => {
   const failed = cause.reasons.find(Cause.isFailReason)
   if (failed !== undefined) return isStageOutput(failed.error) ? errorOfOutput(stage, failed.error) : failed.error
   const died = cause.reasons.find(Cause.isDieReason)
-  return died === undefined
-    ? new StageFault({ stage, reason: { _tag: "SelfInterrupted" } })
-    : faultOf(stage, died.defect)
+  if (died === undefined) return new StageFault({ stage, reason: { _tag: "SelfInterrupted" } })
+  // Effect turns what was yielded into a defect when a finalizer dies as well.
+  return isStageOutput(died.defect) ? errorOfOutput(stage, died.defect) : faultOf(stage, died.defect)
 }
 
 // An outcome was yielded and something else went wrong as well, a finalizer for one.

@@ -1,3 +1,4 @@
+import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -5,6 +6,7 @@ import * as Option from "effect/Option"
 import type { Around } from "../Interceptor.ts"
 import { StageContext } from "../StageContext.ts"
 import { StageTimeout } from "../StageError.ts"
+import { executionOf } from "./execution.ts"
 import { InterruptionGrace, interruptWithin } from "./interruption.ts"
 import * as options from "./options.ts"
 
@@ -27,13 +29,22 @@ export const timeoutAround = (given: Duration.Input, givenGrace: Duration.Input 
         if (Option.isSome(ended)) return yield* ended.value
         const grace = ownGrace ?? (yield* InterruptionGrace)
         const abandoned = yield* interruptWithin([attempt], grace)
-        const context = yield* StageContext
-        return yield* new StageTimeout({
+        const timedOut = new StageTimeout({
           stage: stage.name,
           timeout: limit,
-          attempt: context.attempt,
+          // Outside a retry, the attempt that was going on.
+          attempt: executionOf(yield* StageContext).attempts,
           abandoned: abandoned.length > 0
         })
+        return yield* Effect.failCause(Cause.combine(Cause.fail(timedOut), cleanUpFailures(attempt)))
       })
     )
+}
+
+/** What went wrong while the attempt was being interrupted. */
+const cleanUpFailures = (attempt: Fiber.Fiber<unknown, unknown>): Cause.Cause<unknown> => {
+  const exit = attempt.pollUnsafe()
+  return exit?._tag === "Failure"
+    ? Cause.fromReasons(exit.cause.reasons.filter((reason) => !Cause.isInterruptReason(reason)))
+    : Cause.empty
 }

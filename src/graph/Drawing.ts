@@ -1,0 +1,180 @@
+/**
+ * What a picture of a pipeline shows, whatever it is written in: a box for each stage, and one arrow for each pair of
+ * stages that have anything to do with each other.
+ */
+import * as Effect from "effect/Effect"
+import * as Graph from "effect/Graph"
+import { type Any as AnyPipeline, describe, type Description, type Edge, isPipeline } from "../Pipeline.ts"
+import type { PipelineInvalid } from "../PipelineInvalid.ts"
+import type { Kind } from "../Stage.ts"
+
+/** What the pictures in every language can be told. */
+export interface DrawingOptions {
+  /**
+   * What happens to an arrow that says nothing but "later", between stages that other arrows put in that order anyway:
+   * `"show"`, the default, draws it; `"hide"` leaves it out.
+   */
+  readonly impliedOrder?: "show" | "hide" | undefined
+}
+
+/** A stage in a picture. */
+export interface Box {
+  /** Short, unique, and harmless in any language. */
+  readonly id: string
+  readonly name: string
+  /** `undefined` when a hand-made description has edges to a stage that it does not list. */
+  readonly kind: Kind | undefined
+}
+
+/**
+ * What the look of an arrow tells of it. One that stands for several edges has the look that tells most: a condition
+ * before data, data before order, and optional only when nothing in it is required.
+ */
+export type Look = "condition" | "required" | "optional" | "order"
+
+/** Everything that one stage wants of another. */
+export interface Arrow {
+  readonly from: string
+  readonly to: string
+  readonly look: Look
+  /** `when` for a condition and the inputs that the data is for, an optional one with a `?`. May be empty. */
+  readonly label: string
+}
+
+export interface Drawing {
+  readonly name: string
+  readonly boxes: ReadonlyArray<Box>
+  readonly arrows: ReadonlyArray<Arrow>
+}
+
+interface Listed {
+  readonly name: string
+  readonly kind: Kind | undefined
+}
+
+type Edges = ReadonlyArray<Edge>
+
+/** Words that mean something in Mermaid, or that programs which read it stumble over. */
+const reserved = new Set([
+  "call",
+  "class",
+  "classDef",
+  "click",
+  "default",
+  "direction",
+  "end",
+  "flowchart",
+  "graph",
+  "href",
+  "interpolate",
+  "linkStyle",
+  "style",
+  "subgraph"
+])
+
+const isHarmless = (name: string): boolean =>
+  /^[A-Za-z][A-Za-z0-9]*([_-][A-Za-z0-9]+)*$/.test(name)
+  && !name.split("-").some((word) => reserved.has(word))
+  && !(name in Object.prototype)
+
+/** The name itself where it can be one, so that the text can be read; otherwise the number, which no such name is. */
+const idOf = (index: Graph.NodeIndex, { name }: Listed): string => isHarmless(name) ? name : String(index)
+
+/** One edge for each pair of stages, with all that the one wants of the other. */
+const graphOf = ({ edges, stages }: Description): Graph.DirectedGraph<Listed, Edges> =>
+  Graph.directed<Listed, Edges>((graph) => {
+    const indices = new Map<string, Graph.NodeIndex>()
+    const add = (stage: Listed): Graph.NodeIndex => {
+      const index = Graph.addNode(graph, stage)
+      indices.set(stage.name, index)
+      return index
+    }
+    const indexOf = (name: string) => indices.get(name) ?? add({ name, kind: undefined })
+    const between = new Map<Graph.NodeIndex, Map<Graph.NodeIndex, Array<Edge>>>()
+    for (const stage of stages) add(stage)
+    for (const edge of edges) {
+      const from = indexOf(edge.from)
+      const to = indexOf(edge.to)
+      const targets = between.get(from) ?? new Map<Graph.NodeIndex, Array<Edge>>()
+      between.set(from, targets)
+      const known = targets.get(to)
+      if (known !== undefined) {
+        known.push(edge)
+      } else {
+        const merged = [edge]
+        targets.set(to, merged)
+        Graph.addEdge(graph, from, to, merged)
+      }
+    }
+  })
+
+const saysOnlyLater = (edges: Edges): boolean => edges.every(({ type }) => type === "order")
+
+/** A description that was made by hand may have a cycle, which has no order to imply. */
+const withoutImpliedOrder = (graph: Graph.DirectedGraph<Listed, Edges>): Graph.DirectedGraph<Listed, Edges> => {
+  if (!Graph.isAcyclic(graph)) return graph
+  const needed = Graph.transitiveReduction(graph)
+  return Graph.mutate(graph, (mutable) => {
+    for (const [index, { data }] of Graph.edges(graph)) {
+      if (saysOnlyLater(data) && Graph.getEdge(needed, index)._tag === "None") Graph.removeEdge(mutable, index)
+    }
+  })
+}
+
+const lookOf = (edges: Edges): Look => {
+  if (edges.some(({ type }) => type === "condition")) return "condition"
+  const data = edges.filter(({ type }) => type === "data")
+  if (data.length === 0) return "order"
+  return data.every(({ optional }) => optional) ? "optional" : "required"
+}
+
+/** Whether a plain arrow says it all: data for the input that is called like the stage it comes from. */
+const goesWithoutSaying = ({ from, input, optional, type }: Edge): boolean =>
+  type === "order" || (type === "data" && input === from && !optional)
+
+const wordsOf = ({ input, optional, type }: Edge): ReadonlyArray<string> => {
+  if (type === "condition") return ["when"]
+  return input === undefined ? [] : [optional ? `${input}?` : input]
+}
+
+const labelOf = (edges: Edges): string =>
+  edges.every(goesWithoutSaying) ? "" : Array.from(new Set(edges.flatMap(wordsOf))).join(", ")
+
+/** What is to be drawn of a pipeline's description. */
+export const drawingOf = (description: Description, options: DrawingOptions | undefined): Drawing => {
+  const whole = graphOf(description)
+  const graph = options?.impliedOrder === "hide" ? withoutImpliedOrder(whole) : whole
+  const boxes = Array.from(
+    Graph.entries(Graph.nodes(graph)),
+    ([index, stage]): Box => ({ id: idOf(index, stage), ...stage })
+  )
+  const arrows = Array.from(
+    Graph.values(Graph.edges(graph)),
+    ({ data, source, target }): Arrow => ({
+      from: (boxes[source] as Box).id, // the indices of nodes that are never removed are their positions
+      to: (boxes[target] as Box).id,
+      look: lookOf(data),
+      label: labelOf(data)
+    })
+  )
+  return { name: description.name, boxes, arrows }
+}
+
+/** A function of descriptions that takes pipelines as well; these have to be valid to be described. */
+export interface Draw<Options extends DrawingOptions> {
+  (pipeline: AnyPipeline, options?: Options): Effect.Effect<string, PipelineInvalid>
+  (description: Description, options?: Options): string
+}
+
+/** Makes it from what writes a drawing down. */
+export const draw = <Options extends DrawingOptions>(
+  write: (drawing: Drawing, options: Options | undefined) => string
+): Draw<Options> => {
+  const drawDescription = (description: Description, options?: Options) =>
+    write(drawingOf(description, options), options)
+  // An implementation's one signature cannot say which of the two results goes with which argument.
+  return ((self: AnyPipeline | Description, options?: Options) =>
+    isPipeline(self)
+      ? Effect.map(describe(self), (description) => drawDescription(description, options))
+      : drawDescription(self, options)) as Draw<Options>
+}

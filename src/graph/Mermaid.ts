@@ -1,0 +1,81 @@
+/**
+ * A pipeline as a Mermaid flowchart, which Markdown pages show as a picture.
+ *
+ * `Graph.toMermaid` of effect draws every edge with the same arrow, so the text is written here; the graph itself, its
+ * numbering and its reduction are effect's.
+ */
+import type { Kind } from "../Stage.ts"
+import { type Arrow, type Box, type Draw, draw, type DrawingOptions, type Look } from "./Drawing.ts"
+
+/**
+ * How a flowchart is drawn.
+ */
+export interface MermaidOptions extends DrawingOptions {
+  /** Where the arrows point: `"TD"`, the default, is down, `"LR"` to the right. */
+  readonly direction?: "TD" | "LR" | "BT" | "RL" | undefined
+}
+
+const shapes: Readonly<Record<Kind, readonly [open: string, close: string]>> = {
+  transform: ["[", "]"],
+  enrich: ["[(", ")]"],
+  route: ["{", "}"],
+  guard: ["{{", "}}"],
+  work: ["[[", "]]"],
+  agent: ["([", "])"]
+}
+
+const lines: Readonly<Record<Look, string>> = {
+  condition: "==>",
+  required: "-->",
+  optional: "-->",
+  order: "-.->"
+}
+
+// Whatever is not plain text to Mermaid, or to the Markdown and HTML that it makes of a label.
+const special = /[^\p{L}\p{N}\p{M} ,?_-]|(?<![\p{L}\p{N}])[_-]|[_-](?![\p{L}\p{N}])/gu
+
+const escaped = (text: string): string =>
+  text.split(/\r\n|\r|\n/).map((line) => line.replace(special, (character) => `#${character.codePointAt(0)};`)).join(
+    "<br/>"
+  )
+
+const nodeOf = ({ id, kind, name }: Box): string => {
+  const [open, close] = kind === undefined ? ["[", "]"] : shapes[kind]
+  const label = kind === undefined ? escaped(name) : `${escaped(name)}<br/>${kind}`
+  return `  ${id}${open}"${label}"${close}`
+}
+
+const arrowOf = ({ from, label, look, to }: Arrow): string =>
+  `  ${from} ${lines[look]}${label === "" ? "" : `|"${escaped(label)}"|`} ${to}`
+
+/**
+ * Writes a pipeline as a Mermaid flowchart.
+ *
+ * A pipeline gives an Effect, which fails when the pipeline is invalid; a `Pipeline.Description` gives the text itself.
+ *
+ * - Boxes carry name and kind. The kinds have shapes: transform a rectangle, enrich a cylinder, route a diamond, guard a
+ *   hexagon, work a rectangle with double sides, agent a pill.
+ * - A solid arrow is data. Its label is the input, with a `?` when the reader goes without it; no label means that the
+ *   input is called like the stage it comes from.
+ * - A thick arrow is a condition (`when`). A dotted one is order alone.
+ * - There is one arrow between two stages. Its label lists everything that the one wants of the other.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Pipeline, Stage } from "stageflow"
+ * import { toMermaid } from "stageflow/graph"
+ *
+ * const pipeline = Pipeline.make("hello")
+ *   .add(Stage.guard("check", { run: Effect.succeed({}) }))
+ *   .add(Stage.transform("greet", { run: Effect.succeed({ text: "Hello" }) }), { after: ["check"] })
+ *
+ * // flowchart TD
+ * //   check{{"check<br/>guard"}}
+ * //   greet["greet<br/>transform"]
+ * //   check -.-> greet
+ * const text = toMermaid(pipeline)
+ * ```
+ */
+export const toMermaid: Draw<MermaidOptions> = draw(({ arrows, boxes }, options) =>
+  [`flowchart ${options?.direction ?? "TD"}`, ...boxes.map(nodeOf), ...arrows.map(arrowOf)].join("\n")
+)

@@ -10,6 +10,7 @@ import { dual, pipe } from "effect/Function"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import * as SchemaIssue from "effect/SchemaIssue"
 import type { Any as AnyExtension, ExtensionClass } from "./Extension.ts"
 import { immutable } from "./internal/immutable.ts"
 import { describeProblems, Problem, problemsOf } from "./internal/schema.ts"
@@ -202,8 +203,17 @@ const present = <A extends object>(fields: A): A =>
   // Leaving out the keys that hold undefined is what exactOptionalPropertyTypes asks for.
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as A
 
+/** What the compiler cannot rule out, an empty id for one, is thrown as `decode` would tell it. */
+const construct = (fields: Input): Snapshot => {
+  const given = immutable(present(fields)) as ConstructorParameters<typeof Snapshot>[0]
+  const made = Result.try(() => new Snapshot(given, { parseOptions: { errors: "all" } }))
+  if (Result.isSuccess(made)) return made.success
+  const issue = made.failure instanceof Error ? made.failure.cause : undefined
+  throw SchemaIssue.isIssue(issue) ? invalid(problemsOf(issue)) : made.failure
+}
+
 const build = (fields: Input, extensions: Context.Context<never>): Snapshot => {
-  const snapshot = Object.freeze(new Snapshot(immutable(present(fields)) as ConstructorParameters<typeof Snapshot>[0]))
+  const snapshot = Object.freeze(construct(fields))
   extensionValues.set(snapshot, extensions)
   return snapshot
 }
@@ -211,7 +221,7 @@ const build = (fields: Input, extensions: Context.Context<never>): Snapshot => {
 /**
  * Makes a snapshot. What you pass in is copied; it stays yours and unchanged.
  *
- * Use `decode` for data that the compiler has not checked: `make` throws on it.
+ * Use `decode` for data that the compiler has not checked: `make` throws `SnapshotInvalid` on it.
  */
 export const make = (fields: Input = {}): With<never> =>
   // The phantom of With is never there at run time.
@@ -225,7 +235,8 @@ export const isSnapshot = (u: unknown): u is Snapshot => u instanceof Snapshot
 /**
  * Adds the value of an extension.
  *
- * Throws when the value does not fit the extension's schema, which the compiler rules out but for checks.
+ * Throws `SnapshotInvalid` when the value does not fit the extension's schema, which the compiler rules out but for
+ * checks.
  */
 export const extend: {
   <Self, Name extends string, S extends Schema.Codec<any, any>>(
@@ -244,7 +255,11 @@ export const extend: {
     extension: ExtensionClass<Self, Name, S>,
     value: S["Type"]
   ): With<X | Self> => {
-    const encoded = Schema.encodeUnknownSync(Schema.toCodecJson(extension.schema))(value)
+    const encode = Schema.encodeUnknownResult(Schema.toCodecJson(extension.schema))
+    const encoded = Result.getOrThrowWith(
+      encode(value, { errors: "all" }),
+      ({ issue }) => invalid(problemsIn(extension, issue))
+    )
     // toCodecJson encodes to JSON; With has a phantom only.
     return build(
       { ...self, extensions: { ...self.extensions, [extension.extension]: encoded as Schema.Json } },
@@ -300,6 +315,9 @@ export const encode = (self: Snapshot): Schema.Json =>
 const invalid = (problems: ReadonlyArray<Problem>, code: SnapshotInvalid["code"] = "INVALID") =>
   new SnapshotInvalid({ code, problems })
 
+const problemsIn = ({ extension }: AnyExtension, issue: SchemaIssue.Issue): ReadonlyArray<Problem> =>
+  problemsOf(issue).map((problem) => ({ ...problem, path: ["extensions", extension, ...problem.path] }))
+
 const newerThanKnown = (input: unknown): SnapshotInvalid | undefined => {
   if (typeof input !== "object" || input === null || !("version" in input)) return undefined
   const found = input.version
@@ -312,9 +330,8 @@ const decodeExtensions = (snapshot: Snapshot, extensions: ReadonlyArray<AnyExten
   let context = Context.empty()
   const problems: Array<Problem> = []
   for (const extension of extensions) {
-    const path = ["extensions", extension.extension]
     if (!Object.hasOwn(snapshot.extensions, extension.extension)) {
-      problems.push({ path, message: "Missing key" })
+      problems.push({ path: ["extensions", extension.extension], message: "Missing key" })
       continue
     }
     const decoded = Schema.decodeUnknownResult(Schema.toCodecJson(extension.schema))(
@@ -324,12 +341,7 @@ const decodeExtensions = (snapshot: Snapshot, extensions: ReadonlyArray<AnyExten
     if (Result.isSuccess(decoded)) {
       context = Context.add(context, extension, immutable(decoded.success))
     } else {
-      problems.push(
-        ...problemsOf(decoded.failure.issue).map((problem) => ({
-          ...problem,
-          path: [...path, ...problem.path]
-        }))
-      )
+      problems.push(...problemsIn(extension, decoded.failure.issue))
     }
   }
   return problems.length === 0 ? Result.succeed(context) : Result.fail(invalid(problems))

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Option, Schema } from "effect"
+import { DateTime, Effect, Option, Result, Schema } from "effect"
 import { Extension, Pipeline, Snapshot, Stage } from "stageflow"
 
 class Skills extends Extension.make<Skills>()(
@@ -91,6 +91,25 @@ describe("Snapshot", () => {
       const wrong = yield* Effect.flip(Snapshot.decode(json, { extensions: [Skills] }))
       assert.deepStrictEqual(wrong.problems[0]?.path, ["extensions", "skills", "since"])
     }))
+
+  it("what the compiler cannot rule out is thrown by make and extend as decode tells it", () => {
+    const Level = Schema.Struct({ level: Schema.String.check(Schema.isNonEmpty()) })
+    class Strict extends Extension.make<Strict>()("strict", Level) {}
+    const thrownBy = (make: () => unknown) => {
+      const made = Result.try(make)
+      assert(Result.isFailure(made) && made.failure instanceof Snapshot.SnapshotInvalid)
+      assert.strictEqual(made.failure.code, "INVALID")
+      return made.failure.problems.map(({ path }) => path)
+    }
+    assert.deepStrictEqual(
+      thrownBy(() => Snapshot.make({ userId: "", enrichments: { profile: { userId: "" } } })),
+      [["userId"], ["enrichments", "profile", "userId"]]
+    )
+    assert.deepStrictEqual(
+      thrownBy(() => Snapshot.extend(Snapshot.make(), Strict, { level: "" })),
+      [["extensions", "strict", "level"]]
+    )
+  })
 
   it.effect("a newer version is a typed error", () =>
     Effect.gen(function*() {

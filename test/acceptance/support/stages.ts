@@ -5,10 +5,14 @@ import { Effect } from "effect"
 import { type Pipeline, Stage } from "stageflow"
 
 /** A stage that does nothing and gives its own name. */
-export const noop = (name: string) => Stage.transform(name, { run: Effect.succeed({ from: name }) })
+export const noop = <const Name extends string>(name: Name) =>
+  Stage.transform(name, { run: Effect.succeed({ from: name as string }) })
 
 /** A spec of a stage that does nothing, behind other stages. */
-export const spec = (name: string, after: ReadonlyArray<string> = []): Pipeline.Spec<ReturnType<typeof noop>> => ({
+export const spec = (
+  name: string,
+  after: ReadonlyArray<string> = []
+): Pipeline.Spec<Stage.Stage<string, unknown, { readonly from: string }>> => ({
   stage: noop(name),
   after
 })

@@ -188,6 +188,10 @@ export const make = <
     aroundRun: options.aroundRun as unknown as AroundRun | undefined
   })
 
+/** @internal An interceptor around stages whose types the caller vouches for. */
+export const fromAround = <E, R>(name: string, order: number, around: Around): Interceptor<E, R> =>
+  build(name, order, { around, aroundRun: undefined })
+
 /**
  * Whether a value is an interceptor.
  */

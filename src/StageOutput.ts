@@ -30,6 +30,7 @@ import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
 import { absurd } from "effect/Function"
 import * as Predicate from "effect/Predicate"
+import { duration } from "./internal/options.ts"
 
 const TypeId = "~stageflow/StageOutput"
 
@@ -115,7 +116,7 @@ export interface Retry extends Common, Effect.Effect<never, Retry> {
   readonly reason: string
   readonly data: Readonly<Record<string, unknown>>
   /** How long to wait at least before the next attempt. */
-  readonly after: Duration.Input | undefined
+  readonly after: Duration.Duration | undefined
 }
 
 /**
@@ -231,7 +232,10 @@ export const retry = (
     readonly data?: Readonly<Record<string, unknown>> | undefined
     readonly after?: Duration.Input | undefined
   }
-): Retry => signal<Retry>({ _tag: "Retry", reason, data: options?.data ?? {}, after: options?.after }, options)
+): Retry => {
+  const after = options?.after === undefined ? undefined : duration("after", options.after)
+  return signal<Retry>({ _tag: "Retry", reason, data: options?.data ?? {}, after }, options)
+}
 
 /**
  * Whether a value is an outcome made by this module, whatever its data looks like.

@@ -40,3 +40,7 @@ export const concurrency = (option: string, given: number | "unbounded"): number
 /** A whole number from 0. */
 export const count = (option: string, given: number): number =>
   Number.isSafeInteger(given) && given >= 0 ? given : reject(option, "a whole number from 0", given)
+
+/** A number from 0 to 1. */
+export const ratio = (option: string, given: number): number =>
+  given >= 0 && given <= 1 ? given : reject(option, "a number from 0 to 1", given)

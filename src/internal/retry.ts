@@ -4,6 +4,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import type { Around, Outcome } from "../Interceptor.ts"
 import { StageContext } from "../StageContext.ts"
@@ -18,7 +19,7 @@ import * as options from "./options.ts"
 export type RetryPolicy<E = unknown, R = never> =
   | Schedule.Schedule<unknown, unknown, never, R>
   | {
-    /** The waits between attempts; no waits when left out. */
+    /** The waits between attempts. With `times` alone there are no waits; with neither, the default policy decides. */
     readonly schedule?: Schedule.Schedule<unknown, unknown, never, R> | undefined
     /** How many attempts at most after the first. */
     readonly times?: number | undefined
@@ -26,17 +27,33 @@ export type RetryPolicy<E = unknown, R = never> =
     readonly while?: ((error: E) => boolean) | undefined
     /** Whether defects and invalid outputs are tried again as well. */
     readonly faults?: boolean | undefined
+    /**
+     * The longest wait that is granted when the stage (`StageOutput.retry` with `after`) or its error (a `retryAfter`
+     * that is a `Duration`) asks for one. 30 seconds when left out.
+     */
+    readonly cap?: Duration.Input | undefined
   }
 
 interface Policy {
   readonly schedule: Schedule.Schedule<unknown, unknown, never, unknown>
   readonly makesSense: (error: unknown) => boolean
   readonly faults: boolean
+  readonly cap: Duration.Duration
 }
+
+/** Who has a say in whether a policy's attempts are made: told of each first attempt, asked before each other one. */
+export interface Budget<R> {
+  readonly started: Effect.Effect<void, never, R>
+  readonly granted: Effect.Effect<boolean, never, R>
+}
+
+const unlimited: Budget<never> = { started: Effect.void, granted: Effect.succeed(true) }
+
+const longest = Duration.seconds(30)
 
 /** 1 second, doubled each time, at most 30. */
 const backoff = Schedule.exponential("1 second").pipe(
-  Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, Duration.seconds(30))))
+  Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, longest)))
 )
 
 const always = () => true
@@ -49,15 +66,15 @@ const scheduleOf = (schedule: Policy["schedule"] | undefined, times: number | un
 
 const defaultSchedule = Schedule.upTo(backoff, { times: 2 })
 
-const policyOf = <E>(given: RetryPolicy<E, unknown> | undefined): Policy => {
-  if (given === undefined) return { schedule: defaultSchedule, makesSense: always, faults: false }
-  if (Schedule.isSchedule(given)) return { schedule: given, makesSense: always, faults: false }
+const policyOf = <E>(given: RetryPolicy<E, unknown> = {}): Policy => {
+  if (Schedule.isSchedule(given)) return { schedule: given, makesSense: always, faults: false, cap: longest }
   const times = given.times === undefined ? undefined : options.count("times", given.times)
   return {
     schedule: scheduleOf(given.schedule, times),
     // Only typed errors are asked about, and those are E.
     makesSense: (given.while ?? always) as (error: unknown) => boolean,
-    faults: given.faults ?? false
+    faults: given.faults ?? false,
+    cap: given.cap === undefined ? longest : options.duration("cap", given.cap)
   }
 }
 
@@ -75,25 +92,32 @@ const wanted = (policy: Policy, exit: Exit.Exit<Outcome, unknown>): unknown => {
 const isRequest = (exit: Exit.Exit<Outcome, unknown>): exit is Exit.Success<Retry> =>
   exit._tag === "Success" && exit.value._tag === "Retry"
 
+/** How long the stage, or the error it failed with, asks to be left alone. */
+const requestedWait = (exit: Exit.Exit<Outcome, unknown>, reason: unknown): Duration.Duration => {
+  if (isRequest(exit)) return exit.value.after ?? Duration.zero
+  const asked = Predicate.hasProperty(reason, "retryAfter") ? reason.retryAfter : undefined
+  return Duration.isDuration(asked) ? asked : Duration.zero
+}
+
 /** Runs every attempt with a StageContext of its own, which knows the number of the attempt. */
-export const retryAround = <E, R>(given: RetryPolicy<E, R> | undefined): Around => {
+export const retryAround = <E, R, R2 = never>(
+  given: RetryPolicy<E, R> | undefined,
+  budget: Budget<R2> | Budget<never> = unlimited
+): Around => {
   const policy = policyOf(given as RetryPolicy<E, unknown> | undefined)
   return (effect, stage) =>
     Effect.gen(function*(): Effect.fn.Return<Outcome, unknown, unknown> {
       const execution = executionOf(yield* StageContext)
       const step = yield* Schedule.toStep(policy.schedule)
+      yield* budget.started
       let exit = yield* Effect.exit(effect)
       while (true) {
         const reason = wanted(policy, exit)
         if (reason === undefined) return yield* exit
-        const now = yield* Clock.currentTimeMillis
-        const next = yield* Effect.option(step(now, reason))
-        if (Option.isNone(next)) break
+        const next = yield* Effect.option(step(yield* Clock.currentTimeMillis, reason))
+        if (Option.isNone(next) || !(yield* budget.granted)) break
         const [, wait] = next.value
-        const after = isRequest(exit) && exit.value.after !== undefined
-          ? Duration.fromInputUnsafe(exit.value.after)
-          : Duration.zero
-        const delay = Duration.max(wait, after)
+        const delay = Duration.max(wait, Duration.min(requestedWait(exit, reason), policy.cap))
         const attempt = execution.attemptEnded(exit, delay)
         yield* Effect.sleep(delay)
         exit = yield* Effect.exit(attempt(effect))

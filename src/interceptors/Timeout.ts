@@ -1,0 +1,52 @@
+/**
+ * Limits on time: `timeout` for each attempt of each stage, `deadline` for a run as a whole.
+ */
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import { type FailsRun, fromAround, type Interceptor, make } from "../Interceptor.ts"
+import * as options from "../internal/options.ts"
+import { timeoutAround } from "../internal/timeout.ts"
+import type { StageTimeout } from "../StageError.ts"
+
+/**
+ * Limits how long one attempt of a stage may take; 30 seconds when nothing is given.
+ *
+ * It is `Stage.timeout` for all stages at once: the attempt is interrupted and fails with `StageTimeout`; one that
+ * ignores its interruption is abandoned after the grace, and the error says so.
+ */
+export const timeout = (
+  duration: Duration.Input = "30 seconds",
+  settings?: { readonly grace?: Duration.Input | undefined }
+): Interceptor<StageTimeout> => fromAround("timeout", 70, timeoutAround(duration, settings?.grace))
+
+/**
+ * A run took longer than its deadline allows.
+ */
+export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("DeadlineExceeded", {
+  pipeline: Schema.String,
+  deadline: Schema.Duration
+}) {
+  readonly code = "DEADLINE_EXCEEDED"
+  override get message(): string {
+    return `A run of pipeline "${this.pipeline}" took longer than its deadline of ${Duration.format(this.deadline)}`
+  }
+}
+
+/**
+ * Limits how long a whole run may take. Every stage in flight is interrupted, and the run fails with
+ * `DeadlineExceeded` when they have ended, or after the run's grace.
+ */
+export const deadline = (duration: Duration.Input): Interceptor<FailsRun<DeadlineExceeded>> => {
+  const limit = options.positiveDuration("deadline", duration)
+  return make({
+    name: "deadline",
+    order: 15,
+    aroundRun: (effect, run) =>
+      Effect.flatMap(Effect.timeoutOption(effect, limit), (ended) =>
+        Option.isSome(ended)
+          ? Effect.succeed(ended.value)
+          : Effect.fail(new DeadlineExceeded({ pipeline: run.pipeline, deadline: limit })))
+  })
+}

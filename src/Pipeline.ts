@@ -98,8 +98,11 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
   ): Pipeline<Nodes | N2, Error | E2, Services | R2>
 }
 
-type Clash<N1 extends AnyNode, N2 extends AnyNode> = N2["name"] & N1["name"] extends infer Both extends string
-  ? string extends Both ? never : `both pipelines have a stage "${Both}"; Stage.as gives one another name`
+type Clash<N1 extends AnyNode, N2 extends AnyNode> = string extends N1["name"] | N2["name"] ? never
+  : CheckedName extends N1["name"] & N2["name"] ? `both pipelines come from specs; make one of all their specs`
+  : CheckedName extends N1["name"] | N2["name"] ? never
+  : N2["name"] & N1["name"] extends infer Both extends string
+    ? `both pipelines have a stage "${Both}"; Stage.as gives one another name`
   : never
 
 /**
@@ -116,13 +119,16 @@ export interface Any extends Pipeable {
 }
 
 /** The stages of a pipeline, as a union of nodes. */
-export type Nodes<P extends Any> = ReturnType<P[typeof TypeId]["nodes"]>
+export type Nodes<P extends Any> = P[typeof TypeId]["nodes"] extends (_: never) => infer N ? Extract<N, AnyNode> : never
+
+/** What a stage is read by: any string where the compiler does not know its name. */
+type Called<Name> = Name extends CheckedName ? string : Name
 
 /**
  * How each stage of a completed run ended, by its name. One that cannot skip is `Ok`.
  */
 export type Outputs<N extends AnyNode> = {
-  readonly [K in N as K["name"]]: "skip" extends K["signals"] ? Ok<K["data"]> | Skip : Ok<K["data"]>
+  readonly [K in N as Called<K["name"]>]: "skip" extends K["signals"] ? Ok<K["data"]> | Skip : Ok<K["data"]>
 }
 
 /** Resolves a type so that it is shown as what it is. */
@@ -155,8 +161,10 @@ export type Result<N extends AnyNode, E, O = {}> =
   | CancelledResult<N>
   | (Continues<O> extends true ? Incomplete<OutputsOf<N>, Errors<N, E>> : never)
 
-/** A pipeline whose names the compiler knows cannot be invalid. */
-type Invalid<N extends AnyNode> = string extends N["name"] ? PipelineInvalid : never
+/** A pipeline whose names the compiler knows, or that was checked as a whole, cannot be invalid. */
+type Invalid<N extends AnyNode> = string extends N["name"] ? PipelineInvalid
+  : CheckedName extends N["name"] ? [Exclude<N["name"], CheckedName>] extends [never] ? never : PipelineInvalid
+  : never
 
 /**
  * What a run of a pipeline fails with.
@@ -505,7 +513,7 @@ export const start: {
 export type Started<N extends AnyNode, E, O = {}> = Run<
   Exclude<Result<N, E, O>, { readonly _tag: "Cancelled" }> | Cancelled<OutputsOf<N>, CancelledBy<N> | undefined>,
   Exclude<Failure<N, E, O>, PipelineInvalid | LayerFailed>,
-  N["name"]
+  Called<N["name"]>
 >
 
 /**

@@ -189,7 +189,7 @@ export const make = <
   })
 
 /** @internal An interceptor around stages whose types the caller vouches for. */
-export const fromAround = <E, R>(name: string, order: number, around: Around): Interceptor<E, R> =>
+export const fromAround = <E, R, P>(name: string, order: number, around: Around): Interceptor<E, R, P> =>
   build(name, order, { around, aroundRun: undefined })
 
 /**

@@ -1,7 +1,10 @@
 /**
  * Ready-made interceptors: resilience, authentication, tenancy and observability around stages.
  */
+export { type RetryPolicy } from "../internal/retry.ts"
+export * from "./Bulkhead.ts"
+export * from "./Fallback.ts"
+export * from "./Hedge.ts"
 export * from "./Key.ts"
 export * from "./Retry.ts"
 export * from "./Timeout.ts"
-export { type RetryPolicy } from "../internal/retry.ts"

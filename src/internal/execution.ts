@@ -84,6 +84,19 @@ export class StageExecution {
       })
   }
 
+  /**
+   * Another attempt beside this one. What it adds is its own: it counts for the stage only when the attempt succeeds.
+   */
+  beside(effect: StageEffect): StageEffect {
+    return Effect.suspend(() => {
+      const next = new StageExecution(this.run, this.planned, this.input, this.run.elapsedMs(), this.first.latest)
+      return Effect.tap(Effect.provideService(effect, StageContext, next), () =>
+        Effect.sync(() => {
+          this.first.latest = next
+        }))
+    })
+  }
+
   /** An attempt ended and a policy grants another: how to run it. */
   attemptEnded(exit: Exit.Exit<Outcome, unknown>, delay: Duration.Duration): (effect: StageEffect) => StageEffect {
     const ended = this.first.latest

@@ -44,3 +44,7 @@ export const count = (option: string, given: number): number =>
 /** A number from 0 to 1. */
 export const ratio = (option: string, given: number): number =>
   given >= 0 && given <= 1 ? given : reject(option, "a number from 0 to 1", given)
+
+/** The value that the option has elsewhere already. */
+export const same = (option: string, given: number, known: number): number =>
+  given === known ? given : reject(option, `${known}, as it is elsewhere`, given)

@@ -1,0 +1,121 @@
+/**
+ * At most so many of these at once, and a bounded queue for the rest.
+ *
+ * All pipelines below its Layer share a bulkhead by its name: it protects what they share, a database or a provider.
+ * Within it the keys (tenants, unless you say otherwise) take turns, so that one with many waiters does not starve the
+ * others.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import * as PartitionedSemaphore from "effect/PartitionedSemaphore"
+import * as Schema from "effect/Schema"
+import { type Interceptor, make } from "../Interceptor.ts"
+import * as options from "../internal/options.ts"
+import { type Key, type KeyFailed, keyOf, perTenant } from "./Key.ts"
+
+/**
+ * A bulkhead and its queue are full, so the stage did not run.
+ */
+export class BulkheadFull extends Schema.TaggedError<BulkheadFull>()("BulkheadFull", {
+  bulkhead: Schema.String,
+  stage: Schema.String,
+  permits: Schema.Int,
+  queue: Schema.Int
+}) {
+  readonly code = "BULKHEAD_FULL"
+  override get message(): string {
+    return `Bulkhead "${this.bulkhead}" is full (${this.permits} running, ${this.queue} waiting): `
+      + `stage "${this.stage}" did not run`
+  }
+}
+
+interface Compartment {
+  readonly permits: number
+  readonly queue: number
+  readonly semaphore: PartitionedSemaphore.PartitionedSemaphore<string>
+  /** How many are running or waiting. */
+  inside: number
+}
+
+/** A place in a bulkhead, and what there is instead of it. */
+interface Place<E> {
+  readonly name: string
+  readonly permits: number
+  readonly queue: number
+  readonly key: string
+  readonly onFull: Effect.Effect<never, E>
+}
+
+/**
+ * The bulkheads that all runs below its Layer share, by name.
+ */
+export class Bulkheads extends Context.Service<Bulkheads, {
+  /** Runs the Effect inside the bulkhead, or gives `onFull` when there is no place. */
+  readonly within: <A, E, R, E2>(place: Place<E2>, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | E2, R>
+}>()("stageflow/interceptors/Bulkheads") {
+  /**
+   * Bulkheads in memory.
+   */
+  static readonly layerMemory: Layer.Layer<Bulkheads> = Layer.sync(Bulkheads, () => {
+    const compartments = new Map<string, Compartment>()
+    const compartmentOf = (name: string, permits: number, queue: number): Compartment => {
+      const known = compartments.get(name)
+      if (known !== undefined) {
+        // Two bulkheads of one name are one bulkhead: it cannot have two sizes.
+        options.same(`permits of bulkhead "${name}"`, permits, known.permits)
+        options.same(`queue of bulkhead "${name}"`, queue, known.queue)
+        return known
+      }
+      const compartment = { permits, queue, semaphore: PartitionedSemaphore.makeUnsafe<string>({ permits }), inside: 0 }
+      compartments.set(name, compartment)
+      return compartment
+    }
+    return {
+      within: <A, E, R, E2>(
+        { key, name, onFull, permits, queue }: Place<E2>,
+        effect: Effect.Effect<A, E, R>
+      ): Effect.Effect<A, E | E2, R> =>
+        Effect.suspend((): Effect.Effect<A, E | E2, R> => {
+          const compartment = compartmentOf(name, permits, queue)
+          if (compartment.inside >= permits + queue) return onFull
+          compartment.inside++
+          return Effect.ensuring(
+            compartment.semaphore.withPermit(key)(effect),
+            Effect.sync(() => {
+              compartment.inside--
+            })
+          )
+        })
+    }
+  })
+}
+
+/**
+ * Lets at most `permits` stages in at once. `queue` more wait their turn; beyond that the stage fails with
+ * `BulkheadFull`. An interrupted waiter gives its place back.
+ */
+export const bulkhead = (settings: {
+  /** What all that share it call it. */
+  readonly name: string
+  readonly permits: number
+  /** How many may wait. Ten times `permits` when left out. */
+  readonly queue?: number | undefined
+  /** Who takes turns with whom: tenants, when left out. */
+  readonly key?: Key | undefined
+}): Interceptor<BulkheadFull | KeyFailed, Bulkheads> => {
+  const { key = perTenant, name } = settings
+  const permits = options.concurrency("permits", settings.permits)
+  const queue = options.count("queue", settings.queue ?? permits * 10)
+  return make({
+    name: "bulkhead",
+    order: 45,
+    around: (effect, stage) =>
+      Effect.gen(function*() {
+        const bulkheads = yield* Bulkheads
+        const of = yield* keyOf("bulkhead", key)
+        const onFull = Effect.fail(new BulkheadFull({ bulkhead: name, stage: stage.name, permits, queue }))
+        return yield* bulkheads.within({ name, permits, queue, key: of, onFull }, effect)
+      })
+  })
+}

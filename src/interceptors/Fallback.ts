@@ -1,0 +1,150 @@
+/**
+ * Something else instead of a failure: other data, another way to make it, another provider.
+ *
+ * The result says so: the output's `events` hold a `fallback.used`, and so do the run's events. `usedFallback` asks for it.
+ */
+import * as Effect from "effect/Effect"
+import * as ExecutionPlan from "effect/ExecutionPlan"
+import { dual } from "effect/Function"
+import type * as Layer from "effect/Layer"
+import type * as Schedule from "effect/Schedule"
+import { aroundOf, fromAround, type Interceptor, type Outcome, type StageInfo } from "../Interceptor.ts"
+import * as options from "../internal/options.ts"
+import { normalize } from "../internal/outcome.ts"
+import { summaryOf } from "../internal/telling.ts"
+import * as Stage from "../Stage.ts"
+import type { StageContext } from "../StageContext.ts"
+import { StageFault } from "../StageError.ts"
+import { type Data, type Errors, okUnsafe, type Signal, type StageOutput } from "../StageOutput.ts"
+
+const used = "fallback.used"
+
+/**
+ * Whether an output is a fallback's.
+ */
+export const usedFallback = (output: StageOutput): boolean => output.events.some(({ type }) => type === used)
+
+const isTyped = (error: unknown): boolean => !(error instanceof StageFault)
+
+/** The outcome with a note that it is a fallback's. */
+const noted = (data: unknown) => (outcome: Outcome): Outcome =>
+  outcome._tag === "Ok"
+    ? okUnsafe(outcome.data, outcome.artifacts, [...outcome.events, { type: used, data }], outcome.version, undefined)
+    : outcome
+
+/** Runs `to` when the stage fails with a typed error that `when` accepts, and notes it in the output. */
+const around = (
+  when: (error: unknown) => boolean,
+  to: (error: unknown, stage: StageInfo) => Effect.Effect<unknown, unknown, unknown>
+) =>
+  fromAround("fallback", 48, (effect, stage) =>
+    Effect.catch(effect, (error) => {
+      if (!isTyped(error) || !when(error)) return Effect.fail(error)
+      const instead = normalize(stage.name, Effect.suspend(() => to(error, stage)))
+      return Effect.map(instead, noted({ error: summaryOf(error) }))
+    }))
+
+const always = () => true
+
+/**
+ * Gives a stage something else instead of the errors that `when` accepts (all typed errors, when left out).
+ *
+ * `to` is read like what any stage returns. Defects and invalid outputs are no typed errors and pass.
+ */
+export const fallbackTo: {
+  <E, A2 extends object | void, E2, R2>(
+    to: (error: E) => Effect.Effect<A2, E2, R2>,
+    given?: { readonly when?: ((error: E) => boolean) | undefined }
+  ): <Name extends string, In, D, S, R>(
+    self: Stage.Stage<Name, In, D, S, E, R>
+  ) => Stage.Stage<
+    Name,
+    In,
+    D | Data<A2>,
+    S | Signal<A2> | Signal<E2>,
+    E | Errors<A2, E2>,
+    R | Exclude<R2, StageContext>
+  >
+  <Name extends string, In, D, S, E, R, A2 extends object | void, E2, R2>(
+    self: Stage.Stage<Name, In, D, S, E, R>,
+    to: (error: E) => Effect.Effect<A2, E2, R2>,
+    given?: { readonly when?: ((error: E) => boolean) | undefined }
+  ): Stage.Stage<
+    Name,
+    In,
+    D | Data<A2>,
+    S | Signal<A2> | Signal<E2>,
+    E | Errors<A2, E2>,
+    R | Exclude<R2, StageContext>
+  >
+} = dual(
+  (args) => Stage.isStage(args[0]),
+  <Name extends string, In, D, S, E, R, A2 extends object | void, E2, R2>(
+    self: Stage.Stage<Name, In, D, S, E, R>,
+    to: (error: E) => Effect.Effect<A2, E2, R2>,
+    given?: { readonly when?: ((error: E) => boolean) | undefined }
+  ) =>
+    // What is no fault is one of the stage's typed errors, E.
+    Stage.intercept(
+      self,
+      around(
+        (given?.when ?? always) as (error: unknown) => boolean,
+        to as (error: unknown) => Effect.Effect<A2, E2, R2>
+      )
+    )
+)
+
+/**
+ * Gives every stage below it something else instead of the errors that `when` accepts.
+ *
+ * For stages that give data of one shape; `fallbackTo` checks that for a single stage.
+ */
+export const fallback = <A extends object | void, E, R>(settings: {
+  readonly when: (error: unknown) => boolean
+  readonly to: (error: unknown, stage: StageInfo) => Effect.Effect<A, E, R>
+}): Interceptor<Exclude<E, StageOutput>, Exclude<R, StageContext>> =>
+  fromAround("fallback", 48, aroundOf(around(settings.when, settings.to)))
+
+/**
+ * One provider of a fallback across providers: the ports it gives, and how often it is tried.
+ */
+export interface Provider<P, E, R> {
+  readonly provide: Layer.Layer<P, E, R>
+  /** How many attempts it gets. 1 when left out. */
+  readonly attempts?: number | undefined
+  /** The waits between its attempts. */
+  readonly schedule?: Schedule.Schedule<unknown, unknown> | undefined
+  /** Whether the next provider should be tried after this error. Any error, when left out. */
+  readonly while?: ((error: unknown) => boolean) | undefined
+}
+
+type Ports<S> = S extends Provider<infer P, unknown, unknown> ? P : never
+type LayerErrors<S> = S extends Provider<unknown, infer E, unknown> ? E : never
+type LayerServices<S> = S extends Provider<unknown, unknown, infer R> ? R : never
+
+/** What an ExecutionPlan takes as a step. */
+const stepOf = ({ attempts, provide, schedule, while: again }: Provider<unknown, unknown, unknown>) => ({
+  provide,
+  ...(attempts === undefined ? {} : { attempts: options.concurrency("attempts", attempts) }),
+  ...(schedule === undefined ? {} : { schedule }),
+  // Another provider cannot mend a defect or an invalid output.
+  while: (error: unknown) => isTyped(error) && (again?.(error) ?? true)
+})
+
+/**
+ * Gives stages their ports from the first provider, and runs them again with the next when they fail: an `ExecutionPlan`
+ * across Layers.
+ */
+export const providers = <
+  const S extends readonly [Provider<unknown, unknown, unknown>, ...ReadonlyArray<Provider<unknown, unknown, unknown>>]
+>(...steps: S): Interceptor<LayerErrors<S[number]>, LayerServices<S[number]>, Ports<S[number]>> => {
+  const [first, ...rest] = steps
+  const plan = ExecutionPlan.make(stepOf(first), ...rest.map(stepOf))
+  return fromAround("providers", 48, (effect) =>
+    Effect.withExecutionPlan(
+      Effect.flatMap(effect, (outcome) =>
+        Effect.map(ExecutionPlan.CurrentMetadata, ({ stepIndex }) =>
+          stepIndex === 0 ? outcome : noted({ provider: stepIndex })(outcome))),
+      plan
+    ))
+}

@@ -131,6 +131,8 @@ export type AroundRun = <A>(
 interface Internal extends Any {
   readonly around: Around | undefined
   readonly aroundRun: AroundRun | undefined
+  /** What `combine` put together. */
+  readonly parts?: ReadonlyArray<Any>
 }
 
 const Prototype = {
@@ -192,27 +194,56 @@ export const make = <
 export const fromAround = <E, R, P>(name: string, order: number, around: Around): Interceptor<E, R, P> =>
   build(name, order, { around, aroundRun: undefined })
 
+/** What an interceptor can fail with. */
+export type ErrorOf<I> = I extends Interceptor<infer E, unknown, unknown> ? E : never
+/** What an interceptor needs. */
+export type ServicesOf<I> = I extends Interceptor<unknown, infer R, unknown> ? R : never
+/** What an interceptor gives stages. */
+export type ProvidedBy<I> = I extends Interceptor<unknown, unknown, infer P> ? P : never
+
+/**
+ * Several interceptors as one. Each keeps its own `order`: around a pipeline they nest among the others as if they had
+ * been listed one by one.
+ */
+export const combine = <const I extends ReadonlyArray<Any>>(
+  ...interceptors: I
+): Interceptor<ErrorOf<I[number]>, ServicesOf<I[number]>, ProvidedBy<I[number]>> => {
+  const parts = interceptors.flatMap(partsOf)
+  return Object.assign(
+    build<ErrorOf<I[number]>, ServicesOf<I[number]>, ProvidedBy<I[number]>>(
+      parts.map(({ name }) => name).join("+"),
+      Math.min(100, ...parts.map(({ order }) => order)),
+      { around: undefined, aroundRun: undefined }
+    ),
+    { parts }
+  )
+}
+
+const partsOf = (self: Any): ReadonlyArray<Any> => (self as Internal).parts ?? [self] // made by `build`
+
 /**
  * Whether a value is an interceptor.
  */
 export const isInterceptor = (u: unknown): u is Any => typeof u === "object" && u !== null && TypeId in u
 
-const unchanged: Around = (effect) => effect
+/** @internal What it does around a stage, all its parts together. */
+export const aroundOf = (self: Any): Around => (effect, stage) =>
+  stageArounds([self]).reduceRight((inner, around) => around(inner, stage), effect)
 
-/** @internal What it does around a stage. */
-export const aroundOf = (self: Any): Around =>
+/** Single interceptors, outermost first: by `order`, and among equals in the order given. */
+const outermostFirst = (interceptors: ReadonlyArray<Any>): ReadonlyArray<Internal> =>
   // Every interceptor is made by `build`.
-  (self as Internal).around ?? unchanged
+  (interceptors.flatMap(partsOf) as ReadonlyArray<unknown> as ReadonlyArray<Internal>).toSorted((a, b) =>
+    a.order - b.order
+  )
 
-/** @internal What it does around a run, when it does something there. */
-export const aroundRunOf = (self: Any): AroundRun | undefined => (self as Internal).aroundRun // see `aroundOf`
+/** @internal What interceptors do around stages, outermost first. */
+export const stageArounds = (interceptors: ReadonlyArray<Any>): ReadonlyArray<Around> =>
+  outermostFirst(interceptors).flatMap(({ around }) => around ?? [])
 
-/** @internal Whether it wraps stages at all. */
-export const wrapsStages = (self: Any): boolean => (self as Internal).around !== undefined // see `aroundOf`
-
-/** @internal Outermost first: by `order`, and among equals in the order given. */
-export const outermostFirst = (interceptors: ReadonlyArray<Any>): ReadonlyArray<Any> =>
-  interceptors.toSorted((a, b) => a.order - b.order)
+/** @internal What interceptors do around runs, outermost first. */
+export const runArounds = (interceptors: ReadonlyArray<Any>): ReadonlyArray<AroundRun> =>
+  outermostFirst(interceptors).flatMap(({ aroundRun }) => aroundRun ?? [])
 
 /**
  * The interceptors that Layers installed, outermost first.
@@ -241,30 +272,26 @@ export const layer = <E, R>(interceptor: Interceptor<E, R>): Layer.Layer<never, 
   )
 
 /** The interceptor with its services at hand and its own failures wrapped; what it wraps fails as it would without. */
-const enclosed = (interceptor: Any, context: Context.Context<never>): Any => {
-  const { name, order } = interceptor
-  const around: Around = aroundOf(interceptor)
-  const aroundRun = aroundRunOf(interceptor)
+const enclosed = (interceptor: Any, context: Context.Context<never>): Any =>
+  combine(...outermostFirst([interceptor]).map((part) => enclosedPart(part, context)))
+
+const enclosedPart = ({ around, aroundRun, name, order }: Internal, context: Context.Context<never>): Any => {
+  const failed = (stage: string, error: unknown) =>
+    new StageFault({ stage, reason: { _tag: "InterceptorFailed", interceptor: name, error } })
+  const rejected = (pipeline: string, error: unknown) => new RunRejected({ pipeline, interceptor: name, error })
   return build(name, order, {
-    around: wrapsStages(interceptor)
-      ? (effect, stage) =>
-        passing(
-          effect,
-          (inner) => Effect.provideContext(around(inner, stage), context),
-          (error) =>
-            Effect.fail(
-              new StageFault({ stage: stage.name, reason: { _tag: "InterceptorFailed", interceptor: name, error } })
-            )
-        )
-      : undefined,
-    aroundRun: aroundRun === undefined
-      ? undefined
-      : (effect, run) =>
-        passing(
-          effect,
-          (inner) => Effect.provideContext(aroundRun(inner, run), context),
-          (error) => Effect.die(new RunRejected({ pipeline: run.pipeline, interceptor: name, error }))
-        )
+    around: around === undefined ? undefined : (effect, stage) =>
+      passing(
+        effect,
+        (inner) => Effect.provideContext(around(inner, stage), context),
+        (error) => Effect.fail(failed(stage.name, error))
+      ),
+    aroundRun: aroundRun === undefined ? undefined : (effect, run) =>
+      passing(
+        effect,
+        (inner) => Effect.provideContext(aroundRun(inner, run), context),
+        (error) => Effect.die(rejected(run.pipeline, error))
+      )
   })
 }
 

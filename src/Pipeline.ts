@@ -17,7 +17,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Event } from "./Event.ts"
 import type { Among, Names as ExtensionNames } from "./Extension.ts"
-import type { Any as AnyInterceptor, FailsRun, Interceptor } from "./Interceptor.ts"
+import type { Any as AnyInterceptor, ErrorOf, FailsRun, ProvidedBy, ServicesOf } from "./Interceptor.ts"
 import { compile, type Edge, type Plan } from "./internal/plan.ts"
 import * as Runner from "./internal/runner.ts"
 import * as Topology from "./internal/topology.ts"
@@ -347,10 +347,6 @@ export const intercept =
     const pipeline = implementation(self)
     return typed(pipeline.with({ interceptors: [...pipeline.interceptors, ...interceptors] }))
   }
-
-type ErrorOf<I> = I extends Interceptor<infer E, unknown, unknown> ? E : never
-type ServicesOf<I> = I extends Interceptor<unknown, infer R, unknown> ? R : never
-type ProvidedBy<I> = I extends Interceptor<unknown, unknown, infer P> ? P : never
 
 /** The error of a run whose layer may fail to build. */
 type LayerFailure<E> = [E] extends [never] ? never : LayerFailed<E>

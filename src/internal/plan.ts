@@ -9,11 +9,9 @@ import * as Result from "effect/Result"
 import {
   type Any as AnyInterceptor,
   type Around,
-  aroundOf,
-  outermostFirst,
+  stageArounds,
   type StageEffect,
-  type StageInfo,
-  wrapsStages
+  type StageInfo
 } from "../Interceptor.ts"
 import { PipelineInvalid, type Problem } from "../PipelineInvalid.ts"
 import { internalsOf, Missing, type Reader, type Use } from "../Source.ts"
@@ -314,7 +312,8 @@ const composed = (stage: PlannedStage, outer: ReadonlyArray<Around>): StageEffec
   const inner = aroundsOf(stage.definition)
   if (inner.length === 0 && outer.length === 0) return undefined
   const run = stage.definition.run as (input: unknown) => Effect.Effect<unknown, unknown, unknown>
-  const body = Effect.withFiber<unknown, unknown, unknown>((fiber) => run(executionIn(fiber).input))
+  // Frozen, because what is around the stage may run it again: an attempt leaves no marks for the next one.
+  const body = Effect.withFiber<unknown, unknown, unknown>((fiber) => run(Object.freeze(executionIn(fiber).input)))
   const withInner = inner.reduce<StageEffect>(
     (effect, around) => around(effect, stage.info),
     normalize(stage.name, body)
@@ -334,7 +333,7 @@ const effectsOf = (
   return (installed) => {
     const known = cache.get(installed)
     if (known !== undefined) return known
-    const outer = outermostFirst([...installed, ...interceptors]).filter(wrapsStages).map(aroundOf)
+    const outer = stageArounds([...installed, ...interceptors])
     const effects = stages.map((stage) => composed(stage, outer))
     cache.set(installed, effects)
     return effects

@@ -160,10 +160,17 @@ export const drawingOf = (description: Description, options: DrawingOptions | un
   return { name: description.name, boxes, arrows }
 }
 
-/** A function of descriptions that takes pipelines as well; these have to be valid to be described. */
+/**
+ * What drawing gives: an Effect for a pipeline, which has to be valid to be described, and a text for a description.
+ */
+export type Drawn<Self> = Self extends AnyPipeline ? Effect.Effect<string, PipelineInvalid> : string
+
+/**
+ * Draws a pipeline, or its description.
+ */
 export interface Draw<Options extends DrawingOptions> {
-  (pipeline: AnyPipeline, options?: Options): Effect.Effect<string, PipelineInvalid>
-  (description: Description, options?: Options): string
+  // One signature, not two: the function can be handed to `Effect.map`, `Effect.flatMap` and `pipe` for either.
+  <Self extends AnyPipeline | Description>(self: Self, options?: Options): Drawn<Self>
 }
 
 /** Makes it from what writes a drawing down. */
@@ -172,7 +179,7 @@ export const draw = <Options extends DrawingOptions>(
 ): Draw<Options> => {
   const drawDescription = (description: Description, options?: Options) =>
     write(drawingOf(description, options), options)
-  // An implementation's one signature cannot say which of the two results goes with which argument.
+  // The compiler does not follow `isPipeline` into the conditional type.
   return ((self: AnyPipeline | Description, options?: Options) =>
     isPipeline(self)
       ? Effect.map(describe(self), (description) => drawDescription(description, options))

@@ -2,5 +2,5 @@
  * Pictures of pipelines.
  */
 export { type DotOptions, toDot } from "./Dot.ts"
-export type { Draw, DrawingOptions } from "./Drawing.ts"
+export type { Draw, DrawingOptions, Drawn } from "./Drawing.ts"
 export { type MermaidOptions, toMermaid } from "./Mermaid.ts"

@@ -70,6 +70,7 @@ describe("toDot", () => {
       assert.strictEqual(yield* arrow("optionalByName"), "  \"giver\" -> \"reader\" [style=dashed, label=\"giver?\"];")
       assert.strictEqual(yield* arrow("requiredBySource"), "  \"giver\" -> \"reader\" [style=solid, label=\"text\"];")
       assert.strictEqual(yield* arrow("optionalBySource"), "  \"giver\" -> \"reader\" [style=dashed, label=\"text?\"];")
+      assert.strictEqual(yield* arrow("sameTwice"), "  \"giver\" -> \"reader\" [style=dashed, label=\"giver?\"];")
       assert.strictEqual(yield* arrow("condition"), "  \"giver\" -> \"reader\" [style=bold, label=\"when\"];")
       assert.strictEqual(yield* arrow("orderAndData"), "  \"giver\" -> \"reader\" [style=solid];")
       assert.strictEqual(

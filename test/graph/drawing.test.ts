@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
-import { Pipeline } from "stageflow"
+import { Pipeline, Stage } from "stageflow"
 import { toDot, toMermaid } from "stageflow/graph"
 import { idle } from "./support/stages.ts"
 
@@ -85,7 +85,10 @@ describe("what a picture shows", () => {
         .add(idle("a"))
         .add(idle("b"), { after: ["a"] })
         .add(idle("c"), (s) => ({ after: ["a", "b"], when: s.b.output.map(() => true) }))
-        .add(idle("d"), (s) => ({ after: ["a", "c"], inputs: { b: s.b } }))
+        .add(Stage.transform("d", { run: (_: { readonly b: {} }) => Effect.void }), {
+          after: ["a", "c"],
+          inputs: ["b"]
+        })
       const arrows = (text: string) => text.split("\n").slice(5)
       assert.deepStrictEqual(arrows(yield* toMermaid(pipeline, { impliedOrder: "hide" })), [
         "  a -.-> b",

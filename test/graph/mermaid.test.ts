@@ -67,6 +67,7 @@ describe("toMermaid", () => {
       assert.strictEqual(yield* arrow("optionalByName"), "  giver -->|\"giver?\"| reader")
       assert.strictEqual(yield* arrow("requiredBySource"), "  giver -->|\"text\"| reader")
       assert.strictEqual(yield* arrow("optionalBySource"), "  giver -->|\"text?\"| reader")
+      assert.strictEqual(yield* arrow("sameTwice"), "  giver -->|\"giver?\"| reader")
       assert.strictEqual(yield* arrow("condition"), "  giver ==>|\"when\"| reader")
       assert.strictEqual(yield* arrow("orderAndData"), "  giver --> reader")
       assert.strictEqual(yield* arrow("requiredAndOptional"), "  giver -->|\"a, b?\"| reader")

@@ -17,6 +17,7 @@ export const wirings = {
   optionalByName: { inputs: ["giver?"] },
   requiredBySource: { inputs: { text: Source.stage("giver").required } },
   optionalBySource: { inputs: { text: Source.stage("giver").orElse(() => ({})) } },
+  sameTwice: { inputs: ["giver?", "giver?"] },
   condition: { when: Source.stage("giver").output.map(() => true) },
   orderAndData: { after: ["giver"], inputs: ["giver"] },
   conditionAndData: {

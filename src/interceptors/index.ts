@@ -3,8 +3,12 @@
  */
 export { type RetryPolicy } from "../internal/retry.ts"
 export * from "./Bulkhead.ts"
+export * from "./Defaults.ts"
 export * from "./Fallback.ts"
 export * from "./Hedge.ts"
 export * from "./Key.ts"
+export * from "./Logging.ts"
+export * from "./Metrics.ts"
 export * from "./Retry.ts"
 export * from "./Timeout.ts"
+export * from "./Tracing.ts"

@@ -164,6 +164,8 @@ const statusOf = ({ stages }: Plan, prepared: Prepared | undefined): Readonly<Re
   return record
 }
 
+type Cancel = (prepared: Prepared) => void
+
 /** Starts a run in a fiber that belongs to the scope. */
 export const start = Effect.fnUntraced(function*(
   self: Runnable,
@@ -179,16 +181,22 @@ export const start = Effect.fnUntraced(function*(
   // The ids of the run are known before an interceptor may keep it waiting.
   const { identity, lineage } = identified(snapshot, environment)
   const named = complete(snapshot, identity)
-  // Set once the run is past the interceptors around it; a cancel may come before.
+  // Set once the run is past the interceptors around it.
   let prepared: Prepared | undefined
-  let cancelEarly: ((prepared: Prepared) => void) | undefined
-  const execute = Effect.contextWith((innermost: Context.Context<never>) => {
+  // A cancel that comes before does not wait for them: the run ends without having started a stage.
+  const early = yield* Deferred.make<Cancel>()
+  const executeIn = (innermost: Context.Context<never>, cancel?: Cancel) => {
     const ready = setUp(plan, named, settings, [log.append], innermost)
     prepared = ready.prepared
-    cancelEarly?.(prepared)
+    cancel?.(prepared)
     return Effect.flatMap(Effect.provideContext(prepared.execute, ready.context), settled)
-  })
-  yield* Effect.provideContext(intercepted(self, snapshot, environment, execute), environment).pipe(
+  }
+  const execute = Effect.contextWith((innermost: Context.Context<never>) =>
+    Deferred.isDoneUnsafe(early) ? Effect.never : executeIn(innermost)
+  )
+  const cancelled = Effect.flatMap(Deferred.await(early), (cancel) => executeIn(environment, cancel))
+  yield* Effect.raceFirst(intercepted(self, snapshot, environment, execute), cancelled).pipe(
+    Effect.provideContext(environment),
     Effect.onExit((exit) => Scope.close(layers, exit)),
     Effect.onExit((exit) =>
       Effect.sync(() => {
@@ -203,8 +211,8 @@ export const start = Effect.fnUntraced(function*(
     await: Deferred.await(result),
     cancel: (reason, cancelOptions) =>
       Effect.suspend(() => {
-        const cancel = ({ cancel }: Prepared) => cancel(reason, immutable(cancelOptions?.data ?? {}))
-        if (prepared === undefined) cancelEarly ??= cancel
+        const cancel: Cancel = (run) => run.cancel(reason, immutable(cancelOptions?.data ?? {}))
+        if (prepared === undefined) Deferred.doneUnsafe(early, Effect.succeed(cancel))
         else cancel(prepared)
         return Effect.asVoid(Effect.exit(Deferred.await(result)))
       }),

@@ -8,27 +8,12 @@
  * | `stageflow_stage_retries_total` | attempts after the first, by pipeline, stage and kind |
  */
 import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import { type Interceptor, make, type Outcome, type StageInfo } from "../Interceptor.ts"
-import { executionOf } from "../internal/execution.ts"
-import { StageContext } from "../StageContext.ts"
-
-const stages = Metric.counter("stageflow_stages_total", {
-  description: "Stages that ended",
-  incremental: true
-})
-
-const retries = Metric.counter("stageflow_stage_retries_total", {
-  description: "Attempts of stages after the first",
-  incremental: true
-})
-
-const durations = Metric.histogram("stageflow_stage_duration_ms", {
-  description: "How long stages took, all attempts together",
-  boundaries: Metric.exponentialBoundaries({ start: 1, factor: 2, count: 18 })
-})
+import { executionIn } from "../internal/execution.ts"
 
 type Status = "ok" | "skip" | "cancel" | "retry" | "fail" | "interrupt"
 
@@ -39,18 +24,32 @@ const statusOf = (exit: Exit.Exit<Outcome, unknown>): Status => {
 
 const words = { Ok: "ok", Skip: "skip", Cancel: "cancel", Retry: "retry" } as const
 
-/** The metrics of one stage, each with its attributes: made once, not for every run. */
+const boundaries = Metric.exponentialBoundaries({ start: 1, factor: 2, count: 18 })
+
+/** The metrics of one stage, made once with their attributes: `Metric.withAttributes` would work out their keys each time. */
 const metricsOf = ({ kind, name, pipeline }: StageInfo) => {
   const attributes = { pipeline, stage: name, kind }
-  const byStatus = new Map<Status, Metric.Counter<number>>()
+  const ended = new Map<Status, Metric.Counter<number>>()
   return {
-    duration: Metric.withAttributes(durations, attributes),
-    retries: Metric.withAttributes(retries, attributes),
+    duration: Metric.histogram("stageflow_stage_duration_ms", {
+      description: "How long stages took, all attempts together",
+      boundaries,
+      attributes
+    }),
+    retries: Metric.counter("stageflow_stage_retries_total", {
+      description: "Attempts of stages after the first",
+      incremental: true,
+      attributes
+    }),
     ended: (status: Status): Metric.Counter<number> => {
-      const known = byStatus.get(status)
+      const known = ended.get(status)
       if (known !== undefined) return known
-      const metric = Metric.withAttributes(stages, { ...attributes, status })
-      byStatus.set(status, metric)
+      const metric = Metric.counter("stageflow_stages_total", {
+        description: "Stages that ended",
+        incremental: true,
+        attributes: { ...attributes, status }
+      })
+      ended.set(status, metric)
       return metric
     }
   }
@@ -66,18 +65,18 @@ export const metrics = (): Interceptor =>
     name: "metrics",
     order: 28,
     around: (effect, stage) => {
-      const of = metricsOf(stage)
-      return Effect.gen(function*() {
-        const execution = executionOf(yield* StageContext)
-        const clock = yield* Clock.Clock
+      const { duration, ended, retries } = metricsOf(stage)
+      return Effect.withFiber((fiber) => {
+        const { context } = fiber
+        const execution = executionIn(fiber)
+        const clock = Context.get(context, Clock.Clock)
         const started = clock.monotonicTimeNanosUnsafe()
-        return yield* Effect.onExit(effect, (exit) =>
-          Effect.gen(function*() {
-            const elapsed = Number(clock.monotonicTimeNanosUnsafe() - started) / nanosPerMilli
-            yield* Metric.update(of.duration, elapsed)
-            yield* Metric.update(of.ended(statusOf(exit)), 1)
-            if (execution.attempts > 1) yield* Metric.update(of.retries, execution.attempts - 1)
-          }))
+        return Effect.onExitPrimitive(effect, (exit) => {
+          duration.updateUnsafe(Number(clock.monotonicTimeNanosUnsafe() - started) / nanosPerMilli, context)
+          ended(statusOf(exit)).updateUnsafe(1, context)
+          if (execution.attempts > 1) retries.updateUnsafe(execution.attempts - 1, context)
+          return undefined
+        })
       })
     }
   })

@@ -8,13 +8,13 @@ import { combine, type Interceptor, make } from "../Interceptor.ts"
 import { StageContext } from "../StageContext.ts"
 
 // Where a span was made says nothing here, and capturing it costs as much as the span.
-const options = { captureStackTrace: false } as const
+const here = { captureStackTrace: false }
 
 const run = make({
   name: "tracing (run)",
   order: 5,
   aroundRun: (effect, { pipeline }) =>
-    Effect.withSpan(effect, `pipeline ${pipeline}`, { ...options, attributes: { "stageflow.pipeline": pipeline } })
+    effect.pipe(Effect.withSpan(`pipeline ${pipeline}`, { attributes: { "stageflow.pipeline": pipeline } }, here))
 })
 
 const stage = make({
@@ -25,7 +25,6 @@ const stage = make({
       effect.pipe(
         Effect.tap((outcome) => Effect.annotateCurrentSpan("stageflow.outcome", outcome._tag)),
         Effect.withSpan(`stage ${name}`, {
-          ...options,
           attributes: {
             "stageflow.pipeline": pipeline,
             "stageflow.stage": name,
@@ -34,7 +33,7 @@ const stage = make({
             "stageflow.correlation_id": lineage.correlationId,
             ...(identity.orgId === undefined ? {} : { "stageflow.org_id": identity.orgId })
           }
-        })
+        }, here)
       ))
 })
 
@@ -43,10 +42,9 @@ const attempt = make({
   order: 80,
   around: (effect, { name }) =>
     Effect.flatMap(StageContext, (context) =>
-      Effect.withSpan(effect, `attempt ${context.attempt} of ${name}`, {
-        ...options,
+      effect.pipe(Effect.withSpan(`attempt ${context.attempt} of ${name}`, {
         attributes: { "stageflow.stage": name, "stageflow.attempt": context.attempt }
-      }))
+      }, here)))
 })
 
 /**

@@ -88,6 +88,8 @@ class Conductor {
     const { context } = fiber
     let current: StageExecution | undefined
     let interrupted = false
+    // The worker itself cannot be interrupted, only the stage: an interrupted stage is written in the books, too.
+    const runCurrent = Effect.exit(Effect.interruptible(Effect.suspend(() => this.effectOf(current as StageExecution))))
     return Effect.whileLoop({
       while: () => {
         current = interrupted ? undefined : this.run.next()
@@ -96,10 +98,8 @@ class Conductor {
       },
       body: () => {
         // The loop calls `body` only after `while` has found a stage.
-        const execution = current as StageExecution
-        fiber.setContext(Context.add(context, StageContext, execution))
-        // The worker itself cannot be interrupted, only the stage: an interrupted stage is written in the books, too.
-        return Effect.exit(Effect.interruptible(this.effectOf(execution)))
+        fiber.setContext(Context.add(context, StageContext, current as StageExecution))
+        return runCurrent
       },
       step: (exit: Exit.Exit<unknown, unknown>) => {
         // Whatever an interrupted fiber does next is interrupted again, so it does nothing more.
@@ -113,18 +113,42 @@ class Conductor {
     const around = this.effects[planned.index]
     const run = planned.definition.run as (input: unknown) => Effect.Effect<unknown, unknown, unknown>
     // The pipeline's type asks its caller for every service that a stage needs.
-    return (around ?? Effect.suspend(() => run(input))) as Effect.Effect<unknown, unknown>
+    return (around ?? run(input)) as Effect.Effect<unknown, unknown>
   }
 
+  // These two take what they need as arguments: V8 keeps a generator that is made for one run, and with it all that it
+  // can see of the run, until the next full garbage collection.
+
+  /** Runs the plan to its end, whatever that is. */
+  static readonly toEnd = Effect.fnUntraced(function*(
+    conductor: Conductor,
+    conduct: Effect.Effect<void>,
+    grace: Duration.Duration
+  ): Effect.fn.Return<Conclusion> {
+    const { run } = conductor
+    run.telling?.runStarted(run.plan.stages.length)
+    const exit = yield* Effect.exit(conduct)
+    if (exit._tag === "Failure") run.stop ??= { _tag: "Interrupted" }
+    yield* Conductor.stopWorkers(conductor, grace)
+    const conclusion = conclude(run)
+    run.closed = true
+    if (exit._tag === "Failure") return yield* Effect.failCause(exit.cause)
+    return conclusion as Conclusion // only an interrupted run has none
+  })
+
   /** Ends the run early: from outside, at once. */
-  readonly stopWorkers = Effect.fnUntraced(function*(this: Conductor, grace: Duration.Duration) {
-    if (this.workers.size > 0) {
+  private static readonly stopWorkers = Effect.fnUntraced(function*(
+    conductor: Conductor,
+    grace: Duration.Duration
+  ) {
+    const { run, workers } = conductor
+    if (workers.size > 0) {
       // Stages that end in this very instant still count as ended.
       yield* Effect.yieldNow
-      yield* interruptWithin(Array.from(this.workers), grace)
+      yield* interruptWithin(Array.from(workers), grace)
     }
-    if (this.run.stop !== undefined) this.run.abandonRunning()
-    if (this.crash !== undefined) return yield* Effect.failCause(this.crash)
+    if (run.stop !== undefined) run.abandonRunning()
+    if (conductor.crash !== undefined) return yield* Effect.failCause(conductor.crash)
   })
 }
 
@@ -144,16 +168,7 @@ export const prepare = (run: ActiveRun, options: {
 }, context: Context.Context<never>): Prepared => {
   const conductor = new Conductor(run, options.concurrency, context)
   const execute = Effect.uninterruptibleMask((restore) =>
-    Effect.gen(function*(): Effect.fn.Return<Conclusion> {
-      run.telling?.runStarted(run.plan.stages.length)
-      const exit = yield* Effect.exit(restore(conductor.conduct))
-      if (exit._tag === "Failure") run.stop ??= { _tag: "Interrupted" }
-      yield* conductor.stopWorkers(options.grace)
-      const conclusion = conclude(run)
-      run.closed = true
-      if (exit._tag === "Failure") return yield* Effect.failCause(exit.cause)
-      return conclusion as Conclusion // only an interrupted run has none
-    })
+    Conductor.toEnd(conductor, restore(conductor.conduct), options.grace)
   )
   return {
     run,

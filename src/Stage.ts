@@ -340,10 +340,10 @@ export const timeout: {
  * asking for another.
  */
 export const retry: {
-  <const E = unknown, R2 = never>(
+  <E = unknown, R2 = never>(
     policy?: RetryPolicy<E, R2>
   ): <Name extends string, In, D, S, E1 extends E, R>(
-    self: Stage<Name, In, D, S, E1, R>
+    self: Stage<Name, In, D, S, E1, R> & Failing<E>
   ) => Stage<Name, In, D, Exclude<S, "retry">, E1 | Exhausted<S>, R | R2>
   <Name extends string, In, D, S, E, R, R2 = never>(
     self: Stage<Name, In, D, S, E, R>,
@@ -356,6 +356,11 @@ export const retry: {
     policy?: RetryPolicy<E, R2>
   ): Stage<Name, In, D, Exclude<S, "retry">, E | Exhausted<S>, R | R2> => wrap(self, retryAround(policy))
 )
+
+/** A stage that fails with `E`: in a pipe the compiler learns from it what error a policy is asked about. */
+interface Failing<out E> {
+  readonly [TypeId]: { readonly error: E }
+}
 
 /**
  * The error of a stage that asks for a retry which nobody grants.

@@ -205,17 +205,22 @@ const present = <A extends object>(fields: A): A =>
 
 /** What the compiler cannot rule out, an empty id for one, is thrown as `decode` would tell it. */
 const construct = (fields: Input): Snapshot => {
-  const given = immutable(present(fields)) as ConstructorParameters<typeof Snapshot>[0]
+  const given = present(fields) as ConstructorParameters<typeof Snapshot>[0]
   const made = Result.try(() => new Snapshot(given, { parseOptions: { errors: "all" } }))
   if (Result.isSuccess(made)) return made.success
   const issue = made.failure instanceof Error ? made.failure.cause : undefined
   throw SchemaIssue.isIssue(issue) ? invalid(problemsOf(issue)) : made.failure
 }
 
-const build = (fields: Input, extensions: Context.Context<never>): Snapshot => {
-  const snapshot = Object.freeze(construct(fields))
+const seal = (snapshot: Snapshot, extensions: Context.Context<never>): Snapshot => {
   extensionValues.set(snapshot, extensions)
-  return snapshot
+  return Object.freeze(snapshot)
+}
+
+const build = (fields: Input, extensions: Context.Context<never>): Snapshot => {
+  const snapshot = construct(fields)
+  // The schema makes new objects while it checks: those are the ones to make immutable.
+  return seal(Object.assign(snapshot, immutable({ ...snapshot })), extensions)
 }
 
 /**
@@ -271,8 +276,10 @@ export const extend: {
 /** @internal */
 export const complete = (self: Snapshot, identity: RunIdentity): Current => {
   const { orgId: _orgId, sessionId: _sessionId, userId: _userId, ...rest } = self
+  // Both parts are checked and immutable already; what they hold is passed on by reference.
+  const snapshot = Object.assign(Object.create(Snapshot.prototype) as Snapshot, rest, identity)
   // The identity has the three ids that Current promises, and the others as they were given or proven.
-  return build({ ...rest, ...identity }, extensionsOf(self)) as Current
+  return seal(snapshot, extensionsOf(self)) as Current
 }
 
 /**

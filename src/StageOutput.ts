@@ -194,8 +194,14 @@ const signal = <S extends Skip | Cancel | Fail<unknown> | Retry>(
  * A stage with nothing to add can return the data itself.
  */
 export const ok = <const A extends object = {}>(data?: A, details?: Details): Ok<A> =>
-  // With no argument A is `{}`, its default.
-  new OkImpl(data ?? ({} as A), details?.artifacts ?? none, details?.events ?? none, details?.version, undefined)
+  // With no argument A is `{}`, its default. Anything else that is no object is found out where the output is read.
+  new OkImpl(
+    data === undefined ? ({} as A) : data,
+    details?.artifacts ?? none,
+    details?.events ?? none,
+    details?.version,
+    undefined
+  )
 
 /**
  * There was nothing to do, and why.
@@ -240,7 +246,9 @@ export const retry = (
 /**
  * Whether a value is an outcome made by this module, whatever its data looks like.
  */
-export const isStageOutput = (u: unknown): u is StageOutput => Predicate.hasProperty(u, TypeId)
+export const isStageOutput = (u: unknown): u is StageOutput =>
+  // An outcome inherits its mark. One that is a key of the object itself came with the data.
+  Predicate.hasProperty(u, TypeId) && !Object.hasOwn(u, TypeId)
 
 /**
  * Whether an outcome is `Ok`.

@@ -17,11 +17,11 @@ import type { Current, RunIdentity } from "../Snapshot.ts"
 import { Missing, missing, type Reader } from "../Source.ts"
 import type { Lineage } from "../StageContext.ts"
 import { RetryExhausted } from "../StageError.ts"
-import { type Artifact, okUnsafe, settle, type Settled, type Skip, skipBecause } from "../StageOutput.ts"
+import { okUnsafe, settle, type Settled, type Skip, skipBecause } from "../StageOutput.ts"
 import { StageExecution } from "./execution.ts"
 import { immutable } from "./immutable.ts"
 import { Journal } from "./journal.ts"
-import { type Ending, endingOfExit, Failure, returnedFail, wiringFailed } from "./outcome.ts"
+import { type Ending, endingOfExit, Failure, returnedFail, unreadable, wiringFailed } from "./outcome.ts"
 import type { InputsByName, Plan, PlannedStage } from "./plan.ts"
 import { define } from "./record.ts"
 import { errorOfExit, summaryOf, type Telling } from "./telling.ts"
@@ -258,15 +258,19 @@ export class ActiveRun implements Reader {
     if (this.stop !== undefined && exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)) {
       return this.endInterrupted(execution, exit.cause)
     }
-    this.endWith(execution, endingOfExit(first.planned.name, exit))
+    const { name } = first.planned
+    const now = this.elapsedMs()
+    // What a stage gave is read here for the first time, and a getter or a Proxy in it can throw.
+    const read = Result.try(() => this.settled(endingOfExit(name, exit), execution, now))
+    this.endWith(execution, Result.isSuccess(read) ? read.success : unreadable(name, read.failure), now)
   }
 
-  private endWith(execution: StageExecution, ending: Ending): void {
+  private endWith(execution: StageExecution, ending: Ending, now: number): void {
     switch (ending._tag) {
       case "Ok":
       case "Skip":
       case "Cancel":
-        return this.endSettled(execution, ending)
+        return this.endSettled(execution, ending, now)
       case "Retry": {
         const { name } = execution.planned
         const error = new RetryExhausted({ stage: name, attempts: execution.attempt, reason: ending.reason })
@@ -277,10 +281,9 @@ export class ActiveRun implements Reader {
     }
   }
 
-  private endSettled(execution: StageExecution, outcome: Settled): void {
+  private endSettled(execution: StageExecution, output: Settled, now: number): void {
     const { planned } = execution
-    const now = this.justNow = this.elapsedMs()
-    const output = this.settled(outcome, execution.artifacts, now - execution.first.startedMs)
+    this.justNow = now
     this.outputs[planned.index] = output
     this.journal.lastEnded(execution, now, undefined)
     this.telling?.stageSettled(execution, output, now - execution.first.startedMs)
@@ -299,14 +302,16 @@ export class ActiveRun implements Reader {
     this.release(planned)
   }
 
-  /** The output as everybody will see it: immutable, with what the engine knows of it. */
-  private settled(outcome: Settled, added: ReadonlyArray<Artifact> | undefined, durationMs: number): Settled {
-    const all = added === undefined ? outcome.artifacts : [...outcome.artifacts, ...added]
+  /** The output as everybody will see it: immutable, with what the engine knows of it. Failures stay as they are. */
+  private settled(ending: Ending, { artifacts: added, first }: StageExecution, now: number): Ending {
+    if (ending._tag === "Failure" || ending._tag === "Retry") return ending
+    const all = added === undefined ? ending.artifacts : [...ending.artifacts, ...added]
     const artifacts = all.length === 0 ? all : immutable(all)
-    const events = outcome.events.length === 0 ? outcome.events : immutable(outcome.events)
-    return outcome._tag === "Ok"
-      ? okUnsafe(immutable(outcome.data), artifacts, events, outcome.version, durationMs)
-      : settle(outcome, { data: immutable(outcome.data), artifacts, events, durationMs })
+    const events = ending.events.length === 0 ? ending.events : immutable(ending.events)
+    const durationMs = now - first.startedMs
+    return ending._tag === "Ok"
+      ? okUnsafe(immutable(ending.data), artifacts, events, ending.version, durationMs)
+      : settle(ending, { data: immutable(ending.data), artifacts, events, durationMs })
   }
 
   private endFailed(execution: StageExecution, failure: Failure): void {
@@ -327,7 +332,8 @@ export class ActiveRun implements Reader {
       error: error as StageFailure<unknown>["error"],
       attempts,
       cause,
-      data: immutable(returnedFail(cause)?.data ?? {})
+      // Data that cannot be read must not hide the failure it came with.
+      data: Result.getOrElse(Result.try(() => immutable(returnedFail(cause)?.data ?? {})), () => ({}))
     }
     this.statuses[planned.index] = "failed"
     this.failures.push(failure)

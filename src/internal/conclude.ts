@@ -28,7 +28,8 @@ const outputsOf = (run: ActiveRun): Outputs => {
   const outputs: Outputs = {}
   for (const { index, name } of run.plan.stages) {
     const output = run.outputs[index]
-    if (output !== undefined) define(outputs, name, output)
+    // The stage that cancels the run is told of by `by` and `reason`: the types of the outputs are Ok and Skip.
+    if (output !== undefined && output._tag !== "Cancel") define(outputs, name, output)
   }
   return Object.freeze(outputs)
 }

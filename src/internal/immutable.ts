@@ -1,18 +1,19 @@
 /**
  * Deep immutability without touching anybody's objects.
  *
- * Plain objects, arrays, maps, sets and dates are copied into frozen ones, once: what is known to be deeply frozen is
- * passed by reference afterwards. A plain copy of `Option` and `Result` is made when what they hold is not immutable.
- * Everything else (instances of classes, functions, bytes) is passed by reference: a copy could break it, and
- * JavaScript cannot freeze bytes.
+ * Plain objects, arrays, maps, sets, dates and `DateTime`s are copied into frozen ones, once: what is known to be deeply
+ * frozen is passed by reference afterwards. A plain copy of `Option` and `Result` is made when what they hold is not immutable.
+ * Of an array its elements are copied, not what else somebody hung on it. Everything else (instances of classes,
+ * functions, bytes) is passed by reference: a copy could break it, and JavaScript cannot freeze bytes.
  */
+import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { define } from "./record.ts"
 
 type Draft = Record<PropertyKey, unknown>
 
-/** Copies made here that hold other objects. Those that hold none are recognised by looking at them. */
+/** Copies made here, and what was found to be frozen and to hold no objects: looked at once, however large it is. */
 const deeplyFrozen = new WeakSet<object>()
 
 const isObject = (value: unknown): value is object => typeof value === "object" && value !== null
@@ -22,15 +23,20 @@ const isPlain = (value: object): boolean => {
   return prototype === Object.prototype || prototype === null
 }
 
+/** An instance of one of these, and not of a class that extends it: a copy would not be an instance of that class. */
+const copied: ReadonlySet<unknown> = new Set([Array.prototype, Map.prototype, Set.prototype, Date.prototype])
+
 const isContainer = (value: object): boolean =>
-  Array.isArray(value) || isPlain(value) || value instanceof Map || value instanceof Set || value instanceof Date
-  || (Option.isOption(value) && Option.isSome(value)) || Result.isResult(value)
+  isPlain(value) || copied.has(Object.getPrototypeOf(value))
+  || (Option.isOption(value) && Option.isSome(value)) || Result.isResult(value) || DateTime.isDateTime(value)
 
 /** Whether a value can be handed out as it is. */
 const isSettled = (value: unknown): boolean => {
   if (!isObject(value) || deeplyFrozen.has(value)) return true
   if (!isContainer(value)) return true
-  return Object.isFrozen(value) && (Array.isArray(value) || isPlain(value)) && holdsNoObjects(value)
+  if (!isPlain(value) || !Object.isFrozen(value) || !holdsNoObjects(value)) return false
+  deeplyFrozen.add(value)
+  return true
 }
 
 const holdsNoObjects = (value: object): boolean => {
@@ -58,12 +64,22 @@ interface Pending {
   readonly target: object
 }
 
+const copyOfDateTime = (source: DateTime.DateTime): DateTime.DateTime => {
+  const utc = DateTime.makeUnsafe(source.epochMilliseconds)
+  const copy = DateTime.isZoned(source) ? DateTime.setZone(utc, source.zone) : utc
+  // Its parts are kept in it when they are first asked for, which a frozen one could not do any more.
+  Object.freeze(DateTime.toPartsUtc(copy))
+  Object.freeze(DateTime.toParts(copy))
+  return copy
+}
+
 const emptyCopy = (source: object): object => {
   if (Array.isArray(source)) return Array.from({ length: source.length })
   if (source instanceof Map) return new Map()
   if (source instanceof Set) return new Set()
-  // A Date is copied whole: it holds nothing else.
+  // Dates are copied whole: they hold nothing else.
   if (source instanceof Date) return withoutMethods(new Date(source.getTime()), dateSetters)
+  if (DateTime.isDateTime(source)) return copyOfDateTime(source)
   return Object.create(Object.getPrototypeOf(source) as object | null) as object
 }
 
@@ -76,11 +92,12 @@ const fill = ({ source, target }: Pending, copy: (value: unknown) => unknown): v
     const set = target as Set<unknown>
     for (const value of source) set.add(copy(value))
     withoutMethods(set, ["add", "delete", "clear"])
-  } else if (!(source instanceof Date)) {
-    for (const key of Reflect.ownKeys(source)) {
-      if (key === "length" && Array.isArray(source)) continue
-      define(target, key, copy((source as Draft)[key]))
-    }
+  } else if (Array.isArray(source)) {
+    // By index: a list of all keys would take several times the memory of the array.
+    const array = target as Array<unknown>
+    for (let index = 0; index < source.length; index++) array[index] = copy(source[index])
+  } else if (!(source instanceof Date || DateTime.isDateTime(source))) {
+    for (const key of Reflect.ownKeys(source)) define(target, key, copy((source as Draft)[key]))
   }
   Object.freeze(target)
   deeplyFrozen.add(target)

@@ -127,5 +127,11 @@ export const invalidData = (
   }>
 ): StageFault => new StageFault({ stage, reason: { _tag: "InvalidOutput", problems } })
 
+/** What a stage gave threw when it was read: a getter or a Proxy in it. */
+export const unreadable = (stage: string, defect: unknown): Failure => {
+  const fault = invalid(stage, "Its output threw when it was read (see `cause`)")
+  return new Failure(fault, Cause.combine(Cause.fail(fault), Cause.die(defect)))
+}
+
 export const wiringFailed = (stage: string, part: "when" | "inputs", defect: unknown): Failure =>
   new Failure(new StageFault({ stage, reason: { _tag: "WiringFailed", part, defect } }), Cause.die(defect))

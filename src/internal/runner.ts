@@ -55,7 +55,7 @@ const check = (snapshot: Snapshot, given: RunOptions | undefined): Checked => {
   }
   if (given?.interruptionGrace !== undefined) options.duration("interruptionGrace", given.interruptionGrace)
   return {
-    concurrency: options.concurrency("concurrency", given?.concurrency ?? "unbounded"),
+    concurrency: given?.concurrency === undefined ? Infinity : options.concurrency("concurrency", given.concurrency),
     continueAfterFailure: given?.failure === "continue",
     interruptionGrace: given?.interruptionGrace
   }
@@ -166,13 +166,11 @@ const statusOf = ({ stages }: Plan, prepared: Prepared | undefined): Readonly<Re
 
 type Cancel = (prepared: Prepared) => void
 
-/** Starts a run in a fiber that belongs to the scope. */
-export const start = Effect.fnUntraced(function*(
+const begin = Effect.fnUntraced(function*(
   self: Runnable,
   snapshot: Snapshot,
-  given: RunOptions | undefined
+  settings: Checked
 ): Effect.fn.Return<Run<Ended, Failed>, LayerFailed | PipelineInvalid, Scope.Scope> {
-  const settings = check(snapshot, given)
   const plan = yield* planOf(self)
   const log = new EventLog()
   const result = yield* Deferred.make<Ended, Failed>()
@@ -220,3 +218,11 @@ export const start = Effect.fnUntraced(function*(
     status: Effect.sync(() => statusOf(plan, prepared))
   }
 })
+
+/** Starts a run in a fiber that belongs to the scope. */
+export const start = (
+  self: Runnable,
+  snapshot: Snapshot,
+  given: RunOptions | undefined
+): Effect.Effect<Run<Ended, Failed>, LayerFailed | PipelineInvalid, Scope.Scope> =>
+  begin(self, snapshot, check(snapshot, given))

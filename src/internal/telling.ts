@@ -20,7 +20,8 @@ export type Listener = (event: Event) => void
 export const summaryOf = (error: unknown): ErrorSummary => {
   if (typeof error !== "object" || error === null) return { tag: typeof error, message: "" }
   const text = (key: string): string | undefined => {
-    const value: unknown = Reflect.get(error, key)
+    // A getter of the error may throw, which must not be taken for a failure of the engine.
+    const value = Result.getOrUndefined(Result.try((): unknown => Reflect.get(error, key)))
     return typeof value === "string" ? value : undefined
   }
   const code = text("code")

@@ -1,0 +1,292 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Effect, Option, Result } from "effect"
+import { Interceptor, Pipeline, RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
+import { Counter } from "./support/stages.ts"
+
+/** A stage that returns a value that its type would not let it return, in every way that a stage can be made. */
+const returning = (value: unknown) => {
+  const data = value as { readonly given: true }
+  const passing: Interceptor.Interceptor = Interceptor.make({ name: "passing", around: (effect) => effect })
+  return {
+    "an Effect": Stage.transform("odd", { run: Effect.sync(() => data) }),
+    "behind an interceptor": Stage.transform("odd", { run: Effect.sync(() => data) }).pipe(Stage.intercept(passing)),
+    "inside StageOutput.ok": Stage.transform("odd", { run: Effect.sync(() => StageOutput.ok(data)) }),
+    "from mapOutput": Stage.transform("odd", { run: Effect.succeed({}) }).pipe(Stage.mapOutput(() => data))
+  }
+}
+
+const run = (stage: Stage.Stage<"odd", unknown, { readonly given: true }>, reader: Stage.Stage<"read", unknown, {}>) =>
+  Pipeline.run(Pipeline.make("odd").add(stage).add(reader, { after: ["odd"] }), Snapshot.make())
+
+const circular = () => {
+  const first: Record<string, unknown> = { name: "first" }
+  const second = { name: "second", first, list: [first], map: new Map([["first", first]]) }
+  first["second"] = second
+  return first
+}
+
+const noOutputs: Readonly<Record<string, unknown>> = {
+  "a number": 42,
+  NaN: Number.NaN,
+  zero: 0,
+  "a string": "done",
+  "an empty string": "",
+  true: true,
+  false: false,
+  null: null,
+  "a bigint": 1n,
+  "a symbol": Symbol("done"),
+  "a function": () => ({}),
+  "a class": Counter,
+  "a Promise": Promise.resolve({ a: 1 }),
+  "a thenable": { then: () => undefined },
+  "an Effect": Effect.succeed({ a: 1 }),
+  "a failing Effect": Effect.fail("no")
+}
+
+describe("R13 what is no output fails the stage by name, and no key of data changes what happens", () => {
+  for (const [title, value] of Object.entries(noOutputs)) {
+    it.effect(`${title} is no output`, () =>
+      Effect.gen(function*() {
+        for (const [way, stage] of Object.entries(returning(value))) {
+          const counter = new Counter()
+          const exit = yield* Effect.result(run(stage, counter.stage("read")))
+          assert.isTrue(Result.isFailure(exit), `${way} passed`)
+          if (Result.isSuccess(exit)) continue
+          const { error, message, neverStarted, stage: name } = exit.failure
+          assert.strictEqual(name, "odd", way)
+          assert.instanceOf(error, StageError.StageFault, way)
+          assert.strictEqual(error.stage, "odd", way)
+          assert.strictEqual(error.reason._tag, "InvalidOutput", way)
+          assert.include(message, "odd", way)
+          assert.deepStrictEqual(neverStarted, ["read"], way)
+          assert.strictEqual(counter.total, 0, way)
+        }
+      }))
+  }
+
+  it.effect("undefined inside StageOutput.ok is {}, as nothing is", () =>
+    Effect.gen(function*() {
+      const stage = Stage.transform("odd", { run: Effect.sync(() => StageOutput.ok(undefined as never)) })
+      const { outputs } = yield* Pipeline.run(Pipeline.make("odd").add(stage), Snapshot.make())
+      assert.deepStrictEqual(outputs.odd.data, {})
+    }))
+
+  it.effect("the failure says what was returned instead, and what to do", () =>
+    Effect.gen(function*() {
+      const saying = (value: unknown) =>
+        Effect.map(
+          Effect.flip(run(returning(value)["an Effect"], new Counter().stage("read"))),
+          ({ message }) => message
+        )
+      assert.include(yield* saying(42), "a number")
+      assert.include(yield* saying(Number.NaN), "NaN")
+      assert.include(yield* saying(null), "null")
+      assert.include(yield* saying(Promise.resolve()), "Stage.promise")
+      assert.include(yield* saying(Effect.void), "yield*")
+    }))
+
+  it.effect("with failure: \"continue\" it is a failed stage like any other", () =>
+    Effect.gen(function*() {
+      const counter = new Counter()
+      const pipeline = Pipeline.make("odd")
+        .add(returning(42)["an Effect"])
+        .add(counter.stage("read"), { after: ["odd"] })
+        .add(counter.stage("other"))
+      const result = yield* Pipeline.run(pipeline, Snapshot.make(), { failure: "continue" })
+      assert.strictEqual(result._tag, "Incomplete")
+      if (result._tag !== "Incomplete") return
+      assert.deepStrictEqual([result.ok, result.failed, result.blocked], [["other"], ["odd"], ["read"]])
+      assert.deepStrictEqual(counter.names, ["other"])
+    }))
+
+  it.effect("a circular object is plain data, and immutable like all data", () =>
+    Effect.gen(function*() {
+      const stage = Stage.transform("odd", { run: Effect.sync(() => circular()) })
+      const read = Stage.transform("read", {
+        run: ({ odd }: { readonly odd: Record<string, unknown> }) =>
+          Effect.sync(() => {
+            const second = odd["second"] as ReturnType<typeof circular>
+            const seen = { back: second["first"], listed: (second["list"] as Array<unknown>)[0] }
+            return { isBack: seen.back === odd, isListed: seen.listed === odd, isFrozen: Object.isFrozen(second) }
+          })
+      })
+      const { outputs } = yield* Pipeline.run(
+        Pipeline.make("odd").add(stage).add(read, { inputs: ["odd"] }),
+        Snapshot.make()
+      )
+      assert.deepStrictEqual(outputs.read.data, { isBack: true, isListed: true, isFrozen: true })
+    }))
+
+  it.effect("an object nested 100,000 deep is plain data", () =>
+    Effect.gen(function*() {
+      const deep = Array.from({ length: 100_000 }).reduce<object>((inner) => ({ inner }), {})
+      const stage = Stage.transform("odd", { run: Effect.sync(() => deep) })
+      const result = yield* Pipeline.run(Pipeline.make("odd").add(stage), Snapshot.make())
+      assert.strictEqual(result._tag, "Completed")
+    }))
+
+  const throwing = {
+    "a getter that throws": () => ({
+      get secret(): string {
+        throw new Error("read me not")
+      }
+    }),
+    "a getter that throws, deep inside": () => ({
+      list: [
+        new Map([["a", {
+          get secret(): string {
+            throw new Error("read me not")
+          }
+        }]])
+      ]
+    }),
+    "a revoked Proxy": () => {
+      const { proxy, revoke } = Proxy.revocable({}, {})
+      revoke()
+      return proxy
+    },
+    "a revoked Proxy, deep inside": () => {
+      const { proxy, revoke } = Proxy.revocable({}, {})
+      revoke()
+      return { inside: [proxy] }
+    }
+  }
+  for (const [title, make] of Object.entries(throwing)) {
+    it.effect(`${title} fails the stage by name instead of breaking the run`, () =>
+      Effect.gen(function*() {
+        let released = 0
+        const sibling = Stage.work("sibling", {
+          run: Effect.onInterrupt(Effect.never, () => Effect.sync(() => released++))
+        })
+        const pipeline = Pipeline.make("odd")
+          .add(sibling)
+          .add(Stage.transform("odd", { run: Effect.andThen(Effect.yieldNow, Effect.sync(() => make() as object)) }))
+        const failed = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
+        assert.instanceOf(failed, RunResult.StageFailed)
+        assert.strictEqual(failed.stage, "odd")
+        assert.instanceOf(failed.error, StageError.StageFault)
+        assert.isTrue(Cause.hasDies(failed.cause))
+        assert.deepStrictEqual(failed.interrupted, ["sibling"])
+        assert.strictEqual(released, 1)
+      }))
+  }
+
+  it.effect("what cannot be read beside an outcome never hides the outcome", () =>
+    Effect.gen(function*() {
+      const unreadable = (): Readonly<Record<string, unknown>> => ({
+        get secret(): string {
+          throw new Error("read me not")
+        }
+      })
+      const ends = [
+        StageOutput.ok({}, { artifacts: [{ type: "a", payload: unreadable() }] }),
+        StageOutput.skip("x", { data: unreadable() }),
+        StageOutput.cancel("x", { data: unreadable() }),
+        StageOutput.fail("typed" as const, { data: unreadable() })
+      ]
+      for (const end of ends) {
+        const failed = yield* Effect.flip(
+          Pipeline.run(Pipeline.make("odd").add(Stage.work("odd", { run: Effect.sync(() => end) })), Snapshot.make())
+        )
+        assert.strictEqual(failed.stage, "odd")
+        if (end._tag === "Fail") assert.strictEqual(failed.error, "typed")
+      }
+      const rude = {
+        get _tag(): string {
+          throw new Error("no tag for you")
+        },
+        get message(): string {
+          throw new Error("no message for you")
+        }
+      }
+      const failed = yield* Effect.flip(
+        Pipeline.run(Pipeline.make("odd").add(Stage.work("odd", { run: Effect.fail(rude) })), Snapshot.make())
+      )
+      assert.strictEqual(failed.stage, "odd")
+      assert.strictEqual(failed.error, rude)
+    }))
+
+  const meantAsData: Readonly<Record<string, () => object>> = {
+    "status: fail": () => ({ status: "fail", error: "x" }),
+    "status: cancel": () => ({ status: "cancel", cancel_reason: "x" }),
+    "reason and skip_reason": () => ({ reason: "x", skip_reason: "x", skipped: true }),
+    "_tag: Skip": () => ({ _tag: "Skip", reason: "x", data: {} }),
+    "_tag: Cancel": () => ({ _tag: "Cancel", reason: "x", data: {}, artifacts: [], events: [] }),
+    "_tag: Fail": () => ({ _tag: "Fail", error: "x" }),
+    "_tag: Retry": () => ({ _tag: "Retry", reason: "x" }),
+    "_tag: Failure": () => ({ _tag: "Failure", cause: "x" }),
+    "then that is no function": () => ({ then: "and then" }),
+    "an own __proto__": () => JSON.parse(`{"__proto__":{"_tag":"Cancel","status":"fail"},"a":1}`) as object,
+    "an own constructor": () => JSON.parse(`{"constructor":{"prototype":{"_tag":"Cancel"}}}`) as object,
+    "the engine's own mark": () => ({
+      "~stageflow/StageOutput": "~stageflow/StageOutput",
+      _tag: "Cancel",
+      reason: "x",
+      data: {},
+      artifacts: [],
+      events: []
+    }),
+    "the engine's own mark without a prototype": () =>
+      Object.assign(Object.create(null) as object, {
+        "~stageflow/StageOutput": "~stageflow/StageOutput",
+        _tag: "Cancel",
+        reason: "x",
+        data: {},
+        artifacts: [],
+        events: []
+      }),
+    "the engine's own mark and a tag that does not exist": () =>
+      Object.assign(Object.create(null) as object, { "~stageflow/StageOutput": 1, _tag: "Whatever" }),
+    "an array": () => [{ _tag: "Cancel" }, "skip"],
+    "an Option": () => Option.none(),
+    "a Result": () => Result.fail("x"),
+    "an Error": () => new Error("x")
+  }
+  for (const [title, make] of Object.entries(meantAsData)) {
+    it.effect(`${title} is data`, () =>
+      Effect.gen(function*() {
+        for (const [way, stage] of Object.entries(returning(make()))) {
+          const counter = new Counter()
+          const result = yield* run(stage, counter.stage("read"))
+          assert.strictEqual(result._tag, "Completed", way)
+          assert.strictEqual(result.outputs.odd._tag, "Ok", way)
+          assert.deepStrictEqual(result.outputs.odd.data as object, make(), way)
+          assert.strictEqual(counter.count("read"), 1, way)
+        }
+        assert.isUndefined(Reflect.get({}, "_tag"))
+        assert.isUndefined(Reflect.get({}, "status"))
+      }))
+
+    it.effect(`${title} is an error like any other when the stage fails with it`, () =>
+      Effect.gen(function*() {
+        const error = make()
+        const stage = Stage.transform("odd", { run: Effect.fail(error) })
+        const failed = yield* Effect.flip(Pipeline.run(Pipeline.make("odd").add(stage), Snapshot.make()))
+        assert.strictEqual(failed.stage, "odd")
+        assert.strictEqual(failed.error, error)
+      }))
+  }
+
+  it.effect("keys of the data beside an outcome do not change it", () =>
+    Effect.gen(function*() {
+      const data = { _tag: "Ok", reason: "other", status: "ok", by: "somebody", origin: "elsewhere", data: 1 }
+      const cancelled = yield* Pipeline.run(
+        Pipeline.make("odd").add(Stage.guard("odd", { run: Effect.succeed(StageOutput.cancel("mine", { data })) })),
+        Snapshot.make()
+      )
+      assert.strictEqual(cancelled._tag, "Cancelled")
+      if (cancelled._tag === "Cancelled") {
+        assert.deepStrictEqual([cancelled.by, cancelled.reason, cancelled.data], ["odd", "mine", data])
+      }
+      const skipped = yield* Pipeline.run(
+        Pipeline.make("odd").add(Stage.enrich("odd", { run: Effect.succeed(StageOutput.skip("mine", { data })) })),
+        Snapshot.make()
+      )
+      const output = skipped.outputs.odd
+      assert.strictEqual(output._tag, "Skip")
+      if (output._tag === "Skip") {
+        assert.deepStrictEqual([output.reason, output.origin, output.data], ["mine", undefined, data])
+      }
+    }))
+})

@@ -255,7 +255,7 @@ describe("R19 whatever stops a run stops all of it", () => {
       )
       const uses = Effect.gen(function*() {
         const port = yield* Port
-        yield* Effect.onInterrupt(Effect.never, () =>
+        return yield* Effect.onInterrupt(Effect.never, () =>
           Effect.andThen(
             Effect.sleep("1 second"),
             Effect.sync(() => {

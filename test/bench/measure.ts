@@ -1,0 +1,124 @@
+/**
+ * What each graph costs, in microseconds per stage.
+ *
+ * A sample is the mean of as many runs as make up the same number of stages, whatever the size of the graph: so small
+ * graphs pay for their share of the garbage collection, too. Other programs make the machine faster or slower while it is
+ * measured, and a collection falls on whoever allocates next: so the shapes take turns, the samples of one turn come in a
+ * random order, and what is reported is their median.
+ */
+import { Effect, Fiber } from "effect"
+import { mulberry32, shuffled } from "./random.ts"
+import { graphOf, type Shape, shapes } from "./shapes.ts"
+import { type SubjectName, type Subjects, subjectsOf } from "./subjects.ts"
+
+export const sizes = [10, 100, 1_000, 10_000] as const
+
+export type Size = (typeof sizes)[number]
+
+/** Microseconds per stage. */
+export type Costs = Record<Shape, Record<Size, Record<SubjectName, number>>>
+
+export interface Measured {
+  readonly results: Costs
+  /** Starting a fiber and waiting for it, which everything is compared with: microseconds. */
+  readonly forkJoin: number
+}
+
+const turns = 5
+const warmUpRounds = 2
+const rounds = 9
+const stagesPerSample = 10_000
+/** The floor is so fast that a sample of the same number of stages would be within the noise. */
+const floorStagesPerSample = 50_000
+
+const median = (values: ReadonlyArray<number>): number => {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  const upper = sorted[middle] ?? Number.NaN
+  return sorted.length % 2 === 1 ? upper : (upper + (sorted[middle - 1] ?? Number.NaN)) / 2
+}
+
+/** Something that is done again and again. */
+interface Measurement {
+  readonly once: Effect.Effect<unknown>
+  /** How many times it is done for a sample. */
+  readonly times: number
+  /** Takes the microseconds that doing it once took. */
+  readonly take: (microseconds: number) => void
+}
+
+const sample = Effect.fnUntraced(function*({ once, times }: Measurement) {
+  const started = performance.now()
+  for (let time = 0; time < times; time++) yield* once
+  return (performance.now() - started) * 1_000 / times
+})
+
+/** The samples of all measurements, by the name under which they are reported. */
+class Samples {
+  private readonly byName = new Map<string, Array<number>>()
+
+  of(name: string): Array<number> {
+    const known = this.byName.get(name) ?? []
+    this.byName.set(name, known)
+    return known
+  }
+}
+
+const nameOf = (shape: Shape, size: Size, subject: SubjectName): string => `${shape} ${size} ${subject}`
+
+const forkAndJoin = Effect.flatMap(Effect.forkChild(Effect.void), Fiber.join)
+
+const measurementsOf = (samples: Samples, shape: Shape, size: Size, subjects: Subjects): ReadonlyArray<Measurement> => {
+  const subject = (name: SubjectName): Measurement => {
+    const taken = samples.of(nameOf(shape, size, name))
+    return {
+      once: subjects[name],
+      times: (name === "floor" ? floorStagesPerSample : stagesPerSample) / size,
+      take: (microseconds) => taken.push(microseconds / size)
+    }
+  }
+  const reference: Measurement = {
+    once: forkAndJoin,
+    times: stagesPerSample,
+    take: (microseconds) => samples.of("forkJoin").push(microseconds)
+  }
+  return [subject("bare"), subject("events"), subject("spans"), subject("floor"), reference]
+}
+
+/** One turn of one shape, in all sizes, on a heap that holds nothing else. */
+const takeTurn = Effect.fnUntraced(function*(samples: Samples, shape: Shape, random: () => number) {
+  const measurements = yield* Effect.forEach(
+    sizes,
+    (size) => Effect.map(subjectsOf(graphOf(shape, size)), (subjects) => measurementsOf(samples, shape, size, subjects))
+  )
+  globalThis.gc?.()
+  for (let round = -warmUpRounds; round < rounds; round++) {
+    for (const measurement of shuffled(random, measurements.flat())) {
+      const microseconds = yield* sample(measurement)
+      if (round >= 0) measurement.take(microseconds)
+    }
+  }
+}, Effect.scoped)
+
+const byKey = <K extends string | number, V>(keys: ReadonlyArray<K>, value: (key: K) => V): Record<K, V> =>
+  Object.fromEntries(keys.map((key) => [key, value(key)])) as Record<K, V> // a value for each key
+
+/** Measures everything. `told` hears of each turn. */
+export const measure = Effect.fnUntraced(function*(told: (progress: string) => Effect.Effect<void>) {
+  const samples = new Samples()
+  const random = mulberry32(42)
+  for (let turn = 1; turn <= turns; turn++) {
+    for (const shape of shapes) {
+      yield* told(`${shape}, turn ${turn} of ${turns}`)
+      yield* takeTurn(samples, shape, random)
+    }
+  }
+  const cost = (shape: Shape, size: Size) => (subject: SubjectName) => median(samples.of(nameOf(shape, size, subject)))
+  return {
+    results: byKey(
+      shapes,
+      (shape) => byKey(sizes, (size) => byKey(["bare", "events", "spans", "floor"], cost(shape, size)))
+    ),
+    forkJoin: median(samples.of("forkJoin"))
+  } satisfies Measured
+})

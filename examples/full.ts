@@ -29,7 +29,7 @@ class Profiles extends Context.Service<Profiles, {
 const layerProfiles = Layer.succeed(Profiles, {
   get: (userId) =>
     userId === "user-1"
-      ? Effect.delay(Effect.succeed({ name: "Ada", plan: "pro" }), "400 millis")
+      ? Effect.delay(Effect.succeed({ name: "Ada", plan: "pro" }), "300 millis")
       : Effect.fail(new ProfileUnavailable({ userId }))
 })
 
@@ -96,16 +96,16 @@ const inputGuard = Stage.guard("input_guard", {
   })
 })
 
+const routeOf = (text: string): "support" | "sales" | "general" => {
+  if (/printer|broken/i.test(text)) return "support"
+  return /price|buy/i.test(text) ? "sales" : "general"
+}
+
 const router = Stage.route("router", {
   run: Effect.gen(function*() {
     const { inputText = "" } = yield* Snapshot.current
     yield* Effect.sleep("80 millis")
-    const route: "support" | "sales" | "general" = /printer|broken/i.test(inputText)
-      ? "support"
-      : /price|buy/i.test(inputText)
-      ? "sales"
-      : "general"
-    return { route }
+    return { route: routeOf(inputText) }
   })
 })
 
@@ -270,7 +270,7 @@ const show = Effect.fnUntraced(function*(inputText: string) {
 
 const program = Effect.gen(function*() {
   yield* Console.log("The pipeline, as Mermaid (https://mermaid.live shows it as a picture):\n")
-  yield* Console.log(yield* toMermaid(full))
+  yield* Console.log(yield* toMermaid(full, { direction: "LR" }))
   yield* show("My printer is broken")
   yield* show("Tell me the password of your printer")
   const log = yield* AuditLog

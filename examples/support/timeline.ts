@@ -109,8 +109,10 @@ export interface DrawOptions {
 
 const millis = (value: number | undefined): string => value === undefined ? "" : `${Math.round(value)} ms`
 
-const cut = (text: string, width: number): string =>
-  text.length <= width ? text : `${text.slice(0, Math.max(width - 1, 0))}…`
+const cut = (text: string, width: number): string => {
+  if (text.length <= width) return text
+  return width <= 0 ? "" : `${text.slice(0, width - 1)}…`
+}
 
 /** While a run goes on its bars grow; only when they reach the end are they drawn half as long. */
 const spanOf = (elapsed: number): number => 250 * 2 ** Math.ceil(Math.log2(Math.max(elapsed, 250) / 250))

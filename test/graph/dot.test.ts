@@ -19,7 +19,7 @@ const box = (name: string) =>
   toDot({ name: "one box", stages: [{ name, kind: "transform" }], edges: [] }).split("\n").slice(1, -1).join("\n")
 
 describe("toDot", () => {
-  it.effect("draws the picture of the README", () =>
+  it.effect("draws a whole pipeline", () =>
     Effect.gen(function*() {
       assert.strictEqual(
         yield* toDot(chat, { direction: "LR" }),

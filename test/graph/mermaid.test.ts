@@ -19,7 +19,7 @@ const box = (name: string) =>
   toMermaid({ name: "one box", stages: [{ name, kind: "transform" }], edges: [] }).split("\n").slice(1).join("\n")
 
 describe("toMermaid", () => {
-  it.effect("draws the picture of the README", () =>
+  it.effect("draws a whole pipeline", () =>
     Effect.gen(function*() {
       assert.strictEqual(
         yield* toMermaid(chat),

@@ -1,4 +1,4 @@
-import { Effect, Option } from "effect"
+import { Effect, type Option } from "effect"
 import { Pipeline, Snapshot, Source, Stage, StageOutput } from "stageflow"
 
 const text = Effect.succeed({ text: "" })
@@ -18,7 +18,7 @@ const llm = Stage.transform("llm", {
   }) => text
 })
 
-/** The pipeline of the README's picture. */
+/** A small pipeline with every kind of edge. */
 export const chat = Pipeline.make("chat")
   .add(Stage.guard("input_guard", { run: Effect.succeed({ validated: true }) }))
   .add(

@@ -1,0 +1,27 @@
+import { readFileSync } from "node:fs"
+
+const read = (path: string) => readFileSync(new URL(`../../../${path}`, import.meta.url), "utf8")
+
+const blocksOf = (page: string, language: string): ReadonlyArray<string> =>
+  Array.from(read(page).matchAll(/^```(\w+)\n([\s\S]*?)\n```$/gm))
+    .filter(([, found]) => found === language).map(([, , text = ""]) => text)
+
+/** The output that an example's page shows. */
+export const shownOutput = (name: string): ReadonlyArray<string> =>
+  blocksOf(`docs/examples/${name}.md`, "text").flatMap((block) => block.split("\n"))
+
+/** The Mermaid pictures on a page. */
+export const shownPictures = (page: string): ReadonlyArray<string> => blocksOf(page, "mermaid")
+
+/** The code that an example's page shows, whole programs and parts. */
+export const shownCode = (name: string): ReadonlyArray<string> =>
+  ["ts", "typescript"].flatMap((language) => blocksOf(`docs/examples/${name}.md`, language))
+
+/** An example, without the comment that it opens with. */
+export const programOf = (name: string): string => read(`examples/${name}.ts`).replace(/^\/\*\*[\s\S]*?\*\/\n/, "")
+
+/** An output without what differs from run to run: times, bars, and who was slow. */
+export const timeless = (lines: ReadonlyArray<string>): ReadonlyArray<string> =>
+  lines.filter((line) => !line.includes(": slow ")).map((line) =>
+    line.replaceAll(/ *█+/g, " █").replaceAll(/ *[\d.]+ (ms|times)/g, " 0 $1")
+  )

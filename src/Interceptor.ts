@@ -2,7 +2,8 @@
  * What wraps stages without touching them: timeouts, retries, limits, authentication, tracing.
  *
  * An interceptor is a function around a stage's Effect. What it can fail with and which services it needs become part
- * of the pipeline's types. It is composed once per pipeline, not once per run, and sees every attempt of every stage.
+ * of the pipeline's types. It is composed once per pipeline, not once per run. One inside a retry is entered for every
+ * attempt, one outside of it once for all of them.
  *
  * ```ts
  * import { Effect } from "effect"

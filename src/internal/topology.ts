@@ -68,12 +68,12 @@ const dependenciesOf = ({ after, inputs, when }: Wiring): ReadonlyArray<string> 
 /** The stages that nothing waits for. */
 export const leavesOf = (topology: Topology): ReadonlyArray<string> => {
   const entries = entriesOf(topology)
-  // `"profile?"` waits for "profile".
+  const known = new Set(entries.map(({ stage }) => stage.name))
+  // `"profile?"` waits for "profile", unless a stage is really called that.
   const waitedFor = new Set(
-    entries.flatMap(({ wiring }) => dependenciesOf(wiring)).flatMap((name) => [
-      name,
-      name.replace(/\?$/, "")
-    ])
+    entries.flatMap(({ wiring }) => dependenciesOf(wiring)).map((name) =>
+      known.has(name) ? name : name.replace(/\?$/, "")
+    )
   )
   return entries.map(({ stage }) => stage.name).filter((name) => !waitedFor.has(name))
 }

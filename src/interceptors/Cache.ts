@@ -1,0 +1,105 @@
+/**
+ * Results that are still good.
+ *
+ * Only data is kept, never a failure, a skip or a cancel. Whoever asks for the same thing at the same time shares one run
+ * of the stage.
+ */
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Layer from "effect/Layer"
+import { fromAround, type Interceptor, type Outcome } from "../Interceptor.ts"
+import * as options from "../internal/options.ts"
+import { SingleFlight } from "../internal/single-flight.ts"
+import { type Ok, okUnsafe } from "../StageOutput.ts"
+import { type Key, type KeyFailed, keyOf, perStage } from "./Key.ts"
+
+interface Kept {
+  readonly output: Ok<unknown>
+  readonly until: number
+}
+
+/**
+ * The results that all runs below its Layer share.
+ */
+export class Results extends Context.Service<Results, {
+  readonly get: (key: string) => Effect.Effect<Ok<unknown> | undefined>
+  readonly set: (key: string, output: Ok<unknown>, ttl: Duration.Duration) => Effect.Effect<void>
+  /** Runs the Effect once for all who ask for it under this key at the same time. */
+  readonly once: <A, E, R>(key: string, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  /** Forgets everything. */
+  readonly clear: Effect.Effect<void>
+}>()("stageflow/interceptors/Results") {
+  /**
+   * Results in memory. When there are more than `capacity` (1,000 when left out), the one that was used longest ago goes.
+   */
+  static readonly layerMemory = (settings?: { readonly capacity?: number | undefined }): Layer.Layer<Results> => {
+    const capacity = options.concurrency("capacity", settings?.capacity ?? 1000)
+    return Layer.sync(Results, () => {
+      const flights = new SingleFlight()
+      // A Map keeps the order of insertion: the first entry is the one that was used longest ago.
+      const kept = new Map<string, Kept>()
+      const use = (key: string, entry: Kept) => {
+        kept.delete(key)
+        kept.set(key, entry)
+      }
+      return {
+        get: (key) =>
+          Effect.map(Clock.currentTimeMillis, (now) => {
+            const entry = kept.get(key)
+            if (entry === undefined) return undefined
+            if (entry.until <= now) {
+              kept.delete(key)
+              return undefined
+            }
+            use(key, entry)
+            return entry.output
+          }),
+        set: (key, output, ttl) =>
+          Effect.map(Clock.currentTimeMillis, (now) => {
+            use(key, { output, until: now + Duration.toMillis(ttl) })
+            for (const [oldest] of kept) {
+              if (kept.size <= capacity) break
+              kept.delete(oldest)
+            }
+          }),
+        once: (key, effect) => flights.run(key, effect),
+        clear: Effect.sync(() => kept.clear())
+      }
+    })
+  }
+}
+
+/**
+ * Keeps the data of stages for `ttl`.
+ *
+ * `of` says what the result depends on, from the stage's context: the text that was asked about, the id that was looked up.
+ * Two stages never share a result, nor do two tenants, unless `key` says so. The events of an output that was kept hold a
+ * `cache.hit`.
+ */
+export const cache = (settings: {
+  readonly ttl: Duration.Input
+  /** What the result depends on. */
+  readonly of: Key
+  readonly key?: Key | undefined
+}): Interceptor<KeyFailed, Results> => {
+  const ttl = options.positiveDuration("ttl", settings.ttl)
+  const { key = perStage, of } = settings
+  return fromAround("cache", 35, (effect) =>
+    Effect.gen(function*() {
+      const results = yield* Results
+      const scope = yield* keyOf("cache", key)
+      const subject = yield* keyOf("cache", of)
+      const id = JSON.stringify([scope, subject])
+      const known = yield* results.get(id)
+      if (known !== undefined) return hit(known)
+      return yield* results.once(
+        id,
+        Effect.tap(effect, (outcome: Outcome) => outcome._tag === "Ok" ? results.set(id, outcome, ttl) : Effect.void)
+      )
+    }))
+}
+
+const hit = ({ artifacts, data, events, version }: Ok<unknown>): Outcome =>
+  okUnsafe(data, artifacts, [...events, { type: "cache.hit", data: {} }], version, undefined)

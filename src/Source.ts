@@ -135,6 +135,9 @@ export const missing = (stage: string, output: Skip): Missing =>
     ? new Missing(stage, `stage "${stage}" was skipped: ${output.reason}`)
     : new Missing(output.origin, output.reason)
 
+/** @internal Frozen, because an attempt of the reader leaves no marks in it for the next one. */
+export const some = <A>(value: A): Option.Option<A> => Object.freeze(Option.some(value))
+
 class SourceImpl<A> implements Internal {
   readonly [TypeId] = { value: undefined, skips: undefined }
   readonly read: Read<A>
@@ -167,7 +170,7 @@ class StageSource extends SourceImpl<unknown> {
     return this
   }
   get option(): SourceImpl<Option.Option<unknown>> {
-    return this.reading((output) => output._tag === "Ok" ? Option.some(output.data) : Option.none())
+    return this.reading((output) => output._tag === "Ok" ? some(output.data) : Option.none())
   }
   get output(): SourceImpl<unknown> {
     return this.reading((output) => Object.freeze(output))
@@ -265,7 +268,7 @@ export const all = <const S extends Readonly<Record<string, Any>>>(
       if (value instanceof Missing) return value
       define(values, key, value)
     }
-    return values
+    return Object.freeze(values)
   }
   // The record has the keys of S, and SourceImpl is what stands behind Source.
   return new SourceImpl(read, mergeUses(entries.map(([, source]) => source), false)) as unknown as Source<

@@ -14,7 +14,7 @@ import type { Outcome } from "../Interceptor.ts"
 import type { AttemptEnd, Entry } from "../OutputBag.ts"
 import type { Failure as StageFailure } from "../RunResult.ts"
 import type { Current, RunIdentity } from "../Snapshot.ts"
-import { Missing, missing, type Reader } from "../Source.ts"
+import { Missing, missing, type Reader, some } from "../Source.ts"
 import type { Lineage } from "../StageContext.ts"
 import { RetryExhausted } from "../StageError.ts"
 import { okUnsafe, settle, type Settled, type Skip, skipBecause } from "../StageOutput.ts"
@@ -199,7 +199,7 @@ export class ActiveRun implements Reader {
       const data = this.data[index]
       const key = keys[position] as string
       if (optional[position] === true) {
-        define(inputs, key, data === undefined ? Option.none() : Option.some(data))
+        define(inputs, key, data === undefined ? Option.none() : some(data))
       } else if (data === undefined) {
         const { origin, reason } = missing(key, this.outputs[index] as Skip)
         return this.skip(planned, origin, reason)

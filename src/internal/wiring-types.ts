@@ -128,8 +128,11 @@ type RequiredKeys<In> = { [K in keyof In]-?: {} extends Pick<In, K> ? never : K 
 type UnwiredKey<S extends Stage.Any, Key extends string> = [Key] extends [never] ? never
   : `stage "${S["name"]}", input "${OneOf<Key> & string}": say where it comes from`
 
+/** Whether a name is nothing but spaces. */
+type Blank<Name extends string> = Name extends "" ? true : Name extends ` ${infer Rest}` ? Blank<Rest> : false
+
 type NameTaken<S extends Stage.Any, N extends AnyNode> = string extends S["name"] ? never
-  : S["name"] extends "" ? `a stage needs a name`
+  : Blank<S["name"]> extends true ? `a stage needs a name`
   : S["name"] extends N["name"]
     ? `this pipeline already has a stage "${S["name"]}"; Stage.as gives this one another name`
   : never

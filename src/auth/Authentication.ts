@@ -1,0 +1,137 @@
+/**
+ * Authentication of runs, and what stages ask of the caller.
+ *
+ * The token is checked once for each run, before any stage starts. The identity it proves replaces whatever the caller
+ * wrote into the snapshot.
+ */
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import * as Redacted from "effect/Redacted"
+import * as Schema from "effect/Schema"
+import { combine, type FailsRun, type Interceptor, make } from "../Interceptor.ts"
+import { ProvenIdentity } from "../internal/identity.ts"
+import { AuthContext } from "./AuthContext.ts"
+import { BearerToken } from "./BearerToken.ts"
+import { AuthenticationFailed, type Claims, TokenVerifier } from "./TokenVerifier.ts"
+
+/**
+ * The caller lacks a role or a scope that a stage asks for, so the stage did not run.
+ */
+export class AccessDenied extends Schema.TaggedError<AccessDenied>()("AccessDenied", {
+  stage: Schema.String,
+  missingRoles: Schema.Array(Schema.String),
+  missingScopes: Schema.Array(Schema.String)
+}) {
+  readonly code = "ACCESS_DENIED"
+  override get message(): string {
+    const missing = [
+      ...this.missingRoles.map((role) => `role "${role}"`),
+      ...this.missingScopes.map((scope) => `scope "${scope}"`)
+    ]
+    return `Stage "${this.stage}" did not run: the caller lacks ${missing.join(" and ")}`
+  }
+}
+
+/**
+ * The roles that a stage asks for, all of them: `stage.pipe(Stage.annotate(Auth.RequiredRoles, ["admin"]))`.
+ */
+export const RequiredRoles = Context.Reference<ReadonlyArray<string>>("stageflow/auth/RequiredRoles", {
+  defaultValue: () => []
+})
+
+/**
+ * The scopes that a stage asks for, all of them.
+ */
+export const RequiredScopes = Context.Reference<ReadonlyArray<string>>("stageflow/auth/RequiredScopes", {
+  defaultValue: () => []
+})
+
+const text = (value: unknown): string | undefined => typeof value === "string" && value !== "" ? value : undefined
+
+/** A list of words, or words in one text as OAuth writes its scopes. */
+const words = (value: unknown): ReadonlyArray<string> => {
+  if (typeof value === "string") return value.split(" ").filter((word) => word !== "")
+  return Array.isArray(value) ? value.filter(Predicate.isString) : []
+}
+
+/** Reads the claims as they are commonly named: `sub`, `sid`, `org_id`, `roles`, `scope` or `scp`, `email`. */
+const identityOfClaims = (claims: Claims): Effect.Effect<AuthContext["Service"], AuthenticationFailed> => {
+  const userId = text(claims["sub"])
+  if (userId === undefined) return Effect.fail(new AuthenticationFailed({ reason: "claims" }))
+  const email = text(claims["email"])
+  return Effect.succeed({
+    userId,
+    sessionId: text(claims["sid"]),
+    orgId: text(claims["org_id"]),
+    roles: words(claims["roles"]),
+    scopes: words(claims["scope"] ?? claims["scp"]),
+    email: email === undefined ? undefined : Redacted.make(email)
+  })
+}
+
+const authenticated = (
+  read: (claims: Claims) => Effect.Effect<AuthContext["Service"], AuthenticationFailed>
+): Effect.Effect<AuthContext["Service"], AuthenticationFailed, TokenVerifier | BearerToken> =>
+  Effect.gen(function*() {
+    const token = yield* BearerToken
+    if (token === undefined) return yield* new AuthenticationFailed({ reason: "missing" })
+    const verifier = yield* TokenVerifier
+    return yield* read(yield* verifier.verify(token))
+  }).pipe(
+    // A verifier that breaks lets nobody in.
+    Effect.catchDefect(() => Effect.fail(new AuthenticationFailed({ reason: "verifier" })))
+  )
+
+const proven = ({ orgId, sessionId, userId }: AuthContext["Service"]) => ({
+  userId,
+  ...(sessionId === undefined ? {} : { sessionId }),
+  ...(orgId === undefined ? {} : { orgId })
+})
+
+const authorization = make({
+  name: "authorization",
+  order: 12,
+  around: (effect, { annotations, name }) => {
+    const neededRoles = Context.get(annotations, RequiredRoles)
+    const neededScopes = Context.get(annotations, RequiredScopes)
+    if (neededRoles.length === 0 && neededScopes.length === 0) return effect
+    return Effect.gen(function*() {
+      const caller = Option.getOrUndefined(yield* Effect.serviceOption(AuthContext))
+      const missingRoles = neededRoles.filter((role) => caller?.roles.includes(role) !== true)
+      const missingScopes = neededScopes.filter((scope) => caller?.scopes.includes(scope) !== true)
+      if (missingRoles.length > 0 || missingScopes.length > 0) {
+        return yield* new AccessDenied({ stage: name, missingRoles, missingScopes })
+      }
+      return yield* effect
+    })
+  }
+})
+
+/**
+ * Authenticates each run by its `BearerToken`, and gives stages the `AuthContext`.
+ *
+ * A token that is not accepted fails the run with `AuthenticationFailed` before any stage starts. Stages annotated with
+ * `RequiredRoles` or `RequiredScopes` fail with `AccessDenied` when the caller lacks one. `claims` reads the identity from
+ * a token whose claims are named differently.
+ */
+export const authentication = (settings?: {
+  readonly claims?: ((claims: Claims) => Effect.Effect<AuthContext["Service"], AuthenticationFailed>) | undefined
+}): Interceptor<FailsRun<AuthenticationFailed> | AccessDenied, TokenVerifier | BearerToken, AuthContext> =>
+  combine(
+    make({
+      name: "authentication",
+      order: 10,
+      provides: [AuthContext],
+      aroundRun: (effect) =>
+        Effect.gen(function*() {
+          const caller = yield* authenticated(settings?.claims ?? identityOfClaims)
+          return yield* effect.pipe(
+            Effect.provideService(AuthContext, caller),
+            Effect.provideService(ProvenIdentity, proven(caller))
+          )
+        })
+    }),
+    authorization
+  )

@@ -1,0 +1,7 @@
+/**
+ * Authentication by bearer token, with `jose` as an optional peer.
+ */
+export * from "./AuthContext.ts"
+export * from "./Authentication.ts"
+export * from "./BearerToken.ts"
+export * from "./TokenVerifier.ts"

@@ -3,8 +3,7 @@
  *
  * Time is a test clock that moves by itself, from one wake-up to the next: a run that sleeps for an hour takes no time.
  * Each simulation has a clock of its own, which starts at 0. Ids and everything else that is random come from a seed, and
- * so does the order in which stages start that are ready at the same time. The same seed gives the same events, ids
- * and times included.
+ * so does the order of what happens at the same time. The same seed gives the same events, ids and times included.
  *
  * ```ts
  * import { Context, Effect, Layer, Schema } from "effect"
@@ -66,8 +65,9 @@ export type Seed = string | number
  */
 export interface Options {
   /**
-   * Shuffles which of several ready stages starts first, and makes the ids. Without a seed the stage that has been ready
-   * longest starts first, and the ids are the same every time.
+   * Shuffles what happens at the same time: which of several ready stages starts first, which of several sleepers wakes
+   * first. The ids come from it, too. Without a seed the stage that has been ready longest starts first, who has slept
+   * longest wakes first, and the ids are the same every time.
    */
   readonly seed?: Seed | undefined
   /** How much virtual time there is. 1 hour when left out. */
@@ -175,12 +175,11 @@ const noSeed = "stageflow"
 const generator = (seed: Seed): Effect.Effect<typeof Random.Random["Service"]> =>
   Random.withSeed(Effect.service(Random.Random), seed)
 
-/** The services that a seed decides. Ids and ready order do not share a generator, so that neither moves the other. */
-const seeded = Effect.fnUntraced(function*(seed: Seed | undefined) {
-  const context = Context.make(Random.Random, yield* generator(seed ?? noSeed))
-  if (seed === undefined) return context
+/** What decides the order of things; it shares no generator with the ids, so that neither moves the other. */
+const pickOf = Effect.fnUntraced(function*(seed: Seed | undefined) {
+  if (seed === undefined) return undefined
   const order = yield* generator(`order of ${seed}`)
-  return Context.add(context, ReadyOrder, (count) => Math.floor(order.nextDoubleUnsafe() * count))
+  return (count: number) => Math.floor(order.nextDoubleUnsafe() * count)
 })
 
 const namesOf = (events: ReadonlyArray<Event.Event>, isWanted: (event: Event.Event) => boolean) =>
@@ -222,12 +221,14 @@ export const simulate: {
     const patience = options.duration("patience", given?.patience ?? Duration.zero)
     return Effect.scoped(Effect.gen(function*() {
       const seed = given?.seed ?? (yield* CurrentSeed)
-      const time = yield* VirtualTime.make(Duration.toMillis(patience))
+      const pick = yield* pickOf(seed)
+      const time = yield* VirtualTime.make({ patienceMs: Duration.toMillis(patience), pick })
       const sink = yield* Effect.serviceOption(EventSink)
       const events: Array<Event.Event> = []
       const context = Context.mergeAll(
         time.context,
-        yield* seeded(seed),
+        Context.make(Random.Random, yield* generator(seed ?? noSeed)),
+        Context.make(ReadyOrder, pick),
         Context.make(EventSink, {
           offer: (event) => {
             events.push(event)

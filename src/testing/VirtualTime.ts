@@ -2,18 +2,21 @@
  * Time that moves only when nothing is left to do: a test clock of its own, and how to drive a fiber through it.
  *
  * Whatever runs in the `context` sleeps on that clock and is scheduled by a scheduler that counts. When no task is left
- * and everything sleeps, the clock is set to the next time at which something wakes. So an hour takes no time, and what
+ * and everything waits, the clock is set to the next time at which something wakes. So an hour takes no time, and what
  * happens in it happens in the same order every time.
+ *
+ * `TestClock` holds the time but does not do the waking: it wakes one sleeper after the other and lets everything settle
+ * in between, while real timers of one instant all fire before what follows from the first of them. Here they do, too.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
-import * as Layer from "effect/Layer"
 import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
+import type { Pick } from "../internal/active-run.ts"
 
 /**
  * Why a drive ended before the fiber did.
@@ -48,12 +51,22 @@ const busyTurns = 100_000
 /** Real milliseconds for which something that is not on the clock may still wake what would be stuck otherwise. */
 const lastPatienceMs = 100
 
-/** The times at which something wakes. */
+type Wake = () => void
+
+/** Who wakes when. */
 class Alarms {
   /** The latest first, so that the next one is at the end. */
   private readonly times: Array<number> = []
+  /** Those of one time in the order in which they were set. */
+  private readonly at = new Map<number, Set<Wake>>()
 
-  private indexOf(time: number): number {
+  set(time: number, wake: Wake): void {
+    const others = this.at.get(time)
+    if (others !== undefined) {
+      others.add(wake)
+      return
+    }
+    this.at.set(time, new Set([wake]))
     let low = 0
     let high = this.times.length
     while (low < high) {
@@ -61,21 +74,38 @@ class Alarms {
       if ((this.times[middle] as number) > time) low = middle + 1
       else high = middle
     }
-    return low
+    this.times.splice(low, 0, time)
   }
 
-  add(time: number): void {
-    this.times.splice(this.indexOf(time), 0, time)
+  clear(time: number, wake: Wake): void {
+    this.at.get(time)?.delete(wake)
   }
 
-  /** Which of several alarms of one time is removed makes no difference. */
-  remove(time: number): void {
-    this.times.splice(this.indexOf(time), 1)
-  }
-
+  /** The next time at which somebody wakes. */
   get next(): number | undefined {
-    const next = this.times.at(-1)
-    return next === Number.POSITIVE_INFINITY ? undefined : next
+    for (let time = this.times.at(-1); time !== undefined; time = this.times.at(-1)) {
+      if ((this.at.get(time) as Set<Wake>).size > 0) return time
+      this.take()
+    }
+    return undefined
+  }
+
+  /** Those who wake next. */
+  take(): Array<Wake> {
+    const time = this.times.pop()
+    if (time === undefined) return []
+    const wakes = Array.from(this.at.get(time) ?? [])
+    this.at.delete(time)
+    return wakes
+  }
+}
+
+const shuffle = <A>(elements: Array<A>, pick: Pick): void => {
+  for (let last = elements.length - 1; last > 0; last--) {
+    const other = pick(last + 1)
+    const element = elements[last] as A
+    elements[last] = elements[other] as A
+    elements[other] = element
   }
 }
 
@@ -115,37 +145,34 @@ const liveClock: Effect.Effect<Clock.Clock> = Effect.clockWith((current) => {
   return "withLive" in current ? (current as TestClock.TestClock).withLive(itself) : itself
 })
 
+const isOver = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.pollUnsafe() !== undefined
+
 /**
- * Makes a time of its own, which starts at 0. It moves on when nothing real has happened for `patienceMs`.
+ * Makes a time of its own, which starts at 0.
+ *
+ * It moves on when nothing real has happened for `patienceMs`. `pick` shuffles those who wake at the same time.
  */
-export const make = Effect.fnUntraced(function*(
-  patienceMs: number
-): Effect.fn.Return<VirtualTime, never, Scope.Scope> {
+export const make = Effect.fnUntraced(function*({ patienceMs, pick }: {
+  readonly patienceMs: number
+  readonly pick: Pick | undefined
+}): Effect.fn.Return<VirtualTime, never, Scope.Scope> {
   const scheduler = new CountingScheduler()
-  const live = yield* liveClock
-  const built = yield* Layer.build(TestClock.layer()).pipe(
-    Effect.provideService(Scheduler.Scheduler, scheduler),
-    Effect.provideService(Clock.Clock, live)
-  )
-  // The layer of the test clock gives it as the Clock.
-  const testClock = Context.get(built as Context.Context<never>, Clock.Clock) as TestClock.TestClock
+  const testClock = yield* Effect.provideService(TestClock.make(), Clock.Clock, yield* liveClock)
   const alarms = new Alarms()
   const clock: TestClock.TestClock = {
     ...testClock,
-    sleep: (duration) =>
-      Effect.suspend(() => {
-        const wakesAt = testClock.currentTimeMillisUnsafe() + Duration.toMillis(duration)
-        return Effect.acquireUseRelease(
-          Effect.sync(() => alarms.add(wakesAt)),
-          () => testClock.sleep(duration),
-          () => Effect.sync(() => alarms.remove(wakesAt))
-        )
+    sleep: (duration) => {
+      const millis = Duration.toMillis(duration)
+      if (millis <= 0) return Effect.yieldNow
+      if (millis === Number.POSITIVE_INFINITY) return Effect.never
+      return Effect.callback<void>((resume) => {
+        const time = testClock.currentTimeMillisUnsafe() + millis
+        const wake = () => resume(Effect.void)
+        alarms.set(time, wake)
+        return Effect.sync(() => alarms.clear(time, wake))
       })
+    }
   }
-  // A test clock that was moved once does not warn about tests that forget to move it.
-  yield* testClock.setTime(0)
-
-  const isOver = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.pollUnsafe() !== undefined
 
   /** Waits until everything waits; false when that does not come about. */
   const settled = Effect.fnUntraced(function*(fiber: Fiber.Fiber<unknown, unknown>) {
@@ -169,6 +196,10 @@ export const make = Effect.fnUntraced(function*(
     return false
   })
 
+  const moveTo = (time: number): Effect.Effect<void> =>
+    // Never back: the simulated program may have moved its clock itself.
+    testClock.setTime(Math.max(time, testClock.currentTimeMillisUnsafe()))
+
   const drive = Effect.fnUntraced(function*(fiber: Fiber.Fiber<unknown, unknown>, untilMs: number) {
     while (true) {
       const isQuiet = yield* settled(fiber)
@@ -181,15 +212,18 @@ export const make = Effect.fnUntraced(function*(
       }
       if (isQuiet && (yield* somethingReal(fiber, patienceMs))) continue
       if (next > untilMs) {
-        yield* testClock.setTime(untilMs)
+        yield* moveTo(untilMs)
         return "LimitReached"
       }
-      yield* testClock.setTime(next)
+      yield* moveTo(next)
+      const due = alarms.take()
+      if (pick !== undefined) shuffle(due, pick)
+      for (const wake of due) wake()
     }
   })
 
   return {
-    context: Context.merge(built, Context.make(Clock.Clock, clock)),
+    context: Context.make(Clock.Clock, clock).pipe(Context.add(Scheduler.Scheduler, scheduler)),
     elapsedMs: () => testClock.currentTimeMillisUnsafe(),
     drive
   }

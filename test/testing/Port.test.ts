@@ -134,8 +134,8 @@ describe("failing", () => {
 
   it("takes no error that the methods cannot fail with", () => {
     // @ts-expect-error Type 'Rejected' is not assignable
-    Port.failing(fake, { error: new Rejected() })
     // @effect-diagnostics-next-line missingEffectError:off
+    Port.failing(fake, { error: new Rejected() })
     // @ts-expect-error not every method of this port can fail with that error
     pipe(fake, Port.failing({ error: new Rejected() }))
     const calm = { ask: Effect.succeed(1) }

@@ -130,6 +130,25 @@ describe("a seed", () => {
       assert.deepStrictEqual(Array.from(new Set(orders)).toSorted(), ["abc", "acb", "bac", "bca", "cab", "cba"])
     }))
 
+  it.effect("shuffles who wakes first of those who wake at the same time", () =>
+    Effect.gen(function*() {
+      const three = Pipeline.make("three")
+        .add(sleeping("a", "1 millis"))
+        .add(sleeping("b", "1 millis"))
+        .add(sleeping("c", "1 millis"))
+      const endings = yield* Simulation.seeds(60, () =>
+        Effect.map(Simulation.run(three, Snapshot.make(), { concurrency: 3 }), ({ ended, started }) =>
+          started.indexOf("a") - ended.indexOf("a")))
+      assert.deepStrictEqual(
+        Array.from(new Set(endings)).toSorted((a, b) =>
+          a - b
+        ),
+        [-2, -1, 0, 1, 2]
+      )
+      const { ended } = yield* Simulation.run(three, Snapshot.make())
+      assert.deepStrictEqual(ended, ["a", "b", "c"])
+    }))
+
   it.effect("gives the same trace each time, ids and times included, and another than other seeds", () =>
     Effect.gen(function*() {
       const eventsOf = (seed: Simulation.Seed) =>
@@ -358,6 +377,35 @@ describe("simulate", () => {
       assert.isTrue(Exit.isSuccess(exit))
       const chain = yield* Simulation.simulate(Effect.all(sleeps, { discard: true }))
       assert.isTrue(Exit.isSuccess(chain.exit))
+    }))
+
+  it.effect("stages that end in one instant have all ended, also when one of them fails", () =>
+    Effect.gen(function*() {
+      const pipeline = Pipeline.make("instant")
+        .add(Stage.work("failing", { run: Effect.andThen(Effect.sleep("10 millis"), Effect.fail(new Down())) }))
+        .add(sleeping("fine", "10 millis"))
+        .add(sleeping("later", "11 millis"))
+      yield* Simulation.seeds(20, () =>
+        Effect.gen(function*() {
+          const error = yield* Effect.flip((yield* Simulation.run(pipeline, Snapshot.make())).exit)
+          assert.deepStrictEqual(Object.keys(error.outputs), ["fine"])
+          assert.deepStrictEqual(error.interrupted, ["later"])
+        }))
+    }))
+
+  it.effect("a program may move the clock itself, and ask the real one", () =>
+    Effect.gen(function*() {
+      const program = Effect.gen(function*() {
+        const sleeper = yield* Effect.forkChild(Effect.andThen(Effect.sleep("1 hour"), Clock.currentTimeMillis))
+        yield* Effect.yieldNow
+        yield* TestClock.adjust("2 hours")
+        const real = yield* TestClock.withLive(Clock.currentTimeMillis)
+        return { woke: yield* Fiber.join(sleeper), real }
+      })
+      const { exit } = yield* Simulation.simulate(program, { limit: "1 day" })
+      const { real, woke } = yield* exit
+      assert.strictEqual(woke, 7_200_000)
+      assert.isAbove(real, 1_000_000_000_000)
     }))
 
   it.effect("works inside another simulation", () =>

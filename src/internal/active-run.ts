@@ -250,6 +250,10 @@ export class ActiveRun implements Reader {
     return execution
   }
 
+  isRunning(first: StageExecution): boolean {
+    return !this.closed && this.executions[first.planned.index] === first
+  }
+
   /** A stage's Effect ended. */
   end(first: StageExecution, exit: Exit.Exit<unknown, unknown>): void {
     if (this.closed) return

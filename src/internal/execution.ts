@@ -75,7 +75,9 @@ export class StageExecution {
   }
   get emit() {
     return (type: string, data: unknown): Effect.Effect<void> =>
-      Effect.sync(() => this.run.telling?.stageEmitted(this, type, immutable(data)))
+      Effect.sync(() => {
+        if (this.isHeard) this.run.telling?.stageEmitted(this, type, immutable(data))
+      })
   }
   get addArtifact() {
     return (artifact: Artifact): Effect.Effect<void> =>
@@ -95,6 +97,11 @@ export class StageExecution {
           this.first.latest = next
         }))
     })
+  }
+
+  /** Whether what the attempt says is part of the run: not when the stage has ended or was left behind. */
+  private get isHeard(): boolean {
+    return this.first.latest === this && this.run.isRunning(this.first)
   }
 
   /** An attempt ended and a policy grants another: how to run it. */

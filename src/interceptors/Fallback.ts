@@ -118,12 +118,15 @@ export interface Provider<P, E, R> {
   readonly while?: ((error: unknown) => boolean) | undefined
 }
 
+/** Any provider: a Layer of whatever it gives. */
+type AnyProvider = Provider<never, unknown, unknown>
+
 type Ports<S> = S extends Provider<infer P, unknown, unknown> ? P : never
-type LayerErrors<S> = S extends Provider<unknown, infer E, unknown> ? E : never
-type LayerServices<S> = S extends Provider<unknown, unknown, infer R> ? R : never
+type LayerErrors<S> = S extends Provider<never, infer E, unknown> ? E : never
+type LayerServices<S> = S extends Provider<never, unknown, infer R> ? R : never
 
 /** What an ExecutionPlan takes as a step. */
-const stepOf = ({ attempts, provide, schedule, while: again }: Provider<unknown, unknown, unknown>) => ({
+const stepOf = ({ attempts, provide, schedule, while: again }: AnyProvider) => ({
   provide,
   ...(attempts === undefined ? {} : { attempts: options.concurrency("attempts", attempts) }),
   ...(schedule === undefined ? {} : { schedule }),
@@ -136,7 +139,7 @@ const stepOf = ({ attempts, provide, schedule, while: again }: Provider<unknown,
  * across Layers.
  */
 export const providers = <
-  const S extends readonly [Provider<unknown, unknown, unknown>, ...ReadonlyArray<Provider<unknown, unknown, unknown>>]
+  const S extends readonly [AnyProvider, ...ReadonlyArray<AnyProvider>]
 >(...steps: S): Interceptor<LayerErrors<S[number]>, LayerServices<S[number]>, Ports<S[number]>> => {
   const [first, ...rest] = steps
   const plan = ExecutionPlan.make(stepOf(first), ...rest.map(stepOf))

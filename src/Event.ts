@@ -3,8 +3,8 @@
  *
  * Every event has the same envelope: which run it belongs to and where that run stands among its parents, its number
  * in the run (from 1, without gaps) and its time. For every run there is one `RunStarted` and one terminal event; for
- * every stage that started one `StageStarted` and one terminal event. A stage that its wiring skipped, or that a failed
- * stage blocked, never started: it has a `StageSkipped` or `StageBlocked` alone.
+ * every stage that started one `StageStarted` and one terminal event. A stage that its wiring skipped or failed, or that
+ * a failed stage blocked, never started: it has a `StageSkipped`, `StageFailed` or `StageBlocked` alone, as attempt 0.
  *
  * Events are plain data. `Event` is also a schema, so they encode to JSON and back.
  */

@@ -1,0 +1,45 @@
+import { assert, describe, it } from "@effect/vitest"
+import { globSync, readFileSync } from "node:fs"
+import { basename, resolve } from "node:path"
+
+const root = resolve(import.meta.dirname, "../..")
+const pages = globSync("docs/api/*.md", { cwd: root }).map((page) => readFileSync(resolve(root, page), "utf8")).join(
+  "\n"
+)
+
+const declaration = /(?<comment>\/\*\*(?:(?!\*\/)[\s\S])*\*\/\s*)?^export (?:const|type|interface|class) (?<name>\w+)/gm
+
+/** What a module of the core exports, without what is marked internal. */
+const exportsOf = (file: string): ReadonlyArray<string> =>
+  Array.from(readFileSync(resolve(root, "src", file), "utf8").matchAll(declaration))
+    .filter(({ groups }) => !(groups?.["comment"] ?? "").includes("@internal"))
+    .map(({ groups }) => `${basename(file, ".ts")}.${groups?.["name"]}`)
+
+describe("docs/api", () => {
+  for (const file of globSync("*.ts", { cwd: resolve(root, "src") }).filter((name) => name !== "index.ts")) {
+    it(`names every export of ${file}`, () => {
+      const names = Array.from(new Set(exportsOf(file)))
+      assert.isAbove(names.length, 0)
+      assert.deepStrictEqual(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(pages)), [])
+    })
+  }
+})
+
+describe("the links in README and docs", () => {
+  const anchorOf = (heading: string) =>
+    heading.trim().toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").replaceAll(/\s/g, "-")
+  const anchorsOf = (path: string) =>
+    Array.from(readFileSync(path, "utf8").matchAll(/^#+ (.*)$/gm), (match) => anchorOf(match[1] ?? ""))
+
+  for (const page of ["README.md", ...globSync("docs/**/*.md", { cwd: root })]) {
+    it(`${page} links to pages and headings that exist`, () => {
+      const path = resolve(root, page)
+      const links = Array.from(readFileSync(path, "utf8").matchAll(/\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g))
+      for (const [link, file = "", anchor] of links) {
+        const target = file === "" ? path : resolve(path, "..", file)
+        assert.isNotEmpty(globSync(target), `${link}: no such file`)
+        if (anchor !== undefined) assert.include(anchorsOf(target), anchor, `${link}: no such heading`)
+      }
+    })
+  }
+})

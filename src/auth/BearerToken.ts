@@ -14,7 +14,7 @@ export class BearerToken extends Context.Service<BearerToken, Redacted.Redacted<
   "stageflow/auth/BearerToken"
 ) {}
 
-const scheme = /^bearer +/i
+const scheme = /^bearer(?: +|$)/i
 
 /**
  * The token of an `Authorization` header (`Bearer ...`), or a bare token.

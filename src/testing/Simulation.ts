@@ -46,13 +46,13 @@ import * as Random from "effect/Random"
 import * as Schema from "effect/Schema"
 import * as Event from "../Event.ts"
 import { EventSink } from "../EventSink.ts"
-import type { Among, Names as ExtensionNames } from "../Extension.ts"
 import * as options from "../internal/options.ts"
 import { ReadyOrder } from "../internal/ready-order.ts"
+import type { OptionsAfter, SnapshotProblem } from "../internal/run-types.ts"
 import type { AnyNode, Checked } from "../internal/wiring-types.ts"
 import * as Pipeline from "../Pipeline.ts"
 import type { RunOptions } from "../Run.ts"
-import type { CarriedBy, Snapshot } from "../Snapshot.ts"
+import type { Snapshot } from "../Snapshot.ts"
 import * as VirtualTime from "./VirtualTime.ts"
 
 /**
@@ -275,31 +275,27 @@ export const simulate: {
   }
 )
 
-type Lacking<N extends AnyNode, R, S> = ExtensionNames<Exclude<Among<N["services"] | R>, CarriedBy<S>>>
-
-/** The same sentences as in `Pipeline.run`. */
-type SnapshotProblem<N extends AnyNode, R, S> = [N] extends [never] ? `this pipeline has no stages`
-  : [Lacking<N, R, S>] extends [never] ? never
-  : `the snapshot lacks the extension "${Lacking<N, R, S>}"; add it with Snapshot.extend`
-
 /**
  * Runs a pipeline in virtual time and tells how it went. Takes the options of `Pipeline.run` as well.
  *
  * A run that fails is no failure of the simulation: it is in `exit`. A run that does not end is, as `SimulationTimeout`.
  */
 export const run: {
-  <S extends Snapshot, const O extends Options & RunOptions = {}>(snapshot: S, given?: O): <N extends AnyNode, E, R>(
-    self: Checked<Pipeline.Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
-  ) => Effect.Effect<
-    Simulated<Pipeline.Result<N, E, O>, Pipeline.Failure<N, E, O>>,
-    SimulationTimeout,
-    Pipeline.Services<N, R, S>
-  >
   <N extends AnyNode, E, R, S extends Snapshot, const O extends Options & RunOptions = {}>(
     self: Pipeline.Pipeline<N, E, R>,
     snapshot: Checked<S, SnapshotProblem<N, R, S>>,
     given?: O
   ): Effect.Effect<
+    Simulated<Pipeline.Result<N, E, O>, Pipeline.Failure<N, E, O>>,
+    SimulationTimeout,
+    Pipeline.Services<N, R, S>
+  >
+  <S, const O extends Options & RunOptions = {}>(
+    snapshot: S extends Snapshot ? S : Snapshot,
+    ...given: OptionsAfter<S, O>
+  ): <N extends AnyNode, E, R>(
+    self: Checked<Pipeline.Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
+  ) => Effect.Effect<
     Simulated<Pipeline.Result<N, E, O>, Pipeline.Failure<N, E, O>>,
     SimulationTimeout,
     Pipeline.Services<N, R, S>

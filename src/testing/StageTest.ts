@@ -5,7 +5,7 @@
  *
  * ```ts
  * import { Effect, Option } from "effect"
- * import { Snapshot, Stage, StageOutput } from "stageflow"
+ * import { Stage, StageOutput } from "stageflow"
  * import { StageTest } from "stageflow/testing"
  *
  * const greet = Stage.transform("greet", {

@@ -3,7 +3,7 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Arbitrary, Cause, Effect, Exit, Fiber, Schema } from "effect"
-import { OutputBag, Pipeline, RunResult, Snapshot, StageOutput } from "stageflow"
+import { OutputBag, Pipeline, RunResult, Snapshot, type StageOutput } from "stageflow"
 import { Simulation } from "stageflow/testing"
 import { Account, pipelineOf, shuffled } from "./build.ts"
 import { type Graph, graphs, type Running, runnings } from "./graph.ts"

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Clock, Context, Deferred, Duration, Effect, Exit, Fiber, Layer, Random, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { EventSink, Pipeline, Snapshot, Source, Stage, StageError } from "stageflow"
+import { EventSink, Extension, Pipeline, type RunResult, Snapshot, Source, Stage, StageError } from "stageflow"
 import { Port, Simulation } from "stageflow/testing"
 
 class Down extends Schema.TaggedError<Down>()("Down", {}) {}
@@ -119,6 +119,41 @@ describe("run", () => {
       assert.isTrue(Exit.isSuccess(exit))
       assert.strictEqual(elapsed.toString(), "36000000000 millis")
     }))
+})
+
+describe("types", () => {
+  class Skills extends Extension.make<Skills>()("skills", Schema.Struct({ level: Schema.String })) {}
+  class Llm extends Context.Service<Llm, { readonly ask: Effect.Effect<string, Down> }>()("test/Llm") {}
+  const pipeline = Pipeline.make("typed").add(Stage.transform("answer", {
+    run: Effect.gen(function*() {
+      const { level } = yield* Skills
+      return { text: yield* (yield* Llm).ask, level }
+    })
+  }))
+
+  it("are those of Pipeline.run: what it needs, what it fails with, what it gives", () => {
+    const snapshot = Snapshot.make().pipe(Snapshot.extend(Skills, { level: "expert" }))
+    const program = Simulation.run(pipeline, snapshot)
+    type Exit = Effect.Success<typeof program>["exit"]
+    const services: [Effect.Services<typeof program>, Llm] extends [Llm, Effect.Services<typeof program>] ? true
+      : false = true
+    const same: [Effect.Success<Exit>, Effect.Error<Exit>] extends [
+      Pipeline.Result<Pipeline.Nodes<typeof pipeline>, never>,
+      RunResult.StageFailed<Down, infer _Outputs>
+    ] ? true
+      : false = true
+    assert.isTrue(services && same)
+  })
+
+  it("a snapshot that lacks an extension is a compile error", () => {
+    const wrong = () => [
+      // @ts-expect-error the snapshot lacks the extension "skills"
+      Simulation.run(pipeline, Snapshot.make()),
+      // @ts-expect-error the snapshot lacks the extension "skills"
+      pipeline.pipe(Simulation.run(Snapshot.make()))
+    ]
+    assert.isFunction(wrong)
+  })
 })
 
 describe("a seed", () => {
@@ -414,6 +449,9 @@ describe("simulate", () => {
       const { elapsed, exit } = yield* Simulation.simulate(Effect.andThen(Effect.sleep("1 second"), inner))
       assert.strictEqual((yield* exit).toString(), "40 millis")
       assert.strictEqual(elapsed.toString(), "1000 millis")
+      const real = TestClock.withLive(Clock.currentTimeMillis)
+      const nested = yield* (yield* Simulation.simulate(Simulation.simulate(real))).exit
+      assert.isAbove(yield* nested.exit, 1_000_000_000_000)
     }))
 })
 

@@ -25,6 +25,19 @@ describe("docs/api", () => {
   }
 })
 
+describe("docs/dependencies.md", () => {
+  const page = readFileSync(resolve(root, "docs/dependencies.md"), "utf8")
+  const manifest = JSON.parse(readFileSync(resolve(root, "package.json"), "utf8"))
+  const kinds = ["dependencies", "peerDependencies", "optionalDependencies", "devDependencies"]
+  const names = new Set(kinds.flatMap((kind) => Object.keys(manifest[kind] ?? {})))
+
+  it("has a reason for every dependency, and for nothing else", () => {
+    const rows = Array.from(page.matchAll(/^\| (`[^|]+`) \|/gm), (match) => match[1] ?? "")
+    const listed = rows.flatMap((row) => Array.from(row.matchAll(/`([^`]+)`/g), (match) => match[1] ?? ""))
+    assert.deepStrictEqual(Array.from(new Set(listed)).toSorted(), Array.from(names).toSorted())
+  })
+})
+
 describe("the links in README and docs", () => {
   const anchorOf = (heading: string) =>
     heading.trim().toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").replaceAll(/\s/g, "-")

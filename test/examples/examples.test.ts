@@ -152,6 +152,37 @@ describe("the examples", () => {
       ])
     }))
 
+  it.live("resilience", () =>
+    Effect.gen(function*() {
+      const lines = linesOf(yield* runExample("resilience"))
+      checkPage("resilience", lines)
+      included(
+        lines,
+        "digest  weather! | news! | traffic as usual (traffic is a fallback)",
+        "failed  weather: Unavailable",
+        "failed  weather: CircuitOpen"
+      )
+      // 3 attempts of weather, 2 of news, 1 of traffic; with the circuit open, nobody is asked.
+      assert.deepStrictEqual(
+        lines.filter((line) => line.startsWith("calls ")),
+        [3, 6, 5, 5, 0, 3].map((calls) => `calls   ${calls}`)
+      )
+    }))
+
+  it.live("multi-tenant", () =>
+    Effect.gen(function*() {
+      const lines = linesOf(yield* runExample("multi-tenant"))
+      checkPage("multi-tenant", lines)
+      included(
+        lines,
+        "bob reads plan         no: Organisation \"globex\" has no access to this resource",
+        "nobody reads plan      no: Not authenticated: there is no token",
+        "a forger reads plan    no: Not authenticated: its signature is wrong",
+        "ada forgets            done by ada"
+      )
+      assert.notInclude(lines.filter((line) => line.startsWith("bob")).join(), "rocket")
+    }))
+
   it.live("full, piped: plain lines", () =>
     Effect.gen(function*() {
       const lines = linesOf(yield* runExample("full"))

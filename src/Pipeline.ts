@@ -16,9 +16,9 @@ import type * as Outcome from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { Event } from "./Event.ts"
-import type { Among, Names as ExtensionNames } from "./Extension.ts"
 import type { Any as AnyInterceptor, ErrorOf, FailsRun, ProvidedBy, ServicesOf } from "./Interceptor.ts"
 import { compile, type Edge, type Plan } from "./internal/plan.ts"
+import type { OptionsAfter, SnapshotProblem } from "./internal/run-types.ts"
 import * as Runner from "./internal/runner.ts"
 import * as Topology from "./internal/topology.ts"
 import type {
@@ -27,12 +27,15 @@ import type {
   ByName,
   BySource,
   Checked,
+  Found,
+  Handles,
   MustWire,
   Names,
   Node,
   Problem,
   RootProblem,
-  StagesBefore
+  StagesBefore,
+  WiringSkips
 } from "./internal/wiring-types.ts"
 import type { PipelineInvalid } from "./PipelineInvalid.ts"
 import type { Run, RunOptions } from "./Run.ts"
@@ -61,7 +64,11 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
   /**
    * Adds a stage that takes no inputs and waits for nothing.
    */
-  add<S extends Stage.Any>(stage: Checked<S, RootProblem<S, Nodes>>): Pipeline<Nodes | Added<S, {}>, Error, Services>
+  add<S extends Stage.Any>(stage: Checked<S, RootProblem<S, Nodes["name"]>>): Pipeline<
+    Nodes | Node<S["name"], Stage.DataOf<S>, Stage.Signals<S>, Stage.Error<S>, Stage.Services<S>>,
+    Error,
+    Services
+  >
   /**
    * Adds a stage and says how it is wired.
    *
@@ -77,9 +84,15 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
     const After extends Names = Names,
     const W extends BySource = BySource
   >(
-    stage: Checked<S, Problem<S, Nodes, Inputs, After, W>>,
-    wiring: (ByName<S, Nodes, Inputs, After> & MustWire<S>) | ((stages: StagesBefore<Nodes["name"], Nodes>) => W)
-  ): Pipeline<Nodes | Added<S, W>, Error, Services>
+    stage: Checked<S, Problem<S, Nodes["name"], Found<Nodes, Inputs>, Inputs, After, W>>,
+    wiring:
+      | (ByName<S["name"], Nodes["name"], Inputs, After> & MustWire<S>)
+      | (<Stages extends Handles<Nodes>>(stages: StagesBefore<S["name"], Stages>) => W)
+  ): Pipeline<
+    Nodes | Node<S["name"], Stage.DataOf<S>, Stage.Signals<S> | WiringSkips<W>, Stage.Error<S>, Stage.Services<S>>,
+    Error,
+    Services
+  >
 
   /**
    * Both pipelines as one, side by side. Their stages must have different names; the interceptors of both wrap all.
@@ -102,7 +115,7 @@ type Clash<N1 extends AnyNode, N2 extends AnyNode> = string extends N1["name"] |
   : CheckedName extends N1["name"] & N2["name"] ? `both pipelines come from specs; make one of all their specs`
   : CheckedName extends N1["name"] | N2["name"] ? never
   : N2["name"] & N1["name"] extends infer Both extends string
-    ? `both pipelines have a stage "${Both}"; Stage.as gives one another name`
+    ? `both pipelines have a stage '${Both}'; Stage.as gives one another name`
   : never
 
 /**
@@ -131,18 +144,20 @@ export type Outputs<N extends AnyNode> = {
   readonly [K in N as Called<K["name"]>]: "skip" extends K["signals"] ? Ok<K["data"]> | Skip : Ok<K["data"]>
 }
 
-/** Resolves a type so that it is shown as what it is. */
-type Shown<A> = { readonly [K in keyof A]: A[K] }
+/** The same, shown as the record that it is. */
+type OutputsOf<N extends AnyNode> = Outputs<N> extends infer O ? { readonly [K in keyof O]: O[K] } : never
 
-type OutputsOf<N extends AnyNode> = Shown<Outputs<N>>
+/** A type, shown as what it is and not by the name of the type that computed it. */
+type Shown<A> = [A] extends [infer B] ? B : never
 
 /**
  * What the stages and interceptors of a pipeline can fail with.
  */
-export type Errors<N extends AnyNode, E> =
+export type Errors<N extends AnyNode, E> = Shown<
   | N["error"]
   | Exclude<E, FailsRun<unknown> | LayerFailed>
   | ("retry" extends N["signals"] ? RetryExhausted : never)
+>
 
 type CancelledBy<N extends AnyNode> = N extends { readonly signals: infer S } ? "cancel" extends S ? N["name"] : never
   : never
@@ -156,10 +171,11 @@ type Continues<O> = O extends { readonly failure: "continue" } ? true : false
  * What a run of a pipeline gives: `Completed`, `Cancelled` if a stage can cancel, `Incomplete` if failures do not end
  * the run.
  */
-export type Result<N extends AnyNode, E, O = {}> =
+export type Result<N extends AnyNode, E, O = {}> = Shown<
   | Completed<OutputsOf<N>>
   | CancelledResult<N>
   | (Continues<O> extends true ? Incomplete<OutputsOf<N>, Errors<N, E>> : never)
+>
 
 /** A pipeline whose names the compiler knows, or that was checked as a whole, cannot be invalid. */
 type Invalid<N extends AnyNode> = string extends N["name"] ? PipelineInvalid
@@ -180,13 +196,7 @@ type Outside<E> = Extract<E, LayerFailed> | (E extends FailsRun<infer X> ? X : n
 /**
  * What a run needs: the services of the stages and interceptors, without what the snapshot carries.
  */
-export type Services<N extends AnyNode, R, S> = Exclude<N["services"] | R, CarriedBy<S> | StageContext>
-
-type Lacking<N extends AnyNode, R, S> = ExtensionNames<Exclude<Among<N["services"] | R>, CarriedBy<S>>>
-
-type SnapshotProblem<N extends AnyNode, R, S> = [N] extends [never] ? `this pipeline has no stages`
-  : [Lacking<N, R, S>] extends [never] ? never
-  : `the snapshot lacks the extension "${Lacking<N, R, S>}"; add it with Snapshot.extend`
+export type Services<N extends AnyNode, R, S> = Shown<Exclude<N["services"] | R, CarriedBy<S> | StageContext>>
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the value
@@ -471,14 +481,17 @@ const runnable = (self: Any): Runner.Runnable => implementation(self)
  * `failure: "continue"` the branches that do not depend on a failed stage go on, and the result is `Incomplete`.
  */
 export const run: {
-  <S extends Snapshot, const O extends RunOptions = {}>(snapshot: S, options?: O): <N extends AnyNode, E, R>(
-    self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
-  ) => Effect.Effect<Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
   <N extends AnyNode, E, R, S extends Snapshot, const O extends RunOptions = {}>(
     self: Pipeline<N, E, R>,
     snapshot: Checked<S, SnapshotProblem<N, R, S>>,
     options?: O
   ): Effect.Effect<Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
+  <S, const O extends RunOptions = {}>(
+    snapshot: S extends Snapshot ? S : Snapshot,
+    ...options: OptionsAfter<S, O>
+  ): <N extends AnyNode, E, R>(
+    self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
+  ) => Effect.Effect<Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
 } = dual(
   (args) => isPipeline(args[0]),
   (self: Any, snapshot: Snapshot, options?: RunOptions) => Runner.run(runnable(self), snapshot, options)
@@ -490,14 +503,17 @@ export const run: {
  * The run belongs to the scope: closing the scope interrupts it.
  */
 export const start: {
-  <S extends Snapshot, const O extends RunOptions = {}>(snapshot: S, options?: O): <N extends AnyNode, E, R>(
-    self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
-  ) => Effect.Effect<Started<N, E, O>, Invalid<N> | Extract<E, LayerFailed>, Services<N, R, S> | Scope.Scope>
   <N extends AnyNode, E, R, S extends Snapshot, const O extends RunOptions = {}>(
     self: Pipeline<N, E, R>,
     snapshot: Checked<S, SnapshotProblem<N, R, S>>,
     options?: O
   ): Effect.Effect<Started<N, E, O>, Invalid<N> | Extract<E, LayerFailed>, Services<N, R, S> | Scope.Scope>
+  <S, const O extends RunOptions = {}>(
+    snapshot: S extends Snapshot ? S : Snapshot,
+    ...options: OptionsAfter<S, O>
+  ): <N extends AnyNode, E, R>(
+    self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
+  ) => Effect.Effect<Started<N, E, O>, Invalid<N> | Extract<E, LayerFailed>, Services<N, R, S> | Scope.Scope>
 } = dual(
   (args) => isPipeline(args[0]),
   (self: Any, snapshot: Snapshot, options?: RunOptions) => Runner.start(runnable(self), snapshot, options)
@@ -506,10 +522,12 @@ export const start: {
 /**
  * The handle of a run: what it can end with includes being cancelled by whoever holds the handle.
  */
-export type Started<N extends AnyNode, E, O = {}> = Run<
-  Exclude<Result<N, E, O>, { readonly _tag: "Cancelled" }> | Cancelled<OutputsOf<N>, CancelledBy<N> | undefined>,
-  Exclude<Failure<N, E, O>, PipelineInvalid | LayerFailed>,
-  Called<N["name"]>
+export type Started<N extends AnyNode, E, O = {}> = Shown<
+  Run<
+    Exclude<Result<N, E, O>, { readonly _tag: "Cancelled" }> | Cancelled<OutputsOf<N>, CancelledBy<N> | undefined>,
+    Exclude<Failure<N, E, O>, PipelineInvalid | LayerFailed>,
+    Called<N["name"]>
+  >
 >
 
 /**
@@ -518,14 +536,17 @@ export type Started<N extends AnyNode, E, O = {}> = Run<
  * Whoever stops reading interrupts the run.
  */
 export const stream: {
-  <S extends Snapshot, const O extends RunOptions = {}>(snapshot: S, options?: O): <N extends AnyNode, E, R>(
-    self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
-  ) => Stream.Stream<Event | Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
   <N extends AnyNode, E, R, S extends Snapshot, const O extends RunOptions = {}>(
     self: Pipeline<N, E, R>,
     snapshot: Checked<S, SnapshotProblem<N, R, S>>,
     options?: O
   ): Stream.Stream<Event | Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
+  <S, const O extends RunOptions = {}>(
+    snapshot: S extends Snapshot ? S : Snapshot,
+    ...options: OptionsAfter<S, O>
+  ): <N extends AnyNode, E, R>(
+    self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
+  ) => Stream.Stream<Event | Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
 } = dual(
   (args) => isPipeline(args[0]),
   (self: Any, snapshot: Snapshot, options?: RunOptions) =>
@@ -535,4 +556,4 @@ export const stream: {
     ))
 )
 
-export type { Added, AnyNode, BySource, Edge, Node, StagesBefore }
+export type { Added, AnyNode, BySource, Edge, Handles, Node, StagesBefore }

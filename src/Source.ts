@@ -37,9 +37,9 @@ export type Route<Data> = Data extends { readonly route: infer R extends string 
 
 // Of a stage that is known by its name alone, any route can be asked for.
 type CheckRoute<Name extends string, Data, R extends string> = unknown extends Data ? R
-  : [Route<Data>] extends [never] ? `stage "${Name}" gives no "route"`
+  : [Route<Data>] extends [never] ? `stage '${Name}' gives no 'route'`
   : R extends Route<Data> ? R
-  : `stage "${Name}" has no route "${R}"`
+  : `stage '${Name}' has no route '${R}'`
 
 /**
  * A stage that can be read, with its name, its data and whether it may skip.

@@ -45,6 +45,8 @@ import { invalidData, normalize } from "./internal/outcome.ts"
 import { effectOfPromise } from "./internal/promise.ts"
 import { retryAround, type RetryPolicy } from "./internal/retry.ts"
 import { problemsOf } from "./internal/schema.ts"
+import type { Checked } from "./internal/sentence-types.ts"
+import type { RunProblem } from "./internal/stage-types.ts"
 import { timeoutAround } from "./internal/timeout.ts"
 import type { Current } from "./Snapshot.ts"
 import { StageContext } from "./StageContext.ts"
@@ -159,7 +161,7 @@ export const isStage = (u: unknown): u is Any => typeof u === "object" && u !== 
 /**
  * What a stage may return when its data is `D`.
  */
-export type Returned<D> = unknown extends D ? object | void : D | StageOutput<D, unknown>
+export type Returned<D> = unknown extends D ? object | void : (D & {}) | StageOutput<D, unknown>
 
 /**
  * What a stage is made from.
@@ -204,13 +206,20 @@ const validated = (schema: Schema.Top): Around => {
  */
 export const make = <
   const Name extends string,
-  A extends Returned<D>,
-  E extends X | StageOutput,
-  R,
   In = unknown,
   D = unknown,
-  X = unknown
->(kind: Kind, name: Name, options: Options<A, E, R, In, D, X>): Made<Name, A, E, R, In, D> => {
+  X = unknown,
+  A extends {} | void = Returned<D>,
+  E = never,
+  R = never
+>(kind: Kind, name: Checked<Name, RunProblem<Name, A, E, D, X>>, options: Options<A, E, R, In, D, X>): Stage<
+  Name,
+  In,
+  unknown extends D ? Data<A> : D,
+  Signal<A> | Signal<E>,
+  Errors<A, E>,
+  Exclude<R, StageContext>
+> => {
   const { error, output, run } = options
   return build({
     name,
@@ -226,13 +235,20 @@ export const make = <
 interface Make {
   <
     const Name extends string,
-    A extends Returned<D>,
-    E extends X | StageOutput,
-    R,
     In = unknown,
     D = unknown,
-    X = unknown
-  >(name: Name, options: Options<A, E, R, In, D, X>): Made<Name, A, E, R, In, D>
+    X = unknown,
+    A extends {} | void = Returned<D>,
+    E = never,
+    R = never
+  >(name: Checked<Name, RunProblem<Name, A, E, D, X>>, options: Options<A, E, R, In, D, X>): Stage<
+    Name,
+    In,
+    unknown extends D ? Data<A> : D,
+    Signal<A> | Signal<E>,
+    Errors<A, E>,
+    Exclude<R, StageContext>
+  >
 }
 
 const ofKind = (kind: Kind): Make => (name, options) => make(kind, name, options)
@@ -274,22 +290,26 @@ export const agent: Make = ofKind("agent")
  * interrupted it: a promise that heeds the signal is never left behind. What the promise rejects with goes through
  * `catch`; a value it resolves with is read like what any stage returns.
  */
-export const promise = <const Name extends string, A extends object | void, E, In = unknown>(name: Name, options: {
-  /** `"transform"` when left out. */
-  readonly kind?: Kind | undefined
-  readonly try: (inputs: In, context: {
-    readonly signal: AbortSignal
-    readonly snapshot: Current
-  }) => PromiseLike<A>
-  readonly catch: (error: unknown) => E
-}): Made<Name, A, E, never, In, unknown> =>
-  make(options.kind ?? "transform", name, {
-    run: (inputs: In): Effect.Effect<A, E, StageContext> =>
+export const promise = <const Name extends string, In = unknown, A extends {} | void = object | void, E = never>(
+  name: Checked<Name, RunProblem<Name, A, E, unknown, unknown>>,
+  options: {
+    /** `"transform"` when left out. */
+    readonly kind?: Kind | undefined
+    readonly try: (inputs: In, context: {
+      readonly signal: AbortSignal
+      readonly snapshot: Current
+    }) => PromiseLike<A>
+    readonly catch: (error: unknown) => E
+  }
+): Stage<Name, In, Data<A>, Signal<A> | Signal<E>, Errors<A, E>> =>
+  // `name` is a Name when nothing is wrong with the stage, and its own check says that nothing is.
+  make<Name, In, unknown, unknown, never, E, StageContext>(options.kind ?? "transform", name as never, {
+    run: (inputs: In): Effect.Effect<never, E, StageContext> =>
       Effect.flatMap(
         StageContext,
         ({ snapshot }) => effectOfPromise((signal) => options.try(inputs, { signal, snapshot }), options.catch)
-      )
-  }) as Made<Name, A, E, never, In, unknown> // the same type; the compiler does not compare the conditionals in it
+      ) as Effect.Effect<never, E, StageContext>
+  }) as never
 
 // ---------------------------------------------------------------------------------------------------------------------
 // combinators

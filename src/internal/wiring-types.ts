@@ -4,10 +4,14 @@
  * Each mistake resolves to a string literal type that names the stage and the field, so that the compiler's message is
  * that sentence. The checks sit on the argument that `add` infers its types from; an array of names is checked element
  * by element, so that the squiggle is under the wrong name.
+ *
+ * Every stage that is added is checked against all before it, so what is done for each of those has to be little: they
+ * are looked up by name in one mapped type, never searched.
  */
 import type * as Option from "effect/Option"
 import type { Readable, SkippableData, Source, StageData } from "../Source.ts"
 import type * as Stage from "../Stage.ts"
+import type { Checked, First, Mismatch, OneOf } from "./sentence-types.ts"
 
 /**
  * A stage in a pipeline: its name, its data, how it may end, what it can fail with and what it needs.
@@ -22,99 +26,141 @@ export interface Node<out Name extends string, out Data, out Signals, out Error,
 
 export type AnyNode = Node<string, unknown, unknown, unknown, unknown>
 
-/**
- * The stages that a new stage can be wired to, by name.
- */
-export type StagesBefore<_Names extends string, N extends AnyNode> = {
+/** What each stage is read through, by its name. */
+export type Handles<N extends AnyNode> = {
   readonly [K in N as K["name"]]: "skip" extends K["signals"] ? SkippableData<K["name"], K["data"]>
     : StageData<K["name"], K["data"]>
 }
 
+/**
+ * The stages that the stage `Reader` can be wired to, by name.
+ *
+ * `Stages` stays a type parameter where this is used, so that the compiler, when a name is not there, says
+ * `StagesBefore<"reader", Stages>` and not what all of them are.
+ */
+export type StagesBefore<_Reader extends string, Stages> = Stages & {}
+
 export type Names = ReadonlyArray<string>
 
-/** A wiring made of sources, as a function of the stages before it gives it. */
+/** A wiring made of sources, as a function of the stages before it gives it. `Problem` checks the rest. */
 export interface BySource {
   readonly after?: Names
-  readonly when?: Source<boolean>
-  readonly inputs?: Readonly<Record<string, Source<unknown> | Readable>>
+  readonly when?: unknown
+  readonly inputs?: unknown
 }
 
-type Find<N extends AnyNode, Name> = Extract<N, { readonly name: Name }>
+type ByKey<N extends AnyNode> = { readonly [K in N as K["name"]]: K }
 
-type OneOf<U> = (U extends unknown ? (_: () => U) => void : never) extends (_: infer I) => void
-  ? I extends () => infer Last ? Last : never
-  : never
+/**
+ * The stages that are read by name, `"profile?"` being `profile`.
+ *
+ * Everything else is said about these few, and about the names of the others: whatever mentions all stages costs as
+ * much as there are stages.
+ */
+export type Found<N extends AnyNode, Inputs extends Names> = Names extends Inputs ? never
+  : Extract<ByKey<N>[Base<Inputs[number], N["name"]> & keyof ByKey<N>], AnyNode>
 
-type First<A, B> = [A] extends [never] ? B : OneOf<A>
+type Find<F extends AnyNode, Name> = Extract<F, { readonly name: Name }>
 
 /** A stage takes no inputs when nothing says what they are. */
 export type TakesNone<S extends Stage.Any> = unknown extends Stage.Input<S> ? true : false
 
 /** `"profile?"` reads `profile` as an Option. */
-type Base<Name, N extends AnyNode> = Name extends N["name"] ? Name : Name extends `${infer B}?` ? B : Name
+type Base<Name, Known extends string> = Name extends Known ? Name : Name extends `${infer B}?` ? B : Name
 
 // ---------------------------------------------------------------------------------------------------------------------
 // wiring by name
 // ---------------------------------------------------------------------------------------------------------------------
 
-type KnownName<S extends Stage.Any, Part extends string, Name, Looked, N extends AnyNode> = Looked extends N["name"] ?
-  Name
-  : Looked extends string ? `stage "${S["name"]}", ${Part} "${Looked}": no stage before it has that name`
+type Unknown<Name, Known extends string> = Name extends unknown ? Base<Name, Known> extends Known ? never : Name
   : never
 
-/** Wiring by name, each name checked where it stands. */
-export interface ByName<S extends Stage.Any, N extends AnyNode, Inputs extends Names, After extends Names> {
-  readonly inputs?: { readonly [I in keyof Inputs]: KnownName<S, "input", Inputs[I], Base<Inputs[I], N>, N> }
-  readonly after?: { readonly [I in keyof After]: KnownName<S, "after", After[I], After[I], N> }
+type KnownInput<Reader extends string, Name, Known extends string> = Base<Name, Known> extends Known ? Name
+  : `stage '${Reader}', input '${Base<Name, Known> & string}': no stage before it has that name`
+
+type KnownAfter<Reader extends string, Name, Known extends string> = Name extends Known ? Name
+  : `stage '${Reader}', after '${Name & string}': no stage before it has that name`
+
+type CheckedInputs<Reader extends string, Inputs extends Names, Known extends string> = {
+  readonly [I in keyof Inputs]: KnownInput<Reader, Inputs[I], Known>
 }
 
-type Got<Name, Found extends AnyNode> = Name extends Found["name"] ? Found["data"] : Option.Option<Found["data"]>
+type CheckedAfter<Reader extends string, After extends Names, Known extends string> = {
+  readonly [I in keyof After]: KnownAfter<Reader, After[I], Known>
+}
 
-type NameFits<S extends Stage.Any, Name, Key extends keyof Stage.Input<S> & string, Found extends AnyNode> =
-  Name extends Key ? "skip" extends Found["signals"] ? `stage "${S[
-        "name"
-      ]}", input "${Key}": stage "${Key}" may skip; write "${Key}?" for an Option, or wire it with .required or .orElse`
-    : TypeFits<S, Name, Key, Found>
-    : TypeFits<S, Name, Key, Found>
+/** Names as they were given when all are known, otherwise each one that is not as its sentence. */
+type KnownInputs<Reader extends string, Known extends string, Inputs extends Names> = unknown extends Inputs ? Inputs
+  : [Unknown<Inputs[number], Known>] extends [never] ? Inputs
+  : NoInfer<CheckedInputs<Reader, Inputs, Known>>
 
-type TypeFits<S extends Stage.Any, Name, Key extends keyof Stage.Input<S> & string, Found extends AnyNode> =
-  Got<Name, Found> extends Stage.Input<S>[Key] ? never
-    : `stage "${S["name"]}", input "${Key}": stage "${Key}" gives data of another type`
+type KnownAfters<Reader extends string, Known extends string, After extends Names> = unknown extends After ? After
+  : [Exclude<After[number], Known>] extends [never] ? After
+  : NoInfer<CheckedAfter<Reader, After, Known>>
 
-type NameProblem<S extends Stage.Any, Name, N extends AnyNode> = Name extends unknown
-  ? Base<Name, N> extends infer Key
-    ? Key extends keyof Stage.Input<S> & string ? Key extends N["name"] ? NameFits<S, Name, Key, Find<N, Key>> : never
-    : `stage "${S["name"]}" has no input "${Key & string}"`
+/** Wiring by name, each name checked where it stands. */
+export interface ByName<Reader extends string, Known extends string, Inputs extends Names, After extends Names> {
+  readonly inputs?: KnownInputs<Reader, Known, Inputs>
+  readonly after?: KnownAfters<Reader, Known, After>
+}
+
+type NameProblem<S extends Stage.Any, Name, Known extends string, F extends AnyNode> = Name extends unknown
+  ? Base<Name, Known> extends infer Key extends string
+    ? Key extends keyof Stage.Input<S> ? FoundProblem<S, Name, Key, Find<F, Key>, Stage.Input<S>[Key]>
+    : `stage '${S["name"]}' has no input '${Key}'`
   : never
   : never
 
-type AllKnown<Inputs extends Names, N extends AnyNode> = [
-  Exclude<Inputs[number] extends infer One ? One extends unknown ? Base<One, N> : never : never, N["name"]>
-] extends [never] ? true
-  : false
-
-type BasesOf<Inputs extends Names, N extends AnyNode> = Inputs[number] extends infer One
-  ? One extends unknown ? Base<One, N> : never
-  : never
+type FoundProblem<S extends Stage.Any, Name, Key extends string, Found extends AnyNode, Wanted> = Name extends Key
+  ? "skip" extends Found["signals"] ? `stage '${S[
+      "name"
+    ]}', input '${Key}': stage '${Key}' may skip; write '${Key}?' for an Option, or wire it with .required or .orElse`
+  : Found["data"] extends Wanted ? never
+  : Option.Option<Found["data"]> extends Wanted
+    ? `stage '${S["name"]}', input '${Key}': it is an Option; write '${Key}?'`
+  : `stage '${S["name"]}', input '${Key}': stage '${Key}' gives ${Mismatch<Wanted, Found["data"]>}`
+  : Option.Option<Found["data"]> extends Wanted ? never
+  : Found["data"] extends Wanted
+    ? `stage '${S["name"]}', input '${Key}': '${Key}?' reads an Option, and the stage takes the data itself`
+  : Wanted extends Option.Option<infer Data>
+    ? `stage '${S["name"]}', input '${Key}': stage '${Key}' gives ${Mismatch<Data, Found["data"]>}`
+  : `stage '${S["name"]}', input '${Key}': stage '${Key}' gives ${Mismatch<Wanted, Found["data"]>}`
 
 // ---------------------------------------------------------------------------------------------------------------------
 // wiring by source
 // ---------------------------------------------------------------------------------------------------------------------
 
 type SourceProblem<S extends Stage.Any, Key, Have> = Key extends keyof Stage.Input<S> & string
-  ? Have extends Source<Stage.Input<S>[Key]> ? never
-  : Have extends SkippableData<infer Read, infer _Data>
-    ? `stage "${S["name"]}", input "${Key}": stage "${Read}" may skip; read it with .option, .required or .orElse`
-  : Have extends Source<Option.Option<Stage.Input<S>[Key]>>
-    ? `stage "${S["name"]}", input "${Key}": its source may be empty; use .required or .orElse, or take an Option`
-  : `stage "${S["name"]}", input "${Key}": its source gives data of another type`
-  : `stage "${S["name"]}" has no input "${Key & string}"`
+  ? Have extends Source<infer Given> ? Given extends Stage.Input<S>[Key] ? never
+    : GivenProblem<`stage '${S["name"]}', input '${Key}'`, Giver<Have>, Given, Stage.Input<S>[Key]>
+  : Have extends Readable<infer Read>
+    ? `stage '${S["name"]}', input '${Key}': stage '${Read}' may skip; read it with .option, .required or .orElse`
+  : `stage '${S["name"]}', input '${Key}': that is no Source`
+  : `stage '${S["name"]}' has no input '${Key & string}'`
+
+type Giver<Have> = Have extends Readable<infer Read> ? `stage '${Read}'` : `its source`
+
+type GivenProblem<Place extends string, Giver extends string, Given, Wanted> = Given extends Option.Option<Wanted>
+  ? `${Place}: its source may be empty; use .required or .orElse, or take an Option`
+  : Option.Option<Given> extends Wanted ? `${Place}: it is an Option; read it with .option`
+  : Wanted extends Option.Option<infer A>
+    ? `${Place}: ${Giver} gives ${Mismatch<A, Given extends Option.Option<infer B> ? B : Given>}`
+  : `${Place}: ${Giver} gives ${Mismatch<Wanted, Given>}`
 
 type SourcesProblem<S extends Stage.Any, Have> = { [K in keyof Have]: SourceProblem<S, K, Have[K]> }[keyof Have]
 
-type AfterProblem<S extends Stage.Any, W, N extends AnyNode> = W extends { readonly after: ReadonlyArray<infer Name> }
-  ? Name extends N["name"] ? never : `stage "${S["name"]}", after "${Name & string}": no stage before it has that name`
+type AfterProblem<Reader extends string, W, Known extends string> = W extends
+  { readonly after: ReadonlyArray<infer Name> }
+  ? Name extends Known ? never : `stage '${Reader}', after '${Name & string}': no stage before it has that name`
   : never
+
+type WhenProblem<Reader extends string, W> = W extends { readonly when: infer When }
+  ? When extends Source<boolean> | undefined ? never
+  : `stage '${Reader}', when: that is no Source of a boolean, such as .is(route) or .map((data) => data.ready)`
+  : never
+
+type PartProblem<Reader extends string, W> = keyof W extends keyof BySource ? never
+  : `stage '${Reader}': a wiring has no '${Exclude<keyof W, keyof BySource> & string}', only inputs, after and when`
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the first problem, as a sentence
@@ -126,47 +172,60 @@ type Unwired<S extends Stage.Any, Given> = TakesNone<S> extends true ? never
 type RequiredKeys<In> = { [K in keyof In]-?: {} extends Pick<In, K> ? never : K }[keyof In] & string
 
 type UnwiredKey<S extends Stage.Any, Key extends string> = [Key] extends [never] ? never
-  : `stage "${S["name"]}", input "${OneOf<Key> & string}": say where it comes from`
+  : `stage '${S["name"]}', input '${OneOf<Key> & string}': say where it comes from`
 
 /** Whether a name is nothing but spaces. */
 type Blank<Name extends string> = Name extends "" ? true : Name extends ` ${infer Rest}` ? Blank<Rest> : false
 
-type NameTaken<S extends Stage.Any, N extends AnyNode> = string extends S["name"] ? never
+type NameTaken<S extends Stage.Any, Known extends string> = string extends S["name"] | Known ? never
   : Blank<S["name"]> extends true ? `a stage needs a name`
-  : S["name"] extends N["name"]
-    ? `this pipeline already has a stage "${S["name"]}"; Stage.as gives this one another name`
+  : S["name"] extends Known ? `this pipeline already has a stage '${S["name"]}'; Stage.as gives this one another name`
   : never
 
 /** What is wrong with adding a stage without any wiring. */
-export type RootProblem<S extends Stage.Any, N extends AnyNode> = First<NameTaken<S, N>, Unwired<S, never>>
+export type RootProblem<S extends Stage.Any, Known extends string> = First<NameTaken<S, Known>, Unwired<S, never>>
 
 /**
- * What is wrong with adding a stage with a wiring.
+ * What is wrong with adding a stage with a wiring, where `Known` are the names of the stages before it and `F` those of
+ * them that are read by name.
  *
  * While the compiler has not yet looked at a function argument its types are still the constraints: then nothing is
  * wrong yet.
  */
 export type Problem<
   S extends Stage.Any,
-  N extends AnyNode,
+  Known extends string,
+  F extends AnyNode,
   Inputs extends Names,
   After extends Names,
   W
 > = First<
-  NameTaken<S, N>,
-  BySource extends W ? ByNameProblem<S, N, Inputs, After>
-    : W extends { readonly inputs: infer Have }
-      ? First<AfterProblem<S, W, N>, First<SourcesProblem<S, Have>, Unwired<S, keyof Have>>>
-    : First<AfterProblem<S, W, N>, Unwired<S, never>>
+  NameTaken<S, Known>,
+  BySource extends W ? ByNameProblem<S, Known, F, Inputs, After> : BySourceProblem<S, Known, W>
 >
 
-type ByNameProblem<S extends Stage.Any, N extends AnyNode, Inputs extends Names, After extends Names> = Names extends
-  Inputs ? Names extends After ? never : Unwired<S, never>
-  : AllKnown<Inputs, N> extends true ? First<NameProblem<S, Inputs[number], N>, Unwired<S, BasesOf<Inputs, N>>>
-  : never
+type BySourceProblem<S extends Stage.Any, Known extends string, W> = First<
+  PartProblem<S["name"], W>,
+  First<
+    AfterProblem<S["name"], W, Known>,
+    First<
+      WhenProblem<S["name"], W>,
+      W extends { readonly inputs: infer Have } ? First<SourcesProblem<S, Have>, Unwired<S, keyof Have>>
+        : Unwired<S, never>
+    >
+  >
+>
 
-/** The argument itself when nothing is wrong, otherwise the sentence. */
-export type Checked<A, Problem> = [Problem] extends [never] ? A : Problem
+type ByNameProblem<
+  S extends Stage.Any,
+  Known extends string,
+  F extends AnyNode,
+  Inputs extends Names,
+  After extends Names
+> = Names extends Inputs ? Names extends After ? never : Unwired<S, never>
+  : [Unknown<Inputs[number], Known>] extends [never]
+    ? First<NameProblem<S, Inputs[number], Known, F>, Unwired<S, F["name"]>>
+  : never
 
 /** A wiring by name of a stage with inputs has to say where they come from. */
 export type MustWire<S extends Stage.Any> = TakesNone<S> extends true ? unknown
@@ -190,3 +249,5 @@ export type Added<S extends Stage.Any, W> = Node<
   Stage.Error<S>,
   Stage.Services<S>
 >
+
+export type { Checked }

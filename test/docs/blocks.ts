@@ -1,7 +1,8 @@
 /**
  * The TypeScript in the documentation: every block marked `ts` in the README, in docs/ and in the comments of src/.
  *
- * - ` ```ts `: a module. It must type-check; when it runs something (`Effect.runPromise`, `Effect.runSync`) it must run.
+ * - ` ```ts `: a module. It must type-check; when it runs something (`Effect.runPromise`, `Effect.runSync`) it must run,
+ *   and print what the comments that start with `// prints: ` say.
  * - ` ```ts error `: a mistake. The compiler must report what the comments that start with `// error: ` say.
  */
 import { globSync, readFileSync } from "node:fs"
@@ -38,3 +39,7 @@ export const blocks = (): ReadonlyArray<Block> => files().flatMap(blocksOf)
 /** What the compiler has to say about a block that is a mistake. */
 export const expectedErrors = ({ code }: Block): ReadonlyArray<string> =>
   Array.from(code.matchAll(/^\s*\/\/ error: (.*)$/gm), (match) => match[1] ?? "")
+
+/** What a program prints, or a part of it. */
+export const expectedOutput = ({ code }: Block): ReadonlyArray<string> =>
+  Array.from(code.matchAll(/^\s*\/\/ prints: (.*)$/gm), (match) => match[1] ?? "")

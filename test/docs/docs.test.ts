@@ -3,7 +3,7 @@ import { execFile } from "node:child_process"
 import { mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join, resolve } from "node:path"
 import { beforeAll } from "vitest"
-import { type Block, blocks, expectedErrors } from "./blocks.ts"
+import { type Block, blocks, expectedErrors, expectedOutput } from "./blocks.ts"
 
 const root = resolve(import.meta.dirname, "../..")
 // Inside the package, so that the blocks import "stageflow" by its own name.
@@ -65,6 +65,7 @@ describe("the TypeScript in README, docs and comments", () => {
       if (block.kind === "program") {
         const { code, out } = await run(tool("node"), ["--conditions=stageflow-source", join(folder, fileOf(index))])
         assert.strictEqual(code, 0, out)
+        for (const line of expectedOutput(block)) assert.include(out, line)
       }
     })
   })

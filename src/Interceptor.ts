@@ -19,13 +19,15 @@
  * a Layer (`Interceptor.layer`). They nest in that order, the Layer's outermost. Among those of Layers and pipeline the
  * one with the lower `order` is further out; equal orders keep the order in which they were given.
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import * as Result from "effect/Result"
 import type { Snapshot } from "./Snapshot.ts"
-import type { StageContext } from "./StageContext.ts"
-import { RunRejected, StageFault } from "./StageError.ts"
+import { StageContext } from "./StageContext.ts"
+import { InvalidOption, RunRejected, StageFault } from "./StageError.ts"
 import type { Cancel, Ok, Retry, Skip } from "./StageOutput.ts"
 
 const TypeId = "~stageflow/Interceptor"
@@ -227,9 +229,18 @@ const partsOf = (self: Any): ReadonlyArray<Any> => (self as Internal).parts ?? [
  */
 export const isInterceptor = (u: unknown): u is Any => typeof u === "object" && u !== null && TypeId in u
 
-/** @internal What it does around a stage, all its parts together. */
-export const aroundOf = (self: Any): Around => (effect, stage) =>
-  stageArounds([self]).reduceRight((inner, around) => around(inner, stage), effect)
+/** @internal What it does around a stage, all its parts together. One that wraps runs has no place on a stage. */
+export const aroundOf = (self: Any): Around => {
+  if (runArounds([self]).length > 0) {
+    throw new InvalidOption({
+      option: "interceptor",
+      expected: "one that wraps stages only; give this one to Pipeline.intercept or Interceptor.layer",
+      given: `"${self.name}", which wraps runs`
+    })
+  }
+  const arounds = stageArounds([self])
+  return (effect, stage) => arounds.reduceRight((inner, around) => around(inner, stage), effect)
+}
 
 /** Single interceptors, outermost first: by `order`, and among equals in the order given. */
 const outermostFirst = (interceptors: ReadonlyArray<Any>): ReadonlyArray<Internal> =>
@@ -240,18 +251,29 @@ const outermostFirst = (interceptors: ReadonlyArray<Any>): ReadonlyArray<Interna
 
 /** @internal What interceptors do around stages, outermost first. */
 export const stageArounds = (interceptors: ReadonlyArray<Any>): ReadonlyArray<Around> =>
-  outermostFirst(interceptors).flatMap(({ around }) => around ?? [])
+  outermostFirst(interceptors).flatMap(({ around, name }) => around === undefined ? [] : closed(name, around))
+
+/** Fails closed: an interceptor that throws, or gives no Effect, stops the stages that it was to wrap. */
+const closed = (name: string, around: Around): Around => (effect, stage) => {
+  const wrapped = Result.try(() => around(effect, stage))
+  if (Result.isFailure(wrapped)) return Effect.die(wrapped.failure)
+  return Effect.isEffect(wrapped.success)
+    ? wrapped.success
+    : Effect.die(new TypeError(`Interceptor "${name}" gave no Effect for stage "${stage.name}"`))
+}
 
 /** @internal What interceptors do around runs, outermost first. */
 export const runArounds = (interceptors: ReadonlyArray<Any>): ReadonlyArray<AroundRun> =>
   outermostFirst(interceptors).flatMap(({ aroundRun }) => aroundRun ?? [])
 
-/**
- * The interceptors that Layers installed, outermost first.
- */
-export const Installed = Context.Reference<ReadonlyArray<Any>>("stageflow/Interceptor/Installed", {
-  defaultValue: () => none
-})
+const installed = "stageflow/Interceptor/Installed/"
+let layers = 0
+
+/** @internal The interceptors that Layers installed, outermost first. */
+export const installedIn = (context: Context.Context<never>): ReadonlyArray<Any> => {
+  const found = Array.from(context.mapUnsafe).flatMap(([key, value]) => key.startsWith(installed) ? [value as Any] : [])
+  return found.length === 0 ? none : found
+}
 
 const none: ReadonlyArray<Any> = []
 
@@ -262,57 +284,81 @@ const none: ReadonlyArray<Any> = []
  * reason `InterceptorFailed`, which holds the error; one that denies whole runs makes them die with `RunRejected`. Its
  * services are taken from where the Layer is built.
  */
-export const layer = <E, R>(interceptor: Interceptor<E, R>): Layer.Layer<never, never, R> =>
-  Layer.effect(
-    Installed,
-    Effect.gen(function*() {
-      const context = yield* Effect.context<R>()
-      const installed = yield* Installed
-      return [...installed, enclosed(interceptor, context)]
-    })
+export const layer = <E, R>(interceptor: Interceptor<E, R>): Layer.Layer<never, never, R> => {
+  // A key for each: Layers that are merged side by side must not replace one another.
+  const key = Context.Service<never, Any>(`${installed}${++layers}`)
+  return Layer.effect(
+    key,
+    // The stage around the Layer, if there is one, is not the one that the interceptor will wrap.
+    Effect.map(Effect.context<R>(), (context) => enclosed(interceptor, Context.omit(StageContext)(context)))
   )
+}
 
-/** The interceptor with its services at hand and its own failures wrapped; what it wraps fails as it would without. */
-const enclosed = (interceptor: Any, context: Context.Context<never>): Any =>
-  combine(...outermostFirst([interceptor]).map((part) => enclosedPart(part, context)))
+/** The interceptor with its services at hand and its own failures wrapped; what it wraps runs as it would without. */
+const enclosed = (interceptor: Any, own: Context.Context<never>): Any =>
+  combine(...outermostFirst([interceptor]).map((part) => enclosedPart(part, own)))
 
-const enclosedPart = ({ around, aroundRun, name, order }: Internal, context: Context.Context<never>): Any => {
+const enclosedPart = ({ around, aroundRun, name, order }: Internal, own: Context.Context<never>): Any => {
   const failed = (stage: string, error: unknown) =>
     new StageFault({ stage, reason: { _tag: "InterceptorFailed", interceptor: name, error } })
   const rejected = (pipeline: string, error: unknown) => new RunRejected({ pipeline, interceptor: name, error })
   return build(name, order, {
-    around: around === undefined ? undefined : (effect, stage) =>
-      passing(
-        effect,
-        (inner) => Effect.provideContext(around(inner, stage), context),
-        (error) => Effect.fail(failed(stage.name, error))
-      ),
-    aroundRun: aroundRun === undefined ? undefined : (effect, run) =>
-      passing(
-        effect,
-        (inner) => Effect.provideContext(aroundRun(inner, run), context),
-        (error) => Effect.die(rejected(run.pipeline, error))
-      )
+    around: around === undefined ?
+      undefined :
+      (effect, stage) => passing(effect, own, (inner) => around(inner, stage), (error) => failed(stage.name, error)),
+    aroundRun: aroundRun === undefined ?
+      undefined :
+      (effect, run) =>
+        passing(effect, own, (inner) => aroundRun(inner, run), (error) => rejected(run.pipeline, error)).pipe(
+          Effect.catch((error) => error instanceof RunRejected ? Effect.die(error) : Effect.fail(error))
+        )
   })
 }
 
-/** Wraps an Effect so that its own failures pass untouched and only those of the wrapper are translated. */
+/**
+ * Wraps an Effect with a wrapper that has services of its own. The Effect sees its environment as it is without them,
+ * and its failures pass with their whole cause; only those of the wrapper are translated.
+ */
 const passing = <A, B>(
   effect: Effect.Effect<A, unknown, unknown>,
+  own: Context.Context<never>,
   wrapper: (inner: Effect.Effect<A, unknown, unknown>) => Effect.Effect<B, unknown, unknown>,
-  translate: (error: unknown) => Effect.Effect<never, unknown>
+  translate: (error: unknown) => unknown
 ): Effect.Effect<B, unknown, unknown> =>
-  Effect.suspend(() => {
+  Effect.contextWith((outside: Context.Context<never>) => {
     const fromInside = new WeakSet<object>()
-    const inner = Effect.mapError(effect, (error) => {
-      const marked = { error }
-      fromInside.add(marked)
-      return marked
-    })
+    const inner = effect.pipe(
+      Effect.mapError((error) => {
+        const marked = { error }
+        fromInside.add(marked)
+        return marked
+      }),
+      Effect.updateContext((inside: Context.Context<unknown>) => without(own, inside, outside))
+    )
     const isMarked = (error: unknown): error is { readonly error: unknown } =>
       typeof error === "object" && error !== null && fromInside.has(error)
-    return Effect.catch(
-      wrapper(inner),
-      (error) => isMarked(error) ? Effect.fail(error.error) : translate(error)
+    const unmarked = (reason: Cause.Reason<unknown>): Cause.Reason<unknown> =>
+      Cause.isDieReason(reason) && isMarked(reason.defect) ? Cause.makeDieReason(reason.defect.error) : reason
+    return wrapper(inner).pipe(
+      Effect.provideContext(own),
+      Effect.catchCause((cause) => {
+        const passed = Cause.map(cause, (error) => isMarked(error) ? error.error : translate(error))
+        return Effect.failCause(Cause.fromReasons(passed.reasons.map(unmarked)))
+      })
     )
   })
+
+/** The environment inside a wrapper as it is outside of it, with what the wrapper provided, without what it was given. */
+const without = (
+  own: Context.Context<never>,
+  inside: Context.Context<unknown>,
+  outside: Context.Context<never>
+): Context.Context<unknown> => {
+  const services = new Map(inside.mapUnsafe)
+  for (const [key, value] of own.mapUnsafe) {
+    if (services.get(key) !== value) continue
+    if (outside.mapUnsafe.has(key)) services.set(key, outside.mapUnsafe.get(key))
+    else services.delete(key)
+  }
+  return Context.makeUnsafe(services)
+}

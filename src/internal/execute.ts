@@ -17,7 +17,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import { Installed, type StageEffect } from "../Interceptor.ts"
+import { installedIn, type StageEffect } from "../Interceptor.ts"
 import { StageContext } from "../StageContext.ts"
 import type { ActiveRun } from "./active-run.ts"
 import { conclude, type Conclusion } from "./conclude.ts"
@@ -38,7 +38,7 @@ class Conductor {
   constructor(run: ActiveRun, concurrency: number, context: Context.Context<never>) {
     this.run = run
     this.concurrency = concurrency
-    this.effects = run.plan.effects(Context.get(context, Installed))
+    this.effects = run.plan.effects(installedIn(context))
   }
 
   /** Wakes the conductor when it waits and there is something for it to do. */

@@ -329,13 +329,21 @@ const effectsOf = (
   stages: ReadonlyArray<PlannedStage>,
   interceptors: ReadonlyArray<AnyInterceptor>
 ): Plan["effects"] => {
-  const cache = new WeakMap<ReadonlyArray<AnyInterceptor>, ReadonlyArray<StageEffect | undefined>>()
+  // By the innermost interceptor, which goes with the Layer that installed it.
+  const cache = new WeakMap<object, {
+    readonly installed: ReadonlyArray<AnyInterceptor>
+    readonly effects: ReadonlyArray<StageEffect | undefined>
+  }>()
   return (installed) => {
-    const known = cache.get(installed)
-    if (known !== undefined) return known
+    const key = installed.at(-1) ?? cache
+    const known = cache.get(key)
+    if (known !== undefined && isSame(known.installed, installed)) return known.effects
     const outer = stageArounds([...installed, ...interceptors])
     const effects = stages.map((stage) => composed(stage, outer))
-    cache.set(installed, effects)
+    cache.set(key, { installed, effects })
     return effects
   }
 }
+
+const isSame = (one: ReadonlyArray<unknown>, other: ReadonlyArray<unknown>): boolean =>
+  one.length === other.length && one.every((value, index) => value === other[index])

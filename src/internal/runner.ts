@@ -11,7 +11,7 @@ import * as Random from "effect/Random"
 import type * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
 import { EventSink } from "../EventSink.ts"
-import { type Any as Interceptor, Installed, runArounds, type RunInfo } from "../Interceptor.ts"
+import { type Any as Interceptor, installedIn, runArounds, type RunInfo } from "../Interceptor.ts"
 import type { PipelineInvalid } from "../PipelineInvalid.ts"
 import type { Run, RunOptions, StageStatus } from "../Run.ts"
 import { LayerFailed, StageFailed } from "../RunResult.ts"
@@ -131,7 +131,7 @@ const intercepted = <A, E>(
   environment: Context.Context<never>,
   effect: Effect.Effect<A, E>
 ): Effect.Effect<A, E> => {
-  const arounds = runArounds([...Context.get(environment, Installed), ...self.interceptors])
+  const arounds = runArounds([...installedIn(environment), ...self.interceptors])
   const info: RunInfo = { pipeline: self.name, snapshot }
   // What they add to errors and services is in the pipeline's type.
   return arounds.reduceRight<Effect.Effect<A, unknown, unknown>>(

@@ -29,12 +29,13 @@ import type {
   Checked,
   Found,
   Handles,
-  MustWire,
+  Learned,
   Names,
   Node,
   Problem,
   RootProblem,
   StagesBefore,
+  Untold,
   WiringSkips
 } from "./internal/wiring-types.ts"
 import type { PipelineInvalid } from "./PipelineInvalid.ts"
@@ -82,11 +83,12 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
     S extends Stage.Any,
     const Inputs extends Names = Names,
     const After extends Names = Names,
-    const W extends BySource = BySource
+    Object = Untold,
+    const W extends object = Untold
   >(
-    stage: Checked<S, Problem<S, Nodes["name"], Found<Nodes, Inputs>, Inputs, After, W>>,
+    stage: Checked<S, Problem<S, Nodes["name"], Found<Nodes, Inputs>, Inputs, Object, W>>,
     wiring:
-      | (ByName<S["name"], Nodes["name"], Inputs, After> & MustWire<S>)
+      | (ByName<S["name"], Nodes["name"], Inputs, After> & Learned<Object>)
       | (<Stages extends Handles<Nodes>>(stages: StagesBefore<S["name"], Stages>) => W)
   ): Pipeline<
     Nodes | Node<S["name"], Stage.DataOf<S>, Stage.Signals<S> | WiringSkips<W>, Stage.Error<S>, Stage.Services<S>>,

@@ -42,11 +42,18 @@ export type StagesBefore<_Reader extends string, Stages> = Stages & {}
 
 export type Names = ReadonlyArray<string>
 
-/** A wiring made of sources, as a function of the stages before it gives it. `Problem` checks the rest. */
+/** A wiring made of sources, as a function of the stages before it gives it. */
 export interface BySource {
   readonly after?: Names
-  readonly when?: unknown
-  readonly inputs?: unknown
+  readonly when?: Source<boolean>
+  readonly inputs?: Readonly<Record<string, Source<unknown> | Readable>>
+}
+
+declare const untold: unique symbol
+
+/** The wiring that nobody has given, or that the compiler has not yet looked at. */
+export interface Untold {
+  readonly [untold]: never
 }
 
 type ByKey<N extends AnyNode> = { readonly [K in N as K["name"]]: K }
@@ -98,7 +105,7 @@ type KnownAfters<Reader extends string, Known extends string, After extends Name
   : [Exclude<After[number], Known>] extends [never] ? After
   : NoInfer<CheckedAfter<Reader, After, Known>>
 
-/** Wiring by name, each name checked where it stands. */
+/** Wiring by name, each name checked where it stands; what else there is in it is for `Problem` to say. */
 export interface ByName<Reader extends string, Known extends string, Inputs extends Names, After extends Names> {
   readonly inputs?: KnownInputs<Reader, Known, Inputs>
   readonly after?: KnownAfters<Reader, Known, After>
@@ -147,20 +154,16 @@ type GivenProblem<Place extends string, Giver extends string, Given, Wanted> = G
     ? `${Place}: ${Giver} gives ${Mismatch<A, Given extends Option.Option<infer B> ? B : Given>}`
   : `${Place}: ${Giver} gives ${Mismatch<Wanted, Given>}`
 
-type SourcesProblem<S extends Stage.Any, Have> = { [K in keyof Have]: SourceProblem<S, K, Have[K]> }[keyof Have]
+type SourcesProblem<S extends Stage.Any, Have> = Have extends Names
+  ? `stage '${S["name"]}', inputs: a function gives a record of sources, not a list of names`
+  : { [K in keyof Have]: SourceProblem<S, K, Have[K]> }[keyof Have]
 
-type AfterProblem<Reader extends string, W, Known extends string> = W extends
-  { readonly after: ReadonlyArray<infer Name> }
+type AfterProblem<Reader extends string, After, Known extends string> = After extends ReadonlyArray<infer Name>
   ? Name extends Known ? never : `stage '${Reader}', after '${Name & string}': no stage before it has that name`
-  : never
+  : `stage '${Reader}', after: that is no list of names`
 
-type WhenProblem<Reader extends string, W> = W extends { readonly when: infer When }
-  ? When extends Source<boolean> | undefined ? never
+type WhenProblem<Reader extends string, When> = When extends Source<boolean> ? never
   : `stage '${Reader}', when: that is no Source of a boolean, such as .is(route) or .map((data) => data.ready)`
-  : never
-
-type PartProblem<Reader extends string, W> = keyof W extends keyof BySource ? never
-  : `stage '${Reader}': a wiring has no '${Exclude<keyof W, keyof BySource> & string}', only inputs, after and when`
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the first problem, as a sentence
@@ -186,56 +189,55 @@ type NameTaken<S extends Stage.Any, Known extends string> = string extends S["na
 export type RootProblem<S extends Stage.Any, Known extends string> = First<NameTaken<S, Known>, Unwired<S, never>>
 
 /**
- * What is wrong with adding a stage with a wiring, where `Known` are the names of the stages before it and `F` those of
- * them that are read by name.
+ * What is wrong with adding a stage with a wiring. `Known` are the names of the stages before it, `F` those of them that
+ * are read by name, `Object` is the wiring by name and `W` the one that a function gives.
  *
- * While the compiler has not yet looked at a function argument its types are still the constraints: then nothing is
- * wrong yet.
+ * While the compiler has not yet looked at a function argument, there is neither: then nothing is wrong yet.
  */
 export type Problem<
   S extends Stage.Any,
   Known extends string,
   F extends AnyNode,
   Inputs extends Names,
-  After extends Names,
+  Object,
   W
 > = First<
   NameTaken<S, Known>,
-  BySource extends W ? ByNameProblem<S, Known, F, Inputs, After> : BySourceProblem<S, Known, W>
+  [W] extends [Untold] ? [Object] extends [Untold] ? never
+    : First<
+      PartProblem<S["name"], Exclude<keyof Object, keyof ByName<"", "", [], []>>>,
+      ByNameProblem<S, Known, F, Inputs, keyof Object>
+    >
+    : First<PartProblem<S["name"], Exclude<keyof W, keyof BySource>>, BySourceProblem<S, Known, W>>
 >
 
+type PartProblem<Reader extends string, Part> = [Part] extends [never] ? never
+  : `stage '${Reader}': ${Part extends "when" ? `'when' takes a function, (s) => ({ when: s.name.is(route) })`
+    : `a wiring has no '${OneOf<Part> & string}', only inputs, after and when`}`
+
 type BySourceProblem<S extends Stage.Any, Known extends string, W> = First<
-  PartProblem<S["name"], W>,
+  W extends { readonly after: infer After } ? AfterProblem<S["name"], After, Known> : never,
   First<
-    AfterProblem<S["name"], W, Known>,
-    First<
-      WhenProblem<S["name"], W>,
-      W extends { readonly inputs: infer Have } ? First<SourcesProblem<S, Have>, Unwired<S, keyof Have>>
-        : Unwired<S, never>
-    >
+    W extends { readonly when: infer When } ? WhenProblem<S["name"], When> : never,
+    W extends { readonly inputs: infer Have } ? First<SourcesProblem<S, Have>, Unwired<S, keyof Have>>
+      : Unwired<S, never>
   >
 >
 
-type ByNameProblem<
-  S extends Stage.Any,
-  Known extends string,
-  F extends AnyNode,
-  Inputs extends Names,
-  After extends Names
-> = Names extends Inputs ? Names extends After ? never : Unwired<S, never>
-  : [Unknown<Inputs[number], Known>] extends [never]
-    ? First<NameProblem<S, Inputs[number], Known, F>, Unwired<S, F["name"]>>
-  : never
+type ByNameProblem<S extends Stage.Any, Known extends string, F extends AnyNode, Inputs extends Names, Parts> =
+  "inputs" extends Parts
+    ? [Unknown<Inputs[number], Known>] extends [never]
+      ? First<NameProblem<S, Inputs[number], Known, F>, Unwired<S, F["name"]>>
+    : never
+    : Unwired<S, never>
 
-/** A wiring by name of a stage with inputs has to say where they come from. */
-export type MustWire<S extends Stage.Any> = TakesNone<S> extends true ? unknown
-  : [RequiredKeys<Stage.Input<S>>] extends [never] ? unknown
-  : { readonly inputs: unknown }
+/** Lets the compiler learn `A` from an argument and asks nothing of it. */
+export type Learned<A> = [A] extends [never] ? A : unknown
 
 type Skipping<S> = S extends Source<unknown, infer Skips> ? Skips : false
 
 /** Whether the wiring itself may skip the stage. */
-export type WiringSkips<W> = BySource extends W ? never
+export type WiringSkips<W> = [W] extends [Untold] ? never
   : W extends { readonly when: Source<boolean> } ? "skip"
   : W extends { readonly inputs: infer Have }
     ? true extends { [K in keyof Have]: Skipping<Have[K]> }[keyof Have] ? "skip" : never

@@ -1,0 +1,148 @@
+/**
+ * Text made comparable, so that a disguise does not hide what it says.
+ *
+ * - NFKC: letters and digits in full width, in circles, in mathematical alphabets become plain ones.
+ * - What cannot be seen is dropped: zero-width and format characters, variation selectors, control characters.
+ * - Marks on Latin, Greek and Cyrillic letters are dropped, so `é` is `e`.
+ * - Case is folded, and `ß` is `ss`.
+ * - Common look-alikes become what they are read as: Cyrillic `а` is `a`, `–` is `-`, Arabic `٣` is `3`.
+ *
+ * Digits and symbols that are written for letters (`1gn0r3`) stay as they are, because a digit can stand for more than
+ * one letter and personal data is made of digits. Whoever compares words calls `isWrittenFor`.
+ */
+import { readAs } from "./LookAlike.ts"
+import * as Meter from "./Meter.ts"
+
+/**
+ * A normalised text, which knows where each part of it came from.
+ */
+export interface Normalised {
+  readonly original: string
+  readonly text: string
+  /**
+   * The part of the original that a part of the normalised text came from.
+   *
+   * Characters that became one, or one that became several, are never torn apart: the range then covers all of them.
+   */
+  readonly originalRange: (start: number, end: number) => { readonly start: number; readonly end: number }
+}
+
+// A character and what belongs to it: marks, the rest of a Hangul syllable, voicing of half-width kana, and what cannot
+// be seen. Normalising such pieces one by one gives the same as normalising the whole text.
+const joins =
+  /[\p{M}\p{Cf}\p{Default_Ignorable_Code_Point}\u1160-\u11ff\u0e33\u0eb3\u3131-\u318e\ud7b0-\ud7ff\uff9e-\uffdc]/u
+const unseen = /[\p{Cf}\p{Default_Ignorable_Code_Point}]|(?![\s\u0085])\p{Cc}/u
+const allUnseen = new RegExp(unseen, "gu")
+// Marks that go on any letter. Those of one script, such as the vowels of Hindi, are part of its words.
+const diacritics = /[\u0300-\u036f]|[\u1ab0-\u1aff]|[\u1dc0-\u1dff]|[\u20d0-\u20ff]|[\ufe20-\ufe2f]/g
+const marks = /\p{M}/gu
+
+// Sorting marks takes more than linear time, so a piece has an end, as in Unicode's stream-safe text.
+const longestPiece = 32
+
+const isPlain = (unit: number): boolean =>
+  unit < 0x7f && (unit >= 0x20 || unit === 0x09 || unit === 0x0a || unit === 0x0d)
+
+const widthAt = (text: string, index: number): number => {
+  const codePoint = text.codePointAt(index) ?? 0
+  return codePoint > 0xffff ? 2 : 1
+}
+
+const characterAt = (text: string, index: number): string => text.slice(index, index + widthAt(text, index))
+
+/** Where the piece that starts here ends. */
+const endOfPiece = (text: string, start: number): number => {
+  let end = start + widthAt(text, start)
+  while (end < text.length && end - start < longestPiece && text.charCodeAt(end) > 0x7f) {
+    const character = characterAt(text, end)
+    if (!joins.test(character)) break
+    end += character.length
+  }
+  return end
+}
+
+const foldCase = (text: string): string => text.toLowerCase().replaceAll("ß", "ss").replaceAll("ς", "σ")
+
+const foldPiece = (piece: string): string => {
+  const visible = piece.normalize("NFKD").replace(allUnseen, "").replace(diacritics, "").normalize("NFKC")
+  let folded = ""
+  for (const character of foldCase(visible)) folded += readAs(character)
+  // Any mark on a Latin letter is a disguise.
+  return folded.charCodeAt(0) < 0x80 ? folded.replace(marks, "") : folded
+}
+
+class Builder {
+  private text = ""
+  private starts = new Uint32Array(1024)
+  private ends = new Uint32Array(1024)
+
+  add(folded: string, start: number, end: number): void {
+    this.reserve(this.text.length + folded.length)
+    for (let index = 0; index < folded.length; index++) {
+      this.starts[this.text.length + index] = start
+      this.ends[this.text.length + index] = end
+    }
+    this.text += folded
+  }
+
+  private reserve(length: number): void {
+    if (length <= this.starts.length) return
+    const grown = Math.max(length, this.starts.length * 2)
+    const { ends, starts } = this
+    this.starts = new Uint32Array(grown)
+    this.ends = new Uint32Array(grown)
+    this.starts.set(starts)
+    this.ends.set(ends)
+  }
+
+  build(original: string): Normalised {
+    const { ends, starts, text } = this
+    const startOf = (index: number): number => index < text.length ? starts[index] ?? 0 : original.length
+    const endOf = (index: number): number => index < text.length ? ends[index] ?? 0 : original.length
+    const originalRange: Normalised["originalRange"] = (start, end) =>
+      start < end ? { start: startOf(start), end: endOf(end - 1) } : { start: startOf(start), end: startOf(start) }
+    return { original, text, originalRange }
+  }
+}
+
+/** The end of a piece without what cannot be seen at its end: that belongs to nobody. */
+const seenEnd = (original: string, start: number, end: number): number => {
+  let seen = end
+  for (let index = start; index < end;) {
+    const character = characterAt(original, index)
+    index += character.length
+    if (!unseen.test(character)) seen = index
+  }
+  return seen
+}
+
+/** @internal */
+export const normaliseCounted = (original: string, meter: Meter.Meter): Normalised => {
+  const builder = new Builder()
+  for (let start = 0; start < original.length;) {
+    const unit = original.charCodeAt(start)
+    const next = original.charCodeAt(start + 1)
+    if (isPlain(unit) && !(next > 0x7f)) {
+      builder.add(
+        unit >= 0x41 && unit <= 0x5a ? String.fromCharCode(unit + 0x20) : original.charAt(start),
+        start,
+        start + 1
+      )
+      meter.steps++
+      start++
+      continue
+    }
+    const end = endOfPiece(original, start)
+    const folded = foldPiece(original.slice(start, end))
+    if (folded !== "") builder.add(folded, start, seenEnd(original, start, end))
+    // Sorting the marks of a piece takes at most the square of its length.
+    meter.steps += (end - start) ** 2 + folded.length
+    start = end
+  }
+  return builder.build(original)
+}
+
+/**
+ * Normalises a text. The time it takes grows with the text and not faster, whatever is in it.
+ */
+export const normalise = (original: string): Normalised => normaliseCounted(original, Meter.make())

@@ -1,0 +1,62 @@
+/**
+ * Texts that make a careless search slow, and how the steps of a search grow with them.
+ */
+interface Meter {
+  steps: number
+}
+
+/** What a hostile text repeats. */
+export const hostile: Readonly<Record<string, string>> = {
+  "one letter": "a",
+  "single letters": "a ",
+  "one digit": "4",
+  "single digits": "4 ",
+  "groups of digits": "4111 ",
+  "groups with dashes": "411-",
+  "dotted numbers": "1.",
+  "numbers of an address": "192.168.",
+  "zeros": "0",
+  "pluses": "+1",
+  "parentheses": "(1)",
+  "at signs": "@",
+  "letters and at signs": "a@",
+  "dots": ".",
+  "labels": "a.",
+  "almost an e-mail": "a@b.",
+  "colons": ":",
+  "hexadecimal": "a:",
+  "double colons": "a::",
+  "one combining mark": "\u0301",
+  "marks that must be sorted": "a\u0315\u0301\u0316",
+  "zero-width": "\u200b",
+  "characters that become eighteen": "ﷺ",
+  "Hangul": "ㅋ",
+  "Chinese": "垃",
+  "emoji": "👨‍👩‍👧",
+  "half a character": "\ud83d",
+  "the start of a phrase": "ignore ",
+  "what may stand inside a phrase": "all the previous ",
+  "a phrase without its end": "ignore all the previous of the ",
+  "a blocked word": "spam ",
+  "the start of a blocked phrase": "buy ",
+  "digits for letters": "1!|l",
+  "markers": "<|",
+  "brackets": "[<",
+  "hashes": "\n# ",
+  "role names": "\nsystem:",
+  "blanks": " ",
+  "words about phones": "call me at ",
+  "bare numbers after a word": "phone 5 "
+}
+
+const repeated = (unit: string, length: number): string => unit.repeat(Math.ceil(length / unit.length)).slice(0, length)
+
+/** How many times as many steps a text costs that is eight times as long. */
+export const growth = (unit: string, search: (text: string, meter: Meter) => unknown): number => {
+  const stepsOf = (length: number): number => {
+    const meter = { steps: 0 }
+    search(repeated(unit, length), meter)
+    return meter.steps
+  }
+  return stepsOf(128 * 1024) / stepsOf(16 * 1024)
+}

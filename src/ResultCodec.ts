@@ -26,10 +26,10 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { ErrorSummary } from "./Event.ts"
-import { immutable } from "./internal/immutable.ts"
 import type { Plan, PlannedStage } from "./internal/plan.ts"
 import { define } from "./internal/record.ts"
 import { describeProblems, Problem, problemsOf } from "./internal/schema.ts"
+import { type Codec, codecOf, JsonRecord, revived, settledSchema } from "./internal/settled-codec.ts"
 import type { AnyNode } from "./internal/wiring-types.ts"
 import * as OutputBag from "./OutputBag.ts"
 import type * as Pipeline from "./Pipeline.ts"
@@ -38,8 +38,7 @@ import type { PipelineInvalid } from "./PipelineInvalid.ts"
 import { StageFailed } from "./RunResult.ts"
 import { RunIdentity } from "./Snapshot.ts"
 import { RetryExhausted, StageFault, StageTimeout } from "./StageError.ts"
-import { okUnsafe, settle, type Settled, skipBecause } from "./StageOutput.ts"
-import * as StageOutput from "./StageOutput.ts"
+import type { Settled } from "./StageOutput.ts"
 
 /**
  * A result could not be encoded or decoded: what is wrong, and where.
@@ -68,38 +67,11 @@ const version = 1
 // schemas
 // ---------------------------------------------------------------------------------------------------------------------
 
-const JsonRecord = Schema.Record(Schema.String, Schema.Json)
 const Names = Schema.Array(Schema.String)
-
-const common = {
-  artifacts: Schema.Array(Schema.Struct({ type: Schema.String, payload: Schema.Json })),
-  events: Schema.Array(Schema.Struct({ type: Schema.String, data: Schema.Json })),
-  version: Schema.UndefinedOr(Schema.String),
-  durationMs: Schema.UndefinedOr(Schema.Number)
-}
-
-const Skip = Schema.TaggedStruct("Skip", {
-  ...common,
-  reason: Schema.String,
-  data: JsonRecord,
-  origin: Schema.UndefinedOr(Schema.String)
-})
-
-const Cancel = Schema.TaggedStruct("Cancel", { ...common, reason: Schema.String, data: JsonRecord })
-
-type Codec = Schema.Codec<unknown, unknown>
-
-// A stage's schemas decode and encode without services: see `Stage.Options`.
-const codecOf = (schema: Schema.Top): Codec => schema as unknown as Codec
-
-const outputSchema = ({ definition: { output } }: PlannedStage) => {
-  const data = output === undefined ? Schema.Json : codecOf(output)
-  return Schema.Union([Schema.TaggedStruct("Ok", { ...common, data }), Skip, Cancel])
-}
 
 const outputsSchema = (stages: ReadonlyArray<PlannedStage>): Codec => {
   const fields = {}
-  for (const stage of stages) define(fields, stage.name, Schema.optionalKey(outputSchema(stage)))
+  for (const stage of stages) define(fields, stage.name, Schema.optionalKey(settledSchema(stage.definition.output)))
   return codecOf(Schema.Struct(fields))
 }
 
@@ -222,20 +194,6 @@ interface Decoded {
   readonly outputs: Readonly<Record<string, Settled>>
   readonly bag: {
     readonly entries: ReadonlyArray<Omit<OutputBag.Entry, "end"> & { readonly end: typeof AttemptEnd.Type }>
-  }
-}
-
-const revived = (output: Settled): Settled => {
-  const { artifacts, durationMs, events } = immutable(output)
-  switch (output._tag) {
-    case "Ok":
-      return Object.freeze(okUnsafe(immutable(output.data), artifacts, events, output.version, durationMs))
-    case "Skip":
-      return Object.freeze(
-        settle(skipBecause(output.origin, output.reason), { ...output, data: immutable(output.data) })
-      )
-    case "Cancel":
-      return Object.freeze(settle(StageOutput.cancel(output.reason), { ...output, data: immutable(output.data) }))
   }
 }
 

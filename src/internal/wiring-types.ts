@@ -72,8 +72,12 @@ type Find<F extends AnyNode, Name> = Extract<F, { readonly name: Name }>
 /** A stage takes no inputs when nothing says what they are. */
 export type TakesNone<S extends Stage.Any> = unknown extends Stage.Input<S> ? true : false
 
-/** `"profile?"` reads `profile` as an Option. */
-type Base<Name, Known extends string> = Name extends Known ? Name : Name extends `${infer B}?` ? B : Name
+/** `"profile?"` reads `profile` as an Option, unless it is itself the name of a stage. */
+type Base<Name, Known extends string> = string extends Known ? WithoutMark<Name>
+  : Name extends Known ? Name
+  : WithoutMark<Name>
+
+type WithoutMark<Name> = Name extends `${infer B}?` ? B : Name
 
 // ---------------------------------------------------------------------------------------------------------------------
 // wiring by name
@@ -227,7 +231,7 @@ type BySourceProblem<S extends Stage.Any, Known extends string, W> = First<
 type ByNameProblem<S extends Stage.Any, Known extends string, F extends AnyNode, Inputs extends Names, Parts> =
   "inputs" extends Parts
     ? [Unknown<Inputs[number], Known>] extends [never]
-      ? First<NameProblem<S, Inputs[number], Known, F>, Unwired<S, F["name"]>>
+      ? First<NameProblem<S, Inputs[number], Known, F>, Unwired<S, Base<Inputs[number], Known>>>
     : never
     : Unwired<S, never>
 

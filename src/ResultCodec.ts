@@ -44,12 +44,12 @@ import type { Settled } from "./StageOutput.ts"
  * A result could not be encoded or decoded: what is wrong, and where.
  */
 export class ResultInvalid extends Schema.TaggedError<ResultInvalid>()("ResultInvalid", {
-  code: Schema.Literals(["NOT_ENCODABLE", "INVALID", "NEWER_VERSION"]),
+  code: Schema.Literals(["RESULT_NOT_ENCODABLE", "RESULT_INVALID", "RESULT_NEWER_VERSION"]),
   pipeline: Schema.String,
   problems: Schema.Array(Problem)
 }) {
   override get message(): string {
-    const hint = this.code === "NOT_ENCODABLE" ? " Give the stage an output or error schema that encodes it." : ""
+    const hint = this.code === "RESULT_NOT_ENCODABLE" ? " Give the stage an output or error schema that encodes it." : ""
     return `Result of pipeline "${this.pipeline}": ${describeProblems(this.problems)}.${hint}`
   }
 }
@@ -174,7 +174,7 @@ export const encode = <N extends AnyNode, E, R>(
     (plan) =>
       Result.match(Schema.encodeUnknownResult(codecFor(plan))({ version, result }, { errors: "all" }), {
         onSuccess: (json) => Effect.succeed(json as Schema.Json), // toCodecJson encodes to JSON
-        onFailure: (error) => invalid(pipeline.name, "NOT_ENCODABLE", problemsOf(error.issue))
+        onFailure: (error) => invalid(pipeline.name, "RESULT_NOT_ENCODABLE", problemsOf(error.issue))
       })
   )
 
@@ -224,12 +224,12 @@ export const decode = <N extends AnyNode, E, R>(
     const found = versionOf(json)
     if (typeof found === "number" && found > version) {
       const message = `Written by a newer version (${found}); this one reads up to ${version}`
-      return invalid(pipeline.name, "NEWER_VERSION", [{ path: ["version"], message }])
+      return invalid(pipeline.name, "RESULT_NEWER_VERSION", [{ path: ["version"], message }])
     }
     return Result.match(Schema.decodeUnknownResult(codecFor(plan))(json, { errors: "all" }), {
       // The schema was made from this pipeline, whose type says what its results are.
       onSuccess: (decoded) =>
         Effect.succeed(revive((decoded as { readonly result: Decoded }).result) as Encodable<N, E>),
-      onFailure: (error) => invalid(pipeline.name, "INVALID", problemsOf(error.issue))
+      onFailure: (error) => invalid(pipeline.name, "RESULT_INVALID", problemsOf(error.issue))
     })
   })

@@ -120,6 +120,27 @@ export class StageFailed<out Error = unknown, out Outputs = unknown>
     const attempts = this.attempts > 1 ? ` after ${this.attempts} attempts` : ""
     return `Stage "${this.stage}" of pipeline "${this.pipeline}" failed${attempts}: ${messageOf(this.error)}`
   }
+
+  /** What a log shows of it: what happened where, and none of the data. `ResultCodec` encodes all of it. */
+  override toJSON() {
+    const { _tag, abandoned, attempts, code, interrupted, lineage, message, neverStarted, pipeline, stage } = this
+    return {
+      _tag,
+      code,
+      message,
+      pipeline,
+      stage,
+      attempts,
+      interrupted,
+      abandoned,
+      neverStarted,
+      runId: lineage.runId
+    }
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")]() {
+    return this.toJSON()
+  }
 }
 
 const messageOf = (error: unknown): string => {

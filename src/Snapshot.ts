@@ -181,7 +181,7 @@ export type CarriedBy<S> = S extends { readonly [Carried]: (_: infer X) => void 
  * A snapshot could not be read: what is wrong, and where.
  */
 export class SnapshotInvalid extends Schema.TaggedError<SnapshotInvalid>()("SnapshotInvalid", {
-  code: Schema.Literals(["INVALID", "NEWER_VERSION"]),
+  code: Schema.Literals(["SNAPSHOT_INVALID", "SNAPSHOT_NEWER_VERSION"]),
   problems: Schema.Array(Problem)
 }) {
   override get message(): string {
@@ -273,6 +273,21 @@ export const extend: {
   }
 )
 
+/**
+ * A snapshot like this one with some fields changed. What it carries, its extensions included, stays.
+ *
+ * `undefined` removes a field. The given snapshot is not changed.
+ */
+export const update: {
+  (fields: Omit<Input, "extensions">): <X>(self: With<X>) => With<X>
+  <X>(self: With<X>, fields: Omit<Input, "extensions">): With<X>
+} = dual(
+  2,
+  <X>(self: With<X>, fields: Omit<Input, "extensions">): With<X> =>
+    // The extensions are those of `self`, which carries X.
+    build({ ...self, ...fields, extensions: self.extensions }, extensionsOf(self)) as unknown as With<X>
+)
+
 /** @internal */
 export const complete = (self: Snapshot, identity: RunIdentity): Current => {
   const { orgId: _orgId, sessionId: _sessionId, userId: _userId, ...rest } = self
@@ -319,7 +334,7 @@ export const encode = (self: Snapshot): Schema.Json =>
   // toCodecJson encodes to JSON.
   Schema.encodeUnknownSync(Encoded)({ version, snapshot: self }) as Schema.Json
 
-const invalid = (problems: ReadonlyArray<Problem>, code: SnapshotInvalid["code"] = "INVALID") =>
+const invalid = (problems: ReadonlyArray<Problem>, code: SnapshotInvalid["code"] = "SNAPSHOT_INVALID") =>
   new SnapshotInvalid({ code, problems })
 
 const problemsIn = ({ extension }: AnyExtension, issue: SchemaIssue.Issue): ReadonlyArray<Problem> =>
@@ -330,7 +345,7 @@ const newerThanKnown = (input: unknown): SnapshotInvalid | undefined => {
   const found = input.version
   if (typeof found !== "number" || found <= version) return undefined
   const message = `Written by a newer version (${found}); this one reads up to ${version}`
-  return invalid([{ path: ["version"], message }], "NEWER_VERSION")
+  return invalid([{ path: ["version"], message }], "SNAPSHOT_NEWER_VERSION")
 }
 
 const decodeExtensions = (snapshot: Snapshot, extensions: ReadonlyArray<AnyExtension>) => {

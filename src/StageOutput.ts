@@ -136,6 +136,8 @@ class OkImpl<A> implements Ok<A> {
   declare readonly [TypeId]: typeof TypeId
   static {
     Object.defineProperty(this.prototype, TypeId, { value: TypeId })
+    // What a console shows it as.
+    Object.defineProperty(this, "name", { value: "Ok" })
   }
   readonly _tag = "Ok"
   readonly data: A

@@ -68,6 +68,17 @@ describe("Snapshot", () => {
       assert.deepStrictEqual(result.outputs.read.data, { level: "expert", beta: true })
     }))
 
+  it.effect("update changes fields and keeps what the snapshot carries", () =>
+    Effect.gen(function*() {
+      const changed = full.pipe(Snapshot.update({ userId: "user-2", sessionId: undefined }))
+      assert.strictEqual(changed.userId, "user-2")
+      assert.isFalse(Object.hasOwn(changed, "sessionId"))
+      assert.strictEqual(full.userId, "user-1")
+      const read = Stage.transform("read", { run: Effect.map(Skills, ({ level }) => ({ level })) })
+      const result = yield* Pipeline.run(Pipeline.make("p").add(read), changed)
+      assert.strictEqual(result.outputs.read.data.level, "expert")
+    }))
+
   it.effect("every tampered field is a typed error with its path, all of them at once", () =>
     Effect.gen(function*() {
       const json = throughText(Snapshot.encode(full)) as {
@@ -76,7 +87,7 @@ describe("Snapshot", () => {
       json.snapshot.messages[1] = { ...json.snapshot.messages[1], role: "wizard" }
       json.snapshot.userId = ""
       const error = yield* Effect.flip(Snapshot.decode(json))
-      assert.strictEqual(error.code, "INVALID")
+      assert.strictEqual(error.code, "SNAPSHOT_INVALID")
       const paths = error.problems.map(({ path }) => path.join("."))
       assert.include(paths, "snapshot.userId")
       assert.include(paths, "snapshot.messages.1.role")
@@ -98,7 +109,7 @@ describe("Snapshot", () => {
     const thrownBy = (make: () => unknown) => {
       const made = Result.try(make)
       assert(Result.isFailure(made) && made.failure instanceof Snapshot.SnapshotInvalid)
-      assert.strictEqual(made.failure.code, "INVALID")
+      assert.strictEqual(made.failure.code, "SNAPSHOT_INVALID")
       return made.failure.problems.map(({ path }) => path)
     }
     assert.deepStrictEqual(
@@ -114,7 +125,7 @@ describe("Snapshot", () => {
   it.effect("a newer version is a typed error", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(Snapshot.decode({ version: 2, snapshot: {} }))
-      assert.strictEqual(error.code, "NEWER_VERSION")
+      assert.strictEqual(error.code, "SNAPSHOT_NEWER_VERSION")
       assert.deepStrictEqual(error.problems[0]?.path, ["version"])
     }))
 

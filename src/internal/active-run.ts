@@ -17,11 +17,11 @@ import type { Current, RunIdentity } from "../Snapshot.ts"
 import { Missing, missing, type Reader, some } from "../Source.ts"
 import type { Lineage } from "../StageContext.ts"
 import { RetryExhausted } from "../StageError.ts"
-import { okUnsafe, settle, type Settled, type Skip, skipBecause } from "../StageOutput.ts"
+import { type Artifact, noItems, okUnsafe, settle, type Settled, type Skip, skipBecause } from "../StageOutput.ts"
 import { StageExecution } from "./execution.ts"
 import { immutable } from "./immutable.ts"
 import { Journal } from "./journal.ts"
-import { type Ending, endingOfExit, Failure, returnedFail, unreadable, wiringFailed } from "./outcome.ts"
+import { type Ending, endingOfExit, Failure, isLiteral, returnedFail, unreadable, wiringFailed } from "./outcome.ts"
 import type { InputsByName, Plan, PlannedStage } from "./plan.ts"
 import { define } from "./record.ts"
 import { errorOfExit, summaryOf, type Telling } from "./telling.ts"
@@ -88,6 +88,10 @@ export class ActiveRun implements Reader {
   private readonly startedNanos: bigint
   /** The time at which a stage just ended, for the stage that its worker goes on with. */
   private justNow: number | undefined = undefined
+  /** The stage that just ended, how and when: see `readEnded`. */
+  private ended: StageExecution | undefined = undefined
+  private endedWith: Exit.Exit<unknown, unknown> | undefined = undefined
+  private endedMs = 0
   private readonly waitsFor: Int32Array
   /** Every stage passes through here once: a queue in an array of its final size. */
   private readonly ready: Int32Array
@@ -119,7 +123,7 @@ export class ActiveRun implements Reader {
     this.statuses = filled(count, "pending")
     this.executions = filled(count, undefined)
     this.journal = new Journal(count)
-    this.waitsFor = Int32Array.from(plan.inDegree)
+    this.waitsFor = plan.inDegree.slice()
     this.ready = new Int32Array(count)
     this.left = count
     for (let index = 0; index < count; index++) {
@@ -191,14 +195,14 @@ export class ActiveRun implements Reader {
     return Result.isSuccess(result) ? result.success : wiringFailed(planned.name, part, result.failure)
   }
 
-  private readByName(planned: PlannedStage, { empty, from, keys, optional }: InputsByName): unknown {
-    const inputs = empty()
-    for (let position = 0; position < keys.length; position++) {
+  private readByName(planned: PlannedStage, { Shape, from, optional }: InputsByName): unknown {
+    const inputs = new Shape()
+    for (let position = 0; position < from.length; position++) {
       const index = from[position] as number
       // No data is ever undefined: see `outcomeOfValue`.
       const data = this.data[index]
-      const key = keys[position] as string
-      if (optional[position] === true) {
+      const key = this.plan.names[index] as string
+      if (optional?.[position] === true) {
         define(inputs, key, data === undefined ? Option.none() : some(data))
       } else if (data === undefined) {
         const { origin, reason } = missing(key, this.outputs[index] as Skip)
@@ -262,11 +266,27 @@ export class ActiveRun implements Reader {
     if (this.stop !== undefined && exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)) {
       return this.endInterrupted(execution, exit.cause)
     }
-    const { name } = first.planned
     const now = this.elapsedMs()
+    this.ended = execution
+    this.endedWith = exit
+    this.endedMs = now
     // What a stage gave is read here for the first time, and a getter or a Proxy in it can throw.
-    const read = Result.try(() => this.settled(endingOfExit(name, exit), execution, now))
-    this.endWith(execution, Result.isSuccess(read) ? read.success : unreadable(name, read.failure), now)
+    const read = Result.try(this.readEnded)
+    const ending = Result.isSuccess(read) ? read.success : unreadable(first.planned.name, read.failure)
+    this.endWith(execution, ending, now)
+  }
+
+  /** How the stage that just ended ended. Made once for a run: a closure for every stage would cost more than the rest. */
+  private readonly readEnded = (): Ending => {
+    // `end` has just set both.
+    const { artifacts, first: { startedMs }, planned: { name } } = this.ended as StageExecution
+    const exit = this.endedWith as Exit.Exit<unknown, unknown>
+    const durationMs = this.endedMs - startedMs
+    // The common case, without an outcome on the way.
+    if (exit._tag === "Success" && isLiteral(exit.value) && artifacts === undefined) {
+      return okUnsafe(immutable(exit.value), noItems, noItems, undefined, durationMs)
+    }
+    return this.settled(endingOfExit(name, exit), artifacts, durationMs)
   }
 
   private endWith(execution: StageExecution, ending: Ending, now: number): void {
@@ -307,12 +327,11 @@ export class ActiveRun implements Reader {
   }
 
   /** The output as everybody will see it: immutable, with what the engine knows of it. Failures stay as they are. */
-  private settled(ending: Ending, { artifacts: added, first }: StageExecution, now: number): Ending {
+  private settled(ending: Ending, added: ReadonlyArray<Artifact> | undefined, durationMs: number): Ending {
     if (ending._tag === "Failure" || ending._tag === "Retry") return ending
     const all = added === undefined ? ending.artifacts : [...ending.artifacts, ...added]
     const artifacts = all.length === 0 ? all : immutable(all)
     const events = ending.events.length === 0 ? ending.events : immutable(ending.events)
-    const durationMs = now - first.startedMs
     return ending._tag === "Ok"
       ? okUnsafe(immutable(ending.data), artifacts, events, ending.version, durationMs)
       : settle(ending, { data: immutable(ending.data), artifacts, events, durationMs })
@@ -385,8 +404,10 @@ export class ActiveRun implements Reader {
 
   private release(planned: PlannedStage): void {
     this.left--
-    const { ready, waitsFor } = this
-    for (const successor of planned.successors) {
+    const { plan: { successors: { stages, starts } }, ready, waitsFor } = this
+    const end = starts[planned.index + 1] as number
+    for (let at = starts[planned.index] as number; at < end; at++) {
+      const successor = stages[at] as number
       const waits = (waitsFor[successor] as number) - 1
       waitsFor[successor] = waits
       if (waits === 0) ready[this.readyTo++] = successor

@@ -29,7 +29,7 @@ const outputsOf = (run: ActiveRun): Outputs => {
   for (const { index, name } of run.plan.stages) {
     const output = run.outputs[index]
     // The stage that cancels the run is told of by `by` and `reason`: the types of the outputs are Ok and Skip.
-    if (output !== undefined && output._tag !== "Cancel") define(outputs, name, output)
+    if (output !== undefined && run.statuses[index] !== "cancelled") define(outputs, name, output)
   }
   return Object.freeze(outputs)
 }

@@ -111,9 +111,8 @@ class Conductor {
 
   private effectOf({ input, planned }: StageExecution): Effect.Effect<unknown, unknown> {
     const around = this.effects[planned.index]
-    const run = planned.definition.run as (input: unknown) => Effect.Effect<unknown, unknown, unknown>
     // The pipeline's type asks its caller for every service that a stage needs.
-    return (around ?? run(input)) as Effect.Effect<unknown, unknown>
+    return (around ?? planned.run(input)) as Effect.Effect<unknown, unknown>
   }
 
   // These two take what they need as arguments: V8 keeps a generator that is made for one run, and with it all that it

@@ -40,7 +40,7 @@ const isData = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Predicate.isPromiseLike(value) && !Effect.isEffect(value)
 
 /** An object literal, which can be nothing but data: the common case, told with one look. */
-const isLiteral = (value: unknown): value is object =>
+export const isLiteral = (value: unknown): value is object =>
   typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype && !("then" in value)
 
 /** Reads what a stage returned: an outcome, an object that is its data, or nothing. */

@@ -19,6 +19,7 @@ import { type Any as AnyStage, aroundsOf } from "../Stage.ts"
 import { executionIn } from "./execution.ts"
 import { normalize } from "./outcome.ts"
 import { define, shape } from "./record.ts"
+import { type Successors, successorsOf } from "./successors.ts"
 import { nearest } from "./suggest.ts"
 import { entriesOf, type Entry, type Topology } from "./topology.ts"
 
@@ -37,10 +38,11 @@ type ReadInputs = (reader: Reader) => unknown
 
 /** Inputs that are the data of stages: the common case, which needs no function and cannot throw. */
 export interface InputsByName {
-  readonly empty: () => object
-  readonly keys: ReadonlyArray<string>
+  readonly Shape: new() => object
+  /** The stages whose data they are, by index. Each has the name of its stage. */
   readonly from: ReadonlyArray<number>
-  readonly optional: ReadonlyArray<boolean>
+  /** Which of them are read as an Option; `undefined` when none is. */
+  readonly optional: ReadonlyArray<boolean> | undefined
 }
 
 /** One stage of a plan. */
@@ -48,6 +50,8 @@ export interface PlannedStage {
   readonly index: number
   readonly name: string
   readonly definition: AnyStage
+  /** What the definition runs. */
+  readonly run: (input: unknown) => Effect.Effect<unknown, unknown, unknown>
   readonly info: StageInfo
   /** Whether it is to run; `undefined` when nothing decides it. */
   readonly when: ReadInputs | undefined
@@ -57,15 +61,15 @@ export interface PlannedStage {
   readonly inputsByName: InputsByName | undefined
   /** The indices of the stages it depends on, in the order of its wiring. */
   readonly dependencies: ReadonlyArray<number>
-  /** The indices of the stages that depend on it. */
-  readonly successors: ReadonlyArray<number>
 }
 
 export interface Plan {
   readonly pipeline: string
   readonly stages: ReadonlyArray<PlannedStage>
+  readonly names: ReadonlyArray<string>
   readonly indexOf: ReadonlyMap<string, number>
   readonly inDegree: Int32Array
+  readonly successors: Successors
   readonly edges: ReadonlyArray<Edge>
   /** The Effect of each stage with everything around it; see `effectsOf`. */
   readonly effects: (installed: ReadonlyArray<AnyInterceptor>) => ReadonlyArray<StageEffect | undefined>
@@ -161,10 +165,9 @@ class Compilation {
       const names = (wiring.inputs as ReadonlyArray<string>).map((name) => this.inputByName(name))
       for (const { from, optional } of names) edge(from, "data", from, optional ? "optional" : "required")
       resolved.inputsByName = {
-        empty: shape(),
-        keys: names.map(({ from }) => from),
+        Shape: shape(),
         from: names.map(({ from }) => this.indexOf.get(from) ?? -1),
-        optional: names.map(({ optional }) => optional)
+        optional: names.some(({ optional }) => optional) ? names.map(({ optional }) => optional) : undefined
       }
     } else if (wiring.inputs !== undefined) {
       const sources = Object.entries(wiring.inputs).map(([key, source]) => [key, internalsOf(source)] as const)
@@ -186,9 +189,9 @@ class Compilation {
 
 /** Reads inputs one after the other; what one of them misses, the stage misses. */
 const readAll = (reads: ReadonlyArray<readonly [key: string, read: ReadInputs]>): ReadInputs => {
-  const empty = shape()
+  const Shape = shape()
   return (reader) => {
-    const inputs = empty()
+    const inputs = new Shape()
     for (const [key, read] of reads) {
       const value = read(reader)
       if (value instanceof Missing) return value
@@ -232,17 +235,16 @@ const findCycles = (
   return cycles
 }
 
-const unreachable = (
-  inDegree: Int32Array,
-  stages: ReadonlyArray<{ readonly successors: ReadonlyArray<number> }>
-): ReadonlySet<number> => {
+const unreachable = (inDegree: Int32Array, { stages, starts }: Successors): ReadonlySet<number> => {
   const left = Int32Array.from(inDegree)
   const ready: Array<number> = []
   left.forEach((degree, index) => {
     if (degree === 0) ready.push(index)
   })
   for (let index = ready.pop(); index !== undefined; index = ready.pop()) {
-    for (const successor of stages[index]?.successors ?? []) {
+    const end = starts[index + 1] as number
+    for (let at = starts[index] as number; at < end; at++) {
+      const successor = stages[at] as number
       left[successor] = (left[successor] as number) - 1
       if (left[successor] === 0) ready.push(successor)
     }
@@ -271,29 +273,27 @@ export const compile = (
       fix: "Add one with Pipeline.add."
     })
   }
-  const successors: Array<Array<number>> = entries.map(() => [])
-  const inDegree = new Int32Array(entries.length)
   const edges: Array<Edge> = []
   const stages = entries.map((entry, index): PlannedStage => {
     const resolved = compilation.resolve(entry)
     const dependencies = Array.from(new Set(resolved.edges.map(({ from }) => indexOf.get(from) as number)))
-    inDegree[index] = dependencies.length
-    for (const dependency of dependencies) (successors[dependency] as Array<number>).push(index)
     for (const edge of resolved.edges) edges.push(edge)
     const { annotations, kind, name } = entry.stage
     return {
       index,
       name,
       definition: entry.stage,
+      run: entry.stage.run as PlannedStage["run"], // the wiring gives it the input that it takes
       info: { name, kind, pipeline, annotations },
       when: resolved.when,
       inputs: resolved.inputs,
       inputsByName: resolved.inputsByName,
-      dependencies,
-      successors: successors[index] as Array<number>
+      dependencies
     }
   })
-  const stuck = unreachable(inDegree, stages)
+  const inDegree = Int32Array.from(stages, ({ dependencies }) => dependencies.length)
+  const successors = successorsOf(stages.map(({ dependencies }) => dependencies))
+  const stuck = unreachable(inDegree, successors)
   for (const path of stuck.size === 0 ? [] : findCycles(stages, stuck)) {
     compilation.problem({
       code: "CYCLE",
@@ -305,15 +305,25 @@ export const compile = (
   }
   return problems.length > 0
     ? Result.fail(new PipelineInvalid({ pipeline, problems }))
-    : Result.succeed({ pipeline, stages, indexOf, inDegree, edges, effects: effectsOf(stages, interceptors) })
+    : Result.succeed({
+      pipeline,
+      stages,
+      names: stages.map(({ name }) => name),
+      indexOf,
+      inDegree,
+      successors,
+      edges,
+      effects: effectsOf(stages, interceptors)
+    })
 }
 
 const composed = (stage: PlannedStage, outer: ReadonlyArray<Around>): StageEffect | undefined => {
   const inner = aroundsOf(stage.definition)
   if (inner.length === 0 && outer.length === 0) return undefined
-  const run = stage.definition.run as (input: unknown) => Effect.Effect<unknown, unknown, unknown>
   // Frozen, because what is around the stage may run it again: an attempt leaves no marks for the next one.
-  const body = Effect.withFiber<unknown, unknown, unknown>((fiber) => run(Object.freeze(executionIn(fiber).input)))
+  const body = Effect.withFiber<unknown, unknown, unknown>((fiber) =>
+    stage.run(Object.freeze(executionIn(fiber).input))
+  )
   const withInner = inner.reduce<StageEffect>(
     (effect, around) => around(effect, stage.info),
     normalize(stage.name, body)

@@ -13,8 +13,8 @@ export const define = (target: object, key: PropertyKey, value: unknown): void =
  * V8 keeps the shapes of object literals in one tree with a limit: past some 1,500 different first keys it falls back to
  * hash tables. A constructor has a tree of its own; with `Object.prototype` as its prototype it makes plain objects.
  */
-export const shape = (): () => object => {
+export const shape = (): new() => object => {
   const Shape = function() {} as unknown as { new(): object; prototype: object }
   Shape.prototype = Object.prototype
-  return () => new Shape()
+  return Shape
 }

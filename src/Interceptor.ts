@@ -20,11 +20,17 @@
  * one with the lower `order` is further out; equal orders keep the order in which they were given.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import * as Random from "effect/Random"
+import * as References from "effect/References"
 import * as Result from "effect/Result"
+import * as Scheduler from "effect/Scheduler"
+import * as Tracer from "effect/Tracer"
+import { InterruptionGrace } from "./internal/interruption.ts"
 import type { Snapshot } from "./Snapshot.ts"
 import { StageContext } from "./StageContext.ts"
 import { InvalidOption, RunRejected, StageFault } from "./StageError.ts"
@@ -222,7 +228,8 @@ export const combine = <const I extends ReadonlyArray<Any>>(
   )
 }
 
-const partsOf = (self: Any): ReadonlyArray<Any> => (self as Internal).parts ?? [self] // made by `build`
+/** @internal The single interceptors that one consists of. */
+export const partsOf = (self: Any): ReadonlyArray<Any> => (self as Internal).parts ?? [self] // made by `build`
 
 /**
  * Whether a value is an interceptor.
@@ -289,10 +296,27 @@ export const layer = <E, R>(interceptor: Interceptor<E, R>): Layer.Layer<never, 
   const key = Context.Service<never, Any>(`${installed}${++layers}`)
   return Layer.effect(
     key,
-    // The stage around the Layer, if there is one, is not the one that the interceptor will wrap.
-    Effect.map(Effect.context<R>(), (context) => enclosed(interceptor, Context.omit(StageContext)(context)))
+    Effect.map(Effect.context<R>(), (context) => enclosed(interceptor, withoutSurroundings(context)))
   )
 }
+
+/**
+ * Without what belongs to where the Layer is built and not to the runs that the interceptor will wrap: the stage and the
+ * span around it, its log annotations, its time.
+ */
+const withoutSurroundings = Context.omit(
+  StageContext,
+  InterruptionGrace,
+  Clock.Clock,
+  Random.Random,
+  Scheduler.Scheduler,
+  Tracer.ParentSpan,
+  References.CurrentLogAnnotations,
+  References.CurrentLogSpans,
+  References.CurrentStackFrame,
+  References.TracerSpanAnnotations,
+  References.TracerSpanLinks
+)
 
 /** The interceptor with its services at hand and its own failures wrapped; what it wraps runs as it would without. */
 const enclosed = (interceptor: Any, own: Context.Context<never>): Any =>

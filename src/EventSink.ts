@@ -70,23 +70,34 @@ export interface Buffered {
   readonly delivery: Effect.Effect<Delivery>
 }
 
+interface Settings {
+  /** How many events may wait. 1,024 when left out. */
+  readonly capacity?: number | undefined
+  /** How long closing may take. 10 seconds when left out. */
+  readonly closeTimeout?: Duration.Input | undefined
+}
+
 /**
  * Makes a sink that delivers events one after the other from a buffer, in a fiber of its own.
  *
  * A full buffer drops the newest event and counts it. Closing the scope delivers everything that was accepted before,
- * for at most `closeTimeout`: a `deliver` that hangs cannot keep the scope open for ever.
+ * for at most `closeTimeout`: a `deliver` that hangs cannot keep the scope open for ever. What was dropped or not
+ * delivered by then is reported as a warning.
  */
-export const make = Effect.fnUntraced(function*<E, R>(
+export const make = <E, R>(
   deliver: (event: Event) => Effect.Effect<void, E, R>,
-  settings?: {
-    /** How many events may wait. 1,024 when left out. */
-    readonly capacity?: number | undefined
-    /** How long closing may take. 10 seconds when left out. */
-    readonly closeTimeout?: Duration.Input | undefined
-  }
-): Effect.fn.Return<Buffered, never, R | Scope.Scope> {
+  settings?: Settings
+): Effect.Effect<Buffered, never, R | Scope.Scope> => {
   const capacity = options.concurrency("capacity", settings?.capacity ?? 1024)
   const closeTimeout = options.duration("closeTimeout", settings?.closeTimeout ?? Duration.seconds(10))
+  return buffered(deliver, capacity, closeTimeout)
+}
+
+const buffered = Effect.fnUntraced(function*<E, R>(
+  deliver: (event: Event) => Effect.Effect<void, E, R>,
+  capacity: number,
+  closeTimeout: Duration.Duration
+): Effect.fn.Return<Buffered, never, R | Scope.Scope> {
   const queue = yield* Queue.dropping<Event, Cause.Done>(capacity)
   let accepted = 0
   let delivered = 0
@@ -104,8 +115,9 @@ export const make = Effect.fnUntraced(function*<E, R>(
       yield* Queue.end(queue)
       yield* Effect.timeoutOption(Fiber.await(worker), closeTimeout)
       yield* Effect.forkDetach(Fiber.interrupt(worker))
-      if (dropped > 0 || failed > 0) {
-        yield* Effect.logWarning(`Event sink closed: ${dropped} event(s) dropped, ${failed} not delivered`)
+      const lost = accepted - delivered
+      if (dropped > 0 || lost > 0) {
+        yield* Effect.logWarning(`Event sink closed: ${dropped} event(s) dropped, ${lost} not delivered`)
       }
     })
   )
@@ -123,7 +135,7 @@ export const make = Effect.fnUntraced(function*<E, R>(
  */
 export const layer = <E, R>(
   deliver: (event: Event) => Effect.Effect<void, E, R>,
-  settings?: { readonly capacity?: number | undefined; readonly closeTimeout?: Duration.Input | undefined }
+  settings?: Settings
 ): Layer.Layer<EventSink, never, Exclude<R, Scope.Scope>> => Layer.effect(EventSink, make(deliver, settings))
 
 /**

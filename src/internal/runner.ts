@@ -5,8 +5,10 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import { constVoid } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import type * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
@@ -69,6 +71,12 @@ const identified = (snapshot: Snapshot, environment: Context.Context<never>) => 
   return { identity, lineage: lineageOf(identity, parent) }
 }
 
+const offerTo = (sink: EventSink["Service"]): Listener => (event) => {
+  const given: unknown = sink.offer(event)
+  // An async function passes for `offer`: what it rejects with is ignored like what it throws.
+  if (Predicate.isPromiseLike(given)) given.then(undefined, constVoid)
+}
+
 /** Sets up a run in the environment of the fiber that asks for it. */
 const setUp = (
   plan: Plan,
@@ -80,7 +88,7 @@ const setUp = (
   const clock = Context.get(environment, Clock.Clock)
   const sink = Option.getOrUndefined(Context.getOption(environment, EventSink))
   const { identity, lineage } = identified(snapshot, environment)
-  const heard = sink === undefined ? listeners : [...listeners, (event: Parameters<Listener>[0]) => sink.offer(event)]
+  const heard = sink === undefined ? listeners : [...listeners, offerTo(sink)]
   const telling = heard.length === 0 ? undefined : new Telling(plan.pipeline, lineage, heard, clock)
   const current = complete(snapshot, identity)
   const run = new ActiveRun(plan, current, identity, lineage, telling, clock, {

@@ -78,7 +78,8 @@ export class Telling {
   }
 
   private tell(event: Event): void {
-    // An observer changes nothing: what a listener throws ends here.
+    // An observer changes nothing, not even for another: what a listener throws ends here.
+    if (this.listeners.length > 1) Object.freeze(event)
     for (const listener of this.listeners) Result.try(() => listener(event))
   }
 

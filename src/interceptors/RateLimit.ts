@@ -104,7 +104,8 @@ const untilAdmitted = (
  *
  * Beyond that a stage fails with `RateLimited`, or waits with `onExceeded: "delay"`, in the order in which they came. A
  * token bucket, the default, lets a burst of `limit` through and refills evenly; a fixed window starts anew each time.
- * The count is for each tenant and stage unless `key` says otherwise.
+ * The count is for each tenant and stage unless `key` says otherwise. Limits that differ count for themselves, under one
+ * key, too: ten a second and a hundred a minute.
  */
 export const rateLimit = (settings: {
   readonly limit: number
@@ -123,7 +124,9 @@ export const rateLimit = (settings: {
       Effect.gen(function*() {
         const limits = yield* RateLimits
         const of = yield* keyOf("rate limit", key)
-        const asked = { limit, window, algorithm, key: of, stage: stage.name }
+        // Two limits around one stage, ten a second and a hundred a minute, count for themselves.
+        const counter = JSON.stringify([algorithm, limit, Duration.toMillis(window), of])
+        const asked = { limit, window, algorithm, key: counter, stage: stage.name }
         yield* onExceeded === "fail" ? limits.admit(asked) : limits.await(asked)
         return yield* effect
       })

@@ -87,6 +87,21 @@ describe("R27 a rate limiter loses nobody", () => {
       assert.strictEqual(state.calls, 2)
     }).pipe(Effect.provide(Interceptors.RateLimits.layerMemory)))
 
+  it.effect("two limits around one stage count for themselves", () =>
+    Effect.gen(function*() {
+      const { stage, state } = counted()
+      const pipeline = Pipeline.make("p").add(stage).pipe(Pipeline.intercept(
+        Interceptors.rateLimit({ limit: 10, window: "1 second", algorithm: "fixed-window" }),
+        Interceptors.rateLimit({ limit: 12, window: "1 hour", algorithm: "fixed-window" })
+      ))
+      const ask = Effect.exit(Pipeline.run(pipeline, Snapshot.make()))
+      for (let time = 0; time < 11; time++) yield* ask
+      assert.strictEqual(state.calls, 10, "10 in a second")
+      yield* TestClock.adjust("1 second")
+      for (let time = 0; time < 11; time++) yield* ask
+      assert.strictEqual(state.calls, 12, "12 in an hour")
+    }).pipe(Effect.provide(Interceptors.RateLimits.layerMemory)))
+
   it("checks its options where they are given", () => {
     assert.throws(() => Interceptors.rateLimit({ limit: 0, window: "1 second" }), /limit/)
     assert.throws(() => Interceptors.rateLimit({ limit: 1, window: -1 }), /window/)

@@ -23,6 +23,7 @@ import type { ActiveRun } from "./active-run.ts"
 import { conclude, type Conclusion } from "./conclude.ts"
 import type { StageExecution } from "./execution.ts"
 import { interruptWithin } from "./interruption.ts"
+import { effectOf } from "./outcome.ts"
 
 type Worker = Fiber.Fiber<void, never>
 
@@ -112,7 +113,7 @@ class Conductor {
   private effectOf({ input, planned }: StageExecution): Effect.Effect<unknown, unknown> {
     const around = this.effects[planned.index]
     // The pipeline's type asks its caller for every service that a stage needs.
-    return (around ?? planned.run(input)) as Effect.Effect<unknown, unknown>
+    return (around ?? effectOf(planned.name, planned.run(input))) as Effect.Effect<unknown, unknown>
   }
 
   // These two take what they need as arguments: V8 keeps a generator that is made for one run, and with it all that it

@@ -57,6 +57,12 @@ const checkedOk = (stage: string, output: StageOutput & { readonly _tag: "Ok" })
     ? output
     : fail(invalid(stage, `Expected the data of StageOutput.ok to be an object, got ${whatItIs(output.data)}`))
 
+/** What a stage's function returned, which without types need not be an Effect: an async function returns a Promise. */
+export const effectOf = (stage: string, returned: unknown): Effect.Effect<unknown, unknown, unknown> =>
+  Effect.isEffect(returned)
+    ? returned
+    : Effect.fail(invalid(stage, `Expected \`run\` to be or to return an Effect, got ${whatItIs(returned)}`))
+
 /** The outcome that a stage yielded, when that is all its cause says. */
 const yielded = (cause: Cause.Cause<unknown>): StageOutput | undefined => {
   const [reason] = cause.reasons

@@ -17,7 +17,7 @@ import { PipelineInvalid, type Problem } from "../PipelineInvalid.ts"
 import { internalsOf, Missing, type Reader, type Use } from "../Source.ts"
 import { type Any as AnyStage, aroundsOf } from "../Stage.ts"
 import { executionIn } from "./execution.ts"
-import { normalize } from "./outcome.ts"
+import { effectOf, normalize } from "./outcome.ts"
 import { define, shape } from "./record.ts"
 import { type Successors, successorsOf } from "./successors.ts"
 import { nearest } from "./suggest.ts"
@@ -50,8 +50,8 @@ export interface PlannedStage {
   readonly index: number
   readonly name: string
   readonly definition: AnyStage
-  /** What the definition runs. */
-  readonly run: (input: unknown) => Effect.Effect<unknown, unknown, unknown>
+  /** What the definition runs; `effectOf` makes sure that it is an Effect. */
+  readonly run: (input: unknown) => unknown
   readonly info: StageInfo
   /** Whether it is to run; `undefined` when nothing decides it. */
   readonly when: ReadInputs | undefined
@@ -322,7 +322,7 @@ const composed = (stage: PlannedStage, outer: ReadonlyArray<Around>): StageEffec
   if (inner.length === 0 && outer.length === 0) return undefined
   // Frozen, because what is around the stage may run it again: an attempt leaves no marks for the next one.
   const body = Effect.withFiber<unknown, unknown, unknown>((fiber) =>
-    stage.run(Object.freeze(executionIn(fiber).input))
+    effectOf(stage.name, stage.run(Object.freeze(executionIn(fiber).input)))
   )
   const withInner = inner.reduce<StageEffect>(
     (effect, around) => around(effect, stage.info),

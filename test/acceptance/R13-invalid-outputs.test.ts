@@ -65,6 +65,28 @@ describe("R13 what is no output fails the stage by name, and no key of data chan
       }))
   }
 
+  it.effect("a function that returns no Effect, an async one for example, fails the stage by name", () =>
+    Effect.gen(function*() {
+      const returned: ReadonlyArray<unknown> = [Promise.resolve({}), { a: 1 }, 42, undefined, null, () => ({})]
+      for (const value of returned) {
+        for (const run of [() => value, value]) {
+          const bare = Stage.transform("odd", { run: run as () => Effect.Effect<{}> })
+          for (const stage of [bare, bare.pipe(Stage.mapOutput((data) => data))]) {
+            const counter = new Counter()
+            const failed = yield* Effect.flip(
+              Pipeline.run(Pipeline.make("odd").add(counter.stage("other")).add(stage), Snapshot.make())
+            )
+            assert.instanceOf(failed, RunResult.StageFailed)
+            assert.strictEqual(failed.stage, "odd")
+            assert.instanceOf(failed.error, StageError.StageFault)
+            assert.strictEqual(failed.error.reason._tag, "InvalidOutput")
+            assert.include(failed.message, "an Effect")
+            assert.strictEqual(counter.total, 1)
+          }
+        }
+      }
+    }))
+
   it.effect("undefined inside StageOutput.ok is {}, as nothing is", () =>
     Effect.gen(function*() {
       const stage = Stage.transform("odd", { run: Effect.sync(() => StageOutput.ok(undefined as never)) })

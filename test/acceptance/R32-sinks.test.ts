@@ -15,7 +15,7 @@ import {
 } from "effect"
 import { TestClock } from "effect/testing"
 import { Event, EventSink, Pipeline, Snapshot, Stage, StageContext, StageError, StageOutput } from "stageflow"
-import { Broken, during, FiberCount } from "./support/lifecycle.ts"
+import { Broken, during, FiberCount, Witness } from "./support/lifecycle.ts"
 
 const broken = new Broken({ by: "broken" })
 
@@ -322,6 +322,23 @@ describe("R32 closing a sink delivers everything accepted", () => {
         }))
     }
   }
+
+  it.effect("and is then interrupted: nothing of the sink is left", () =>
+    Effect.gen(function*() {
+      const delivery = new Witness()
+      const fibers = new FiberCount()
+      yield* fibers.count(during(
+        Effect.scoped(Effect.gen(function*() {
+          const sink = yield* EventSink.make(() => delivery.watch(Effect.never), { closeTimeout: "3 seconds" })
+          sink.offer(event(1))
+          sink.offer(event(2))
+        })),
+        "3 seconds"
+      ))
+      yield* TestClock.adjust("1 hour")
+      assert.deepStrictEqual(delivery.counts, [1, 0, 0, 1])
+      assert.strictEqual(fibers.running, 0)
+    }))
 })
 
 describe("R32 the sinks that come with the library", () => {

@@ -171,6 +171,14 @@ const judgeFor =
 const outcomes = { Ok: "success", Skip: "ignored", Cancel: "ignored", Retry: "failure" } as const
 
 /**
+ * The circuits that a stage runs in already, its own or that of a stage which started its run. Another one around it with
+ * the same key is the same circuit: it would count a failure twice, and reject the probe that it let through itself.
+ */
+const Entered = Context.Reference<
+  ReadonlyArray<{ readonly breakers: CircuitBreakers["Service"]; readonly key: string }>
+>("stageflow/interceptors/EnteredCircuits", { defaultValue: () => [] })
+
+/**
  * Opens a circuit after so many failures in a row, for a while; 5 failures and 30 seconds when nothing is given.
  *
  * There is a circuit for each tenant and stage unless `key` says otherwise: `Interceptors.named("provider")` is one for
@@ -190,7 +198,10 @@ export const circuitBreaker = (settings?: {
     return Effect.gen(function*() {
       const breakers = yield* CircuitBreakers
       const of = yield* keyOf("circuit breaker", key)
-      return yield* breakers.within({ failures, openFor, key: of, stage: stage.name }, effect, judge)
+      const entered = yield* Entered
+      if (entered.some((circuit) => circuit.breakers === breakers && circuit.key === of)) return yield* effect
+      const inside = Effect.provideService(effect, Entered, [...entered, { breakers, key: of }])
+      return yield* breakers.within({ failures, openFor, key: of, stage: stage.name }, inside, judge)
     })
   })
 }

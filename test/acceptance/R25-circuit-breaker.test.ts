@@ -136,6 +136,25 @@ describe("R25 a circuit breaker", () => {
       assert.strictEqual((yield* ofTenant("b", provider))._tag, "CircuitOpen")
     }).pipe(Effect.provide(Interceptors.CircuitBreakers.layerMemory)))
 
+  it.effect("one inside another of the same key is that circuit: it counts once, and its probe gets through", () =>
+    Effect.gen(function*() {
+      const { call, state } = dependency()
+      const provider = Interceptors.circuitBreaker({ failures: 2, openFor: "30 seconds", key: Interceptors.named("x") })
+      const child = Pipeline.make("child").add(Stage.work("call", { run: call })).pipe(Pipeline.intercept(provider))
+      const parent = Pipeline.make("parent").add(
+        Stage.work("runs", { run: Effect.map(Pipeline.run(child, Snapshot.make()), () => ({})) })
+      ).pipe(Pipeline.intercept(provider))
+      const run = Pipeline.run(parent, Snapshot.make())
+      yield* Effect.exit(run)
+      yield* Effect.exit(run)
+      assert.strictEqual((yield* errorOf(run))._tag, "CircuitOpen")
+      assert.strictEqual(state.calls, 2)
+      state.broken = false
+      yield* TestClock.adjust("30 seconds")
+      assert.strictEqual((yield* run)._tag, "Completed")
+      assert.strictEqual((yield* run)._tag, "Completed")
+    }).pipe(Effect.provide(Interceptors.CircuitBreakers.layerMemory)))
+
   it.effect("denies when its key cannot be computed", () =>
     Effect.gen(function*() {
       const { call, state } = dependency()

@@ -1,5 +1,5 @@
 /**
- * Counts the steps that a search takes, so that a test can show that they grow with the text and not faster.
+ * Counts the steps that a search takes. They grow with the text and not faster, whatever is in it.
  */
 export interface Meter {
   steps: number

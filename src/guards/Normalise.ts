@@ -105,19 +105,24 @@ class Builder {
   }
 }
 
+/** @internal Whether a character shows nothing and is no white space either. */
+export const isUnseen = (character: string): boolean => unseen.test(character)
+
 /** The end of a piece without what cannot be seen at its end: that belongs to nobody. */
 const seenEnd = (original: string, start: number, end: number): number => {
   let seen = end
   for (let index = start; index < end;) {
     const character = characterAt(original, index)
     index += character.length
-    if (!unseen.test(character)) seen = index
+    if (!isUnseen(character)) seen = index
   }
   return seen
 }
 
-/** @internal */
-export const normaliseCounted = (original: string, meter: Meter.Meter): Normalised => {
+/**
+ * Normalises a text. The time it takes grows with the text and not faster, whatever is in it; `meter` counts the steps.
+ */
+export const normalise = (original: string, meter: Meter.Meter = Meter.make()): Normalised => {
   const builder = new Builder()
   for (let start = 0; start < original.length;) {
     const unit = original.charCodeAt(start)
@@ -141,8 +146,3 @@ export const normaliseCounted = (original: string, meter: Meter.Meter): Normalis
   }
   return builder.build(original)
 }
-
-/**
- * Normalises a text. The time it takes grows with the text and not faster, whatever is in it.
- */
-export const normalise = (original: string): Normalised => normaliseCounted(original, Meter.make())

@@ -1,5 +1,11 @@
 /**
  * Guards for text that somebody wrote: ready stages, and the pure functions under them.
  */
+export * as ContentFilter from "./ContentFilter.ts"
+export type { Detector } from "./Detector.ts"
 export * as Finding from "./Finding.ts"
+export * as InstructionOverride from "./InstructionOverride.ts"
+export * as LengthLimit from "./LengthLimit.ts"
+export type { Meter } from "./Meter.ts"
 export * as Normalise from "./Normalise.ts"
+export * as Redaction from "./Redaction.ts"

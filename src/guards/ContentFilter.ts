@@ -1,0 +1,64 @@
+/**
+ * Words and phrases that you do not want in a text.
+ *
+ * They are found as whole words, in any case and however they are disguised by look-alike letters, invisible characters,
+ * digits for letters (`sp4m`) or single letters (`s p a m`). Between the words of a phrase may be anything that is no
+ * word.
+ */
+import { InvalidOption } from "../StageError.ts"
+import type { Detector } from "./Detector.ts"
+import { type Finding, merge } from "./Finding.ts"
+import * as Meter from "./Meter.ts"
+import { normalise } from "./Normalise.ts"
+import { phraseOf, Phrases, readings } from "./Words.ts"
+
+/**
+ * What a content filter finds.
+ */
+export type Kind = "content"
+
+/**
+ * What to look for.
+ */
+export interface Options {
+  /** Words and phrases, one at least. */
+  readonly words: ReadonlyArray<string>
+}
+
+const phrasesOf = ({ words }: Options): Phrases<undefined> => {
+  const phrases = new Phrases<undefined>()
+  if (words.length === 0) {
+    throw new InvalidOption({ option: "words", expected: "one word or phrase at least", given: "none" })
+  }
+  for (const word of words) {
+    const phrase = phraseOf(word)
+    if (phrase.length === 0) {
+      throw new InvalidOption({ option: "words", expected: "a letter or digit in each", given: JSON.stringify(word) })
+    }
+    phrases.add(phrase, undefined)
+  }
+  return phrases
+}
+
+/**
+ * Finds words and phrases.
+ */
+export const make = (options: Options): Detector<Kind> => {
+  const phrases = phrasesOf(options)
+  return {
+    kinds: ["content"],
+    detect: (text, meter = Meter.make()) => {
+      const normalised = normalise(text, meter)
+      const findings: Array<Finding<Kind>> = []
+      for (const words of readings(normalised.text, meter)) {
+        for (const [index, first] of words.entries()) {
+          for (const { end } of phrases.startingAt(words, index, meter)) {
+            const last = words[end - 1] ?? first
+            findings.push({ kind: "content", ...normalised.originalRange(first.start, last.end) })
+          }
+        }
+      }
+      return merge(findings)
+    }
+  }
+}

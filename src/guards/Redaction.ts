@@ -1,0 +1,151 @@
+/**
+ * A text with masks where something was found.
+ *
+ * What is left has no findings: a mask can join what stood apart (`12` and `34` around a mask of digits), so the result
+ * is searched again until nothing is found. Should a text never come to rest, more and more of it is masked, in the end
+ * all of it.
+ */
+import { InvalidOption } from "../StageError.ts"
+import type { Detector } from "./Detector.ts"
+import { type Finding, merge } from "./Finding.ts"
+import * as Meter from "./Meter.ts"
+
+/**
+ * What stands in place of a finding: the same for all, or for each kind its own. Of any length, also empty.
+ */
+export type Mask<Kind extends string> = string | ((kind: Kind) => string)
+
+/**
+ * A text after redaction.
+ */
+export interface Redacted<out Kind extends string> {
+  readonly text: string
+  /** What was masked: positions in the text as it was given. */
+  readonly findings: ReadonlyArray<Finding<Kind>>
+}
+
+/**
+ * Masks what a detector finds.
+ */
+export interface Redactor<out Kind extends string> {
+  readonly redact: (text: string, meter?: Meter.Meter) => Redacted<Kind>
+}
+
+type Findings<Kind extends string> = ReadonlyArray<Finding<Kind>>
+
+/** A part of the redacted text: a part of the original, or a mask for one. */
+interface Piece {
+  readonly at: number
+  readonly length: number
+  readonly start: number
+  readonly end: number
+  readonly isMask: boolean
+}
+
+const nothing: Piece = { at: 0, length: 0, start: 0, end: 0, isMask: true }
+
+interface Masked {
+  readonly text: string
+  readonly pieces: ReadonlyArray<Piece>
+}
+
+const maskAll = <Kind extends string>(
+  original: string,
+  findings: Findings<Kind>,
+  masks: ReadonlyMap<Kind, string>
+): Masked => {
+  const pieces: Array<Piece> = []
+  const parts: Array<string> = []
+  let at = 0
+  const add = (part: string, start: number, end: number, isMask: boolean): void => {
+    pieces.push({ at, length: part.length, start, end, isMask })
+    parts.push(part)
+    at += part.length
+  }
+  let copied = 0
+  for (const { end, kind, start } of findings) {
+    add(original.slice(copied, start), copied, start, false)
+    add(masks.get(kind) ?? "", start, end, true)
+    copied = end
+  }
+  add(original.slice(copied), copied, original.length, false)
+  return { text: parts.join(""), pieces }
+}
+
+/** What was found in the redacted text, as parts of the original. Findings and pieces are both in order. */
+const inOriginal = <Kind extends string>(
+  found: Findings<Kind>,
+  { pieces }: Masked,
+  meter: Meter.Meter
+): Findings<Kind> => {
+  let index = 0
+  const pieceAt = (position: number): Piece => {
+    for (let piece = pieces[index]; piece !== undefined; piece = pieces[++index]) {
+      meter.steps++
+      if (position < piece.at + piece.length) return piece
+    }
+    return nothing
+  }
+  return found.map(({ end, kind, start }) => {
+    const first = pieceAt(start)
+    const last = pieceAt(end - 1)
+    return {
+      kind,
+      start: first.isMask ? first.start : first.start + start - first.at,
+      end: last.isMask ? last.end : last.start + end - last.at
+    }
+  })
+}
+
+const covered = (findings: Findings<string>): number =>
+  findings.reduce((characters, { end, start }) => characters + end - start, 0)
+
+/** One finding from the first to the last of several. */
+const spanning = <Kind extends string>(findings: Findings<Kind>): Findings<Kind> =>
+  findings.slice(0, 1).map(({ kind, start }) => ({ kind, start, end: findings.at(-1)?.end ?? start }))
+
+// How often what was found next is masked as well, before everything between is.
+const rounds = 4
+
+/** The masks by kind. One that is itself a finding would never leave a text without any. */
+const masksOf = <Kind extends string>(
+  { detect, kinds }: Detector<Kind>,
+  mask: Mask<Kind>
+): ReadonlyMap<Kind, string> =>
+  new Map(kinds.map((kind) => {
+    const text = typeof mask === "string" ? mask : mask(kind)
+    if (typeof text !== "string") {
+      throw new InvalidOption({ option: "mask", expected: "a text, or a function that gives one", given: typeof text })
+    }
+    if (detect(text).length > 0) {
+      throw new InvalidOption({
+        option: "mask",
+        expected: "a text that is no finding itself",
+        given: JSON.stringify(text)
+      })
+    }
+    return [kind, text]
+  }))
+
+/**
+ * Makes a redactor. Throws `InvalidOption` for a mask that the detector itself would find.
+ */
+export const make = <Kind extends string>(detector: Detector<Kind>, mask: Mask<Kind>): Redactor<Kind> => {
+  const masks = masksOf(detector, mask)
+
+  const redact: Redactor<Kind>["redact"] = (original, meter = Meter.make()) => {
+    let findings = merge(detector.detect(original, meter))
+    for (let round = 1; findings.length > 0; round++) {
+      const masked = maskAll(original, findings, masks)
+      const found = detector.detect(masked.text, meter)
+      if (found.length === 0) return { text: masked.text, findings }
+      const more = merge([...findings, ...inOriginal(found, masked, meter)])
+      if (round < rounds && covered(more) > covered(findings)) findings = more
+      else if (round <= rounds && more.length > 1) findings = spanning(more)
+      else findings = spanning(more).map(({ kind }) => ({ kind, start: 0, end: original.length }))
+    }
+    return { text: original, findings }
+  }
+
+  return { redact }
+}

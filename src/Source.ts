@@ -15,6 +15,7 @@
  * | `Source.firstOf(s.support, s.llm)` | the data of the first that ran |
  */
 import * as Option from "effect/Option"
+import { immutable } from "./internal/immutable.ts"
 import { define } from "./internal/record.ts"
 import type { Current } from "./Snapshot.ts"
 import type { Ok, Settled, Skip } from "./StageOutput.ts"
@@ -284,7 +285,9 @@ export const snapshot = <A>(f: (snapshot: Current) => A): Source<A, false> =>
   new SourceImpl<A>((reader) => f(reader.snapshot), new Map()) as unknown as Source<A, false> // see `all`
 
 /**
- * A value that does not depend on the run.
+ * A value that does not depend on the run. All runs share it, so it is copied and made immutable.
  */
-export const succeed = <A>(value: A): Source<A, false> =>
-  new SourceImpl<A>(() => value, new Map()) as unknown as Source<A, false> // see `all`
+export const succeed = <A>(value: A): Source<A, false> => {
+  const shared = immutable(value)
+  return new SourceImpl<A>(() => shared, new Map()) as unknown as Source<A, false> // see `all`
+}

@@ -5,6 +5,9 @@
  * frozen is passed by reference afterwards. A plain copy of `Option` and `Result` is made when what they hold is not immutable.
  * Of an array its elements are copied, not what else somebody hung on it. Everything else (instances of classes,
  * functions, bytes) is passed by reference: a copy could break it, and JavaScript cannot freeze bytes.
+ *
+ * JavaScript cannot freeze what a Map, a Set or a Date holds either. Their own methods refuse; who goes past them with
+ * `Map.prototype.set.call` is not stopped.
  */
 import * as DateTime from "effect/DateTime"
 import * as Option from "effect/Option"

@@ -158,6 +158,25 @@ describe("R15 outputs and snapshots are deeply immutable to stages", () => {
       }
     }))
 
+  it.effect("a value that the wiring gives to every run is shared by them without being changed", () =>
+    Effect.gen(function*() {
+      const settings = { limits: { words: [10] } }
+      const seen: Array<unknown> = []
+      const stage = Stage.work("stage", {
+        run: ({ given }: { readonly given: typeof settings }) =>
+          Effect.sync(() => {
+            seen.push(structuredClone(given))
+            vandalise(given)
+          })
+      })
+      const pipeline = Pipeline.make("shared").add(stage, () => ({ inputs: { given: Source.succeed(settings) } }))
+      yield* Pipeline.run(pipeline, Snapshot.make())
+      settings.limits.words.push(11)
+      yield* Pipeline.run(pipeline, Snapshot.make())
+      assert.deepStrictEqual(seen, [{ limits: { words: [10] } }, { limits: { words: [10] } }])
+      assert.deepStrictEqual(settings, { limits: { words: [10, 11] } })
+    }))
+
   it.effect("artifacts and events that a stage adds while it runs are copied when they are added or when it ends", () =>
     Effect.gen(function*() {
       const payload = { points: [1] }

@@ -25,6 +25,18 @@ describe("docs/api", () => {
   }
 })
 
+describe("docs/api, of sub-paths", () => {
+  for (const part of ["interceptors", "auth"]) {
+    const page = readFileSync(resolve(root, `docs/api/${part}.md`), "utf8")
+    for (const file of globSync(`${part}/*.ts`, { cwd: resolve(root, "src") })) {
+      it(`names every export of ${file}`, () => {
+        const names = exportsOf(file).map((name) => name.slice(name.indexOf(".") + 1))
+        assert.deepStrictEqual(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(page)), [])
+      })
+    }
+  }
+})
+
 describe("docs/dependencies.md", () => {
   const page = readFileSync(resolve(root, "docs/dependencies.md"), "utf8")
   const manifest = JSON.parse(readFileSync(resolve(root, "package.json"), "utf8"))

@@ -139,15 +139,14 @@ export type Nodes<P extends Any> = P[typeof TypeId]["nodes"] extends (_: never) 
 /** What a stage is read by: any string where the compiler does not know its name. */
 type Called<Name> = Name extends CheckedName ? string : Name
 
-/**
- * How each stage of a completed run ended, by its name. One that cannot skip is `Ok`.
- */
-export type Outputs<N extends AnyNode> = {
+type OutputByName<N extends AnyNode> = {
   readonly [K in N as Called<K["name"]>]: "skip" extends K["signals"] ? Ok<K["data"]> | Skip : Ok<K["data"]>
 }
 
-/** The same, shown as the record that it is. */
-type OutputsOf<N extends AnyNode> = Outputs<N> extends infer O ? { readonly [K in keyof O]: O[K] } : never
+/**
+ * How each stage of a completed run ended, by its name. One that cannot skip is `Ok`.
+ */
+export type Outputs<N extends AnyNode> = OutputByName<N> extends infer O ? { readonly [K in keyof O]: O[K] } : never
 
 /** A type, shown as what it is and not by the name of the type that computed it. */
 type Shown<A> = [A] extends [infer B] ? B : never
@@ -165,7 +164,7 @@ type CancelledBy<N extends AnyNode> = N extends { readonly signals: infer S } ? 
   : never
 
 type CancelledResult<N extends AnyNode> = [CancelledBy<N>] extends [never] ? never
-  : Cancelled<OutputsOf<N>, CancelledBy<N>>
+  : Cancelled<Outputs<N>, CancelledBy<N>>
 
 type Continues<O> = O extends { readonly failure: "continue" } ? true : false
 
@@ -174,9 +173,9 @@ type Continues<O> = O extends { readonly failure: "continue" } ? true : false
  * the run.
  */
 export type Result<N extends AnyNode, E, O = {}> = Shown<
-  | Completed<OutputsOf<N>>
+  | Completed<Outputs<N>>
   | CancelledResult<N>
-  | (Continues<O> extends true ? Incomplete<OutputsOf<N>, Errors<N, E>> : never)
+  | (Continues<O> extends true ? Incomplete<Outputs<N>, Errors<N, E>> : never)
 >
 
 /** A pipeline whose names the compiler knows, or that was checked as a whole, cannot be invalid. */
@@ -188,7 +187,7 @@ type Invalid<N extends AnyNode> = string extends N["name"] ? PipelineInvalid
  * What a run of a pipeline fails with.
  */
 export type Failure<N extends AnyNode, E, O = {}> =
-  | (Continues<O> extends true ? never : StageFailed<Errors<N, E>, OutputsOf<N>>)
+  | (Continues<O> extends true ? never : StageFailed<Errors<N, E>, Outputs<N>>)
   | Outside<E>
   | Invalid<N>
 
@@ -526,7 +525,7 @@ export const start: {
  */
 export type Started<N extends AnyNode, E, O = {}> = Shown<
   Run<
-    Exclude<Result<N, E, O>, { readonly _tag: "Cancelled" }> | Cancelled<OutputsOf<N>, CancelledBy<N> | undefined>,
+    Exclude<Result<N, E, O>, { readonly _tag: "Cancelled" }> | Cancelled<Outputs<N>, CancelledBy<N> | undefined>,
     Exclude<Failure<N, E, O>, PipelineInvalid | LayerFailed>,
     Called<N["name"]>
   >

@@ -49,7 +49,9 @@ export class ResultInvalid extends Schema.TaggedError<ResultInvalid>()("ResultIn
   problems: Schema.Array(Problem)
 }) {
   override get message(): string {
-    const hint = this.code === "RESULT_NOT_ENCODABLE" ? " Give the stage an output or error schema that encodes it." : ""
+    const hint = this.code === "RESULT_NOT_ENCODABLE"
+      ? " Give the stage an output or error schema that encodes it."
+      : ""
     return `Result of pipeline "${this.pipeline}": ${describeProblems(this.problems)}.${hint}`
   }
 }
@@ -131,7 +133,8 @@ const resultSchema = ({ stages }: Plan): Codec => {
           ...leftBehind,
           by: Schema.UndefinedOr(Schema.String),
           reason: Schema.String,
-          data: JsonRecord
+          data: JsonRecord,
+          failures: Schema.Array(Schema.Struct(failure))
         }),
         Schema.TaggedStruct("Incomplete", {
           ...summary,

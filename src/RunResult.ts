@@ -48,6 +48,8 @@ export interface Cancelled<out Outputs, out By = string | undefined> extends Sum
   /** Those of them that ignored their interruption beyond the grace and were left behind. */
   readonly abandoned: ReadonlyArray<string>
   readonly neverStarted: ReadonlyArray<string>
+  /** What failed before, where `failure: "continue"` let the others go on. */
+  readonly failures: ReadonlyArray<Failure<unknown>>
 }
 
 /**

@@ -74,17 +74,23 @@ const cancelled = (
     by,
     reason,
     data,
+    failures: failuresOf(run),
     outputs: outputsOf(run),
     ...leftBehind(run),
     ...summaryOf(run, durationMs)
   }
 }
 
+/** The failures in the order of the pipeline, whichever came first. */
+const failuresOf = (run: ActiveRun): ReadonlyArray<Failure<unknown>> => {
+  const position = new Map(run.namesOf("failed").map((name, index) => [name, index]))
+  return run.failures.toSorted((a, b) => (position.get(a.stage) ?? 0) - (position.get(b.stage) ?? 0))
+}
+
 const incomplete = (run: ActiveRun, durationMs: number): Conclusion => {
   const failed = run.namesOf("failed")
   const blocked = run.namesOf("blocked")
   run.telling?.runIncomplete(durationMs, failed, blocked)
-  const position = new Map(failed.map((name, index) => [name, index]))
   return {
     _tag: "Incomplete",
     outputs: outputsOf(run),
@@ -92,7 +98,7 @@ const incomplete = (run: ActiveRun, durationMs: number): Conclusion => {
     skipped: run.namesOf("skipped"),
     failed,
     blocked,
-    failures: run.failures.toSorted((a, b) => (position.get(a.stage) ?? 0) - (position.get(b.stage) ?? 0)),
+    failures: failuresOf(run),
     ...summaryOf(run, durationMs)
   }
 }

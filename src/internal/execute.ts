@@ -16,7 +16,8 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
+import * as Fiber from "effect/Fiber"
+import * as Predicate from "effect/Predicate"
 import { installedIn, type StageEffect } from "../Interceptor.ts"
 import { StageContext } from "../StageContext.ts"
 import type { ActiveRun } from "./active-run.ts"
@@ -26,6 +27,16 @@ import { interruptWithin } from "./interruption.ts"
 import { effectOf } from "./outcome.ts"
 
 type Worker = Fiber.Fiber<void, never>
+
+/**
+ * The fibers that a fiber forked and that still run. They end with the stage that forked them, though its worker goes on:
+ * Effect itself would let them live as long as the worker. There is no public way to ask for them.
+ */
+const childrenOf = (fiber: Fiber.Fiber<unknown, unknown>): ReadonlyArray<Fiber.Fiber<unknown, unknown>> => {
+  const children = Predicate.hasProperty(fiber, "_children") ? fiber._children : undefined
+  // A set of fibers, where a fiber has forked any.
+  return children instanceof Set && children.size > 0 ? Array.from(children as Set<Worker>) : []
+}
 
 class Conductor {
   private readonly run: ActiveRun
@@ -89,20 +100,29 @@ class Conductor {
     const { context } = fiber
     let current: StageExecution | undefined
     let interrupted = false
+    // A stage that has ended but for the fibers that it forked and left running.
+    let ending: Exit.Exit<unknown, unknown> | undefined
     // The worker itself cannot be interrupted, only the stage: an interrupted stage is written in the books, too.
     const runCurrent = Effect.exit(Effect.interruptible(Effect.suspend(() => this.effectOf(current as StageExecution))))
     return Effect.whileLoop({
       while: () => {
+        if (ending !== undefined) return true
         current = interrupted ? undefined : this.run.next()
         this.wake()
         return current !== undefined
       },
       body: () => {
+        if (ending !== undefined) return Effect.as(Fiber.interruptAll(childrenOf(fiber)), ending)
         // The loop calls `body` only after `while` has found a stage.
         fiber.setContext(Context.add(context, StageContext, current as StageExecution))
         return runCurrent
       },
       step: (exit: Exit.Exit<unknown, unknown>) => {
+        if (ending === undefined && childrenOf(fiber).length > 0) {
+          ending = exit
+          return
+        }
+        ending = undefined
         // Whatever an interrupted fiber does next is interrupted again, so it does nothing more.
         interrupted = exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)
         this.run.end(current as StageExecution, exit)

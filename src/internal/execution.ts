@@ -28,6 +28,8 @@ export class StageExecution {
   /** Of the first attempt: the one that is going on. */
   latest: StageExecution
   artifacts: Array<Artifact> | undefined = undefined
+  /** Whether the attempt is over and the next one has not started. */
+  hasEnded = false
 
   constructor(
     run: ActiveRun,
@@ -107,6 +109,7 @@ export class StageExecution {
   /** An attempt ended and a policy grants another: how to run it. */
   attemptEnded(exit: Exit.Exit<Outcome, unknown>, delay: Duration.Duration): (effect: StageEffect) => StageEffect {
     const ended = this.first.latest
+    ended.hasEnded = true
     this.run.attemptEnded(ended, exit, delay)
     return (effect) =>
       Effect.suspend(() => {

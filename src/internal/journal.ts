@@ -27,12 +27,16 @@ export class Journal {
     this.order = new Int32Array(stages)
   }
 
-  /** The last attempt of a stage ended: with `end`, or with the stage's output. */
+  /**
+   * The last attempt of a stage ended: with `end`, or with the stage's output. A stage that ends while it waits for its
+   * next attempt has none to add: its last one is here already.
+   */
   lastEnded(
-    { attempt, planned: { index }, startedMs }: StageExecution,
+    { attempt, hasEnded, planned: { index }, startedMs }: StageExecution,
     endedMs: number,
     end: AttemptEnd | undefined
   ): void {
+    if (hasEnded) return
     this.startedMs[index] = startedMs
     this.endedMs[index] = endedMs
     this.attempts[index] = attempt

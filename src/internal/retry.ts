@@ -79,14 +79,14 @@ const policyOf = <E>(given: RetryPolicy<E, unknown> = {}): Policy => {
 }
 
 /** Why another attempt is wanted: the typed error, the fault, or the stage's own request. */
-const wanted = (policy: Policy, exit: Exit.Exit<Outcome, unknown>): unknown => {
-  if (exit._tag === "Success") return exit.value._tag === "Retry" ? exit.value : undefined
-  if (Cause.hasInterrupts(exit.cause)) return undefined
-  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-  if (error === undefined || error instanceof StageFault || Cause.hasDies(exit.cause)) {
-    return policy.faults ? exit.cause : undefined
+const wanted = (policy: Policy, exit: Exit.Exit<Outcome, unknown>): Option.Option<unknown> => {
+  if (exit._tag === "Success") return exit.value._tag === "Retry" ? Option.some(exit.value) : Option.none()
+  if (Cause.hasInterrupts(exit.cause)) return Option.none()
+  const error = Cause.findErrorOption(exit.cause)
+  if (Option.isNone(error) || error.value instanceof StageFault || Cause.hasDies(exit.cause)) {
+    return policy.faults ? Option.some(exit.cause) : Option.none()
   }
-  return policy.makesSense(error) ? error : undefined
+  return Option.filter(error, policy.makesSense)
 }
 
 const isRequest = (exit: Exit.Exit<Outcome, unknown>): exit is Exit.Success<Retry> =>
@@ -113,11 +113,11 @@ export const retryAround = <E, R, R2 = never>(
       let exit = yield* Effect.exit(effect)
       while (true) {
         const reason = wanted(policy, exit)
-        if (reason === undefined) return yield* exit
-        const next = yield* Effect.option(step(yield* Clock.currentTimeMillis, reason))
+        if (Option.isNone(reason)) return yield* exit
+        const next = yield* Effect.option(step(yield* Clock.currentTimeMillis, reason.value))
         if (Option.isNone(next) || !(yield* budget.granted)) break
         const [, wait] = next.value
-        const delay = Duration.max(wait, Duration.min(requestedWait(exit, reason), policy.cap))
+        const delay = Duration.max(wait, Duration.min(requestedWait(exit, reason.value), policy.cap))
         const attempt = execution.attemptEnded(exit, delay)
         yield* Effect.sleep(delay)
         exit = yield* Effect.exit(attempt(effect))

@@ -1,0 +1,431 @@
+/**
+ * What a user of TypeScript 7 reads when a pipeline is wrong: each file in `fixtures` is one mistake, and the compiler's
+ * first two lines about it are given here word for word. Each names the stage and the field.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { execFile } from "node:child_process"
+import { globSync, readFileSync } from "node:fs"
+import { basename, join, resolve } from "node:path"
+import { beforeAll } from "vitest"
+
+const root = resolve(import.meta.dirname, "../..")
+const fixtures = join(import.meta.dirname, "fixtures")
+
+interface Diagnostic {
+  /** The source from where the squiggle starts to the end of the line. */
+  readonly at: string
+  readonly lines: ReadonlyArray<string>
+}
+
+const compile = (): Promise<string> =>
+  new Promise((done) => {
+    const compiler = join(root, "node_modules/typescript/bin/tsc")
+    const given = [compiler, "--project", fixtures, "--pretty", "false"]
+    execFile(process.execPath, given, { cwd: root, maxBuffer: 16 * 1024 * 1024 }, (_, out) => done(out))
+  })
+
+const header = /^test\/types\/fixtures\/([\w-]+)\.ts\((\d+),(\d+)\): error TS\d+: (.*)$/
+
+const parse = (output: string): ReadonlyMap<string, ReadonlyArray<Diagnostic>> => {
+  const found = new Map<string, Array<{ at: string; lines: Array<string> }>>()
+  let last: { at: string; lines: Array<string> } | undefined
+  for (const line of output.split("\n")) {
+    const [, name = "", row, column, text = ""] = header.exec(line) ?? []
+    if (name === "") {
+      if (line.startsWith(" ")) last?.lines.push(line.trim())
+      else if (line !== "") throw new Error(`tsc said: ${line}`)
+      continue
+    }
+    const source = readFileSync(join(fixtures, `${name}.ts`), "utf8").split("\n")
+    last = { at: (source[Number(row) - 1] ?? "").slice(Number(column) - 1), lines: [text] }
+    found.set(name, [...(found.get(name) ?? []), last])
+  }
+  return found
+}
+
+let diagnostics: ReadonlyMap<string, ReadonlyArray<Diagnostic>> = new Map()
+
+const of = (name: string): ReadonlyArray<Diagnostic> => diagnostics.get(name) ?? []
+
+const quoted = (text: string) => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&")
+
+/** One mistake: where the squiggle starts, what the message names, and its first two lines. */
+interface Mistake {
+  readonly at: string
+  readonly names: ReadonlyArray<string>
+  readonly lines: ReadonlyArray<string>
+}
+
+const sentence = (at: string, source: string, text: string, names: ReadonlyArray<string>): Mistake => ({
+  at,
+  names,
+  lines: [`Argument of type '${source}' is not assignable to parameter of type '"${text}"'.`]
+})
+
+const name = (text: string, sentence: string, names: ReadonlyArray<string>): Mistake => ({
+  at: `"${text}"`,
+  names,
+  lines: [`Type '"${text}"' is not assignable to type '"${sentence}"'.`]
+})
+
+const llm =
+  "Stage<\"llm\", { readonly router: { readonly route: Route; }; readonly profile: Option<{ readonly profile: Profile; }>; }, { response: string; }, never, LlmDown, Llm>"
+const router = "Stage<\"router\", unknown, { route: Route; confidence: number; }, never, never, never>"
+const support = "Stage<\"support\", unknown, { answer: string; }, never, never, never>"
+const audit =
+  "Stage<\"audit\", { readonly who: { readonly profile: Profile; }; }, { saved: string; }, never, never, never>"
+const greet =
+  "Stage<\"greet\", { readonly profile: { readonly profile: Profile; }; }, { greeting: string; }, never, never, never>"
+const count =
+  "Stage<\"count\", { readonly router: { readonly route: number; }; }, { count: number; }, never, never, never>"
+const other = "Pipeline<Node<\"router\", { route: Route; confidence: number; }, never, never, never>, never, never>"
+
+const taken = "this pipeline already has a stage 'router'; Stage.as gives this one another name"
+const clash = "both pipelines have a stage 'router'; Stage.as gives one another name"
+const lacks = "the snapshot lacks the extension 'skills'; add it with Snapshot.extend"
+const unwiredRouter = sentence("llm", llm, "stage 'llm', input 'router': say where it comes from", ["llm", "router"])
+const unwiredProfile = sentence("llm", llm, "stage 'llm', input 'profile': say where it comes from", ["llm", "profile"])
+
+const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
+  "a stage that is not there": {
+    "unknown-input-by-name": name("profil", "stage 'llm', input 'profil': no stage before it has that name", [
+      "llm",
+      "profil"
+    ]),
+    "unknown-after-by-name": name("guard", "stage 'support', after 'guard': no stage before it has that name", [
+      "support",
+      "guard"
+    ]),
+    "unknown-after-by-source": sentence(
+      "support",
+      support,
+      "stage 'support', after 'guard': no stage before it has that name",
+      ["support", "guard"]
+    ),
+    "unknown-input-by-source": {
+      at: "profil.required",
+      names: ["audit", "profil"],
+      lines: ["Property 'profil' does not exist on type 'StagesBefore<\"audit\", Stages>'. Did you mean 'profile'?"]
+    },
+    "self-reference": name("greet", "stage 'greet', input 'greet': no stage before it has that name", ["greet"]),
+    "extend-unknown-after": {
+      at: "\"guard\"",
+      names: ["guard"],
+      lines: ["Type '\"guard\"' is not assignable to type '\"input_guard\" | \"profile\" | \"router\"'."]
+    }
+  },
+  "data that does not fit": {
+    "wrong-type-by-name": sentence(
+      "count",
+      count,
+      "stage 'count', input 'router': stage 'router' gives 'route' with another type",
+      ["count", "router", "route"]
+    ),
+    "wrong-type-by-source": sentence(
+      "audit",
+      audit,
+      "stage 'audit', input 'who': stage 'router' gives no 'profile'",
+      ["audit", "who", "router", "profile"]
+    ),
+    "input-not-source": sentence("audit", audit, "stage 'audit', input 'who': that is no Source", ["audit", "who"]),
+    "names-by-source": sentence(
+      "audit",
+      audit,
+      "stage 'audit', inputs: a function gives a record of sources, not a list of names",
+      ["audit", "inputs"]
+    )
+  },
+  "a stage that may skip, read as if it never did": {
+    "skippable-by-name": sentence(
+      "greet",
+      greet,
+      "stage 'greet', input 'profile': stage 'profile' may skip; write 'profile?' for an Option, or wire it with .required or .orElse",
+      ["greet", "profile"]
+    ),
+    "skippable-by-source": sentence(
+      "audit",
+      audit,
+      "stage 'audit', input 'who': stage 'profile' may skip; read it with .option, .required or .orElse",
+      ["audit", "who", "profile"]
+    ),
+    "option-by-source": sentence(
+      "audit",
+      audit,
+      "stage 'audit', input 'who': its source may be empty; use .required or .orElse, or take an Option",
+      ["audit", "who"]
+    ),
+    "option-needed-by-name": sentence(
+      "llm",
+      llm,
+      "stage 'llm', input 'router': 'router?' reads an Option, and the stage takes the data itself",
+      ["llm", "router"]
+    ),
+    "skippable-map": {
+      at: "map(",
+      names: ["profile"],
+      lines: ["Property 'map' does not exist on type 'SkippableData<\"profile\", { profile: Profile; }>'."]
+    },
+    "reads-output-of-skippable": {
+      at: "result.outputs.profile.data.profile.name",
+      names: ["profile"],
+      lines: ["'result.outputs.profile.data.profile' is of type 'unknown'."]
+    }
+  },
+  "routes and conditions": {
+    "unknown-route": {
+      at: "\"suport\"",
+      names: ["router", "suport"],
+      lines: [
+        "Argument of type '\"suport\"' is not assignable to parameter of type '\"stage 'router' has no route 'suport'\"'."
+      ]
+    },
+    "no-routes": {
+      at: "\"support\"",
+      names: ["input_guard", "route"],
+      lines: [
+        "Argument of type '\"support\"' is not assignable to parameter of type '\"stage 'input_guard' gives no 'route'\"'."
+      ]
+    },
+    "when-not-boolean": sentence(
+      "support",
+      support,
+      "stage 'support', when: that is no Source of a boolean, such as .is(route) or .map((data) => data.ready)",
+      ["support", "when"]
+    ),
+    "when-by-name": sentence(
+      "support",
+      support,
+      "stage 'support': 'when' takes a function, (s) => ({ when: s.name.is(route) })",
+      ["support", "when"]
+    )
+  },
+  "names": {
+    "duplicate-name": sentence("router", router, taken, ["router"]),
+    "duplicate-name-by-name": sentence("router", router, taken, ["router"]),
+    "duplicate-name-by-source": sentence("router", router, taken, ["router"]),
+    "empty-name": sentence("Stage.work(\"\"", "Stage<\"\", unknown, {}, never, never, never>", "a stage needs a name", [
+      "stage",
+      "name"
+    ]),
+    "merge-clash": sentence("Pipeline.make(\"other\")", other, clash, ["router"]),
+    "merge-clash-function": sentence("Pipeline.make(\"other\")", other, clash, ["router"]),
+    "extend-clash": sentence("Pipeline.make(\"other\")", other, clash, ["router"])
+  },
+  "a stage with inputs that is not wired": {
+    "unwired": unwiredRouter,
+    "unwired-after": unwiredRouter,
+    "unwired-after-by-source": unwiredRouter,
+    "unwired-empty": unwiredRouter,
+    "unwired-empty-function": unwiredRouter,
+    "unwired-empty-object": unwiredRouter,
+    "unwired-partly-by-name": unwiredProfile,
+    "unwired-partly-by-source": unwiredProfile
+  },
+  "an input that the stage does not have": {
+    "excess-by-name": sentence("llm", llm, "stage 'llm' has no input 'input_guard'", ["llm", "input_guard"]),
+    "excess-by-source": sentence("llm", llm, "stage 'llm' has no input 'guard'", ["llm", "guard"]),
+    "excess-no-inputs-by-name": sentence("support", support, "stage 'support' has no input 'router'", [
+      "support",
+      "router"
+    ]),
+    "excess-no-inputs-by-source": sentence("support", support, "stage 'support' has no input 'router'", [
+      "support",
+      "router"
+    ]),
+    "misspelt-part-by-name": sentence(
+      "llm",
+      llm,
+      "stage 'llm': a wiring has no 'input', only inputs, after and when",
+      ["llm", "input"]
+    ),
+    "misspelt-part-by-source": sentence(
+      "support",
+      support,
+      "stage 'support': a wiring has no 'wen', only inputs, after and when",
+      ["support", "wen"]
+    )
+  },
+  "what a stage gives": {
+    "output-mismatch": sentence(
+      "\"answer\"",
+      "\"answer\"",
+      "stage 'answer', output 'text': run gives it with another type",
+      ["answer", "text"]
+    ),
+    "output-mismatch-inputs": sentence(
+      "\"answer\"",
+      "\"answer\"",
+      "stage 'answer', output 'text': run does not give it",
+      ["answer", "text"]
+    ),
+    "error-mismatch": sentence(
+      "\"answer\"",
+      "\"answer\"",
+      "stage 'answer', error: run fails with 'ProfileUnavailable', which the schema does not have",
+      ["answer", "error", "ProfileUnavailable"]
+    ),
+    "primitive-data": sentence(
+      "\"answer\"",
+      "\"answer\"",
+      "stage 'answer': run gives a number; data is an object",
+      ["answer", "a number"]
+    ),
+    "primitive-data-of-generator": sentence(
+      "\"answer\"",
+      "\"answer\"",
+      "stage 'answer': run gives a string; data is an object",
+      ["answer", "a string"]
+    ),
+    "primitive-promise": sentence(
+      "\"answer\"",
+      "\"answer\"",
+      "stage 'answer': run gives a string; data is an object",
+      ["answer", "a string"]
+    ),
+    "map-output-primitive": {
+      at: "data.answer",
+      names: ["string"],
+      lines: ["Type 'string' is not assignable to type 'object'."]
+    }
+  },
+  "a run": {
+    "no-extension": sentence("Snapshot.make(", "With<never>", lacks, ["skills"]),
+    "no-extension-decoded": sentence("snapshot)", "With<never>", lacks, ["skills"]),
+    "no-extension-simulated": sentence("Snapshot.make(", "With<never>", lacks, ["skills"]),
+    "extension-wrong-value": {
+      at: "level: 3",
+      names: ["number", "string"],
+      lines: ["Type 'number' is not assignable to type 'string'."]
+    },
+    "empty-pipeline": sentence("Snapshot.make(", "With<never>", "this pipeline has no stages", ["no stages"]),
+    "options-misspelt": {
+      at: "concurency: 1",
+      names: ["concurency", "concurrency"],
+      lines: [
+        "Object literal may only specify known properties, but 'concurency' does not exist in type 'RunOptions'. Did you mean to write 'concurrency'?"
+      ]
+    },
+    "options-wrong": {
+      at: "failure: \"stop\"",
+      names: ["stop"],
+      lines: ["Type '\"stop\"' is not assignable to type '\"continue\" | \"fail-fast\" | undefined'."]
+    },
+    "no-snapshot": {
+      at: "{ inputText: \"Hello\" }",
+      names: ["Snapshot"],
+      lines: [
+        "Type '{ inputText: string; }' is missing the following properties from type 'Snapshot': messages, enrichments, extensions, metadata"
+      ]
+    }
+  }
+}
+
+/** Mistakes whose first line is long, since it is about a whole program; the second says it in a few words. */
+const programs: Readonly<Record<string, { readonly at: string; readonly second: string }>> = {
+  "no-port": { at: "Pipeline.run(", second: "Type 'Llm | Profiles' is not assignable to type 'never'." }
+}
+
+/** In a pipe the compiler compares functions, and comes to the point in its third line. */
+const piped: Readonly<Record<string, { readonly at: string; readonly third: RegExp }>> = {
+  "no-extension-piped": {
+    at: "Pipeline.run(",
+    third: new RegExp(`^Type 'Pipeline<.*>' is not assignable to type '"${quoted(lacks)}"'\\.$`)
+  },
+  "empty-pipeline-piped": {
+    at: "Pipeline.stream(",
+    third: /^Type 'Pipeline<never, never, never>' is not assignable to type '"this pipeline has no stages"'\.$/
+  }
+}
+
+/** What the compiler shows for values of the library. */
+const displayed: Readonly<Record<string, string>> = {
+  "stage": support,
+  "stageWithInputs": llm,
+  "stageThatCancels": "Stage<\"input_guard\", unknown, { validated: boolean; }, \"cancel\", never, never>",
+  "pipeline":
+    "Pipeline<Node<\"profile\", { profile: Profile; }, \"skip\", ProfileUnavailable, Profiles> | Node<\"support\", { answer: string; }, never, never, never>, never, never>",
+  "program":
+    "Effect<Completed<{ readonly profile: Ok<{ profile: Profile; }> | Skip; readonly support: Ok<{ answer: string; }>; }>, StageFailed<ProfileUnavailable, { ...; }>, Profiles>",
+  "started":
+    "Effect<Run<Cancelled<{ readonly profile: Ok<{ profile: Profile; }> | Skip; readonly support: Ok<{ answer: string; }>; }, undefined> | Completed<{ readonly profile: Ok<{ ...; }> | Skip; readonly support: Ok<...>; }>, StageFailed<...>, \"profile\" | \"support\">, never, Profiles | Scope>",
+  "result":
+    "Completed<{ readonly profile: Ok<{ profile: Profile; }> | Skip; readonly support: Ok<{ answer: string; }>; }>",
+  "outputs": "{ readonly profile: Ok<{ profile: Profile; }> | Skip; readonly support: Ok<{ answer: string; }>; }",
+  "conditionalOutputs":
+    "{ readonly input_guard: Ok<{ validated: boolean; }>; readonly profile: Ok<{ profile: Profile; }> | Skip; readonly router: Ok<{ route: Route; confidence: number; }>; readonly support: Ok<...> | Skip; }",
+  "services": "Profiles",
+  "errors":
+    "StageFailed<ProfileUnavailable, { readonly profile: Ok<{ profile: Profile; }> | Skip; readonly support: Ok<{ answer: string; }>; }>",
+  "stages": "StagesBefore<\"more\", Stages>",
+  "skippable": "SkippableData<\"support\", { answer: string; }>",
+  "data": "StageData<\"router\", { route: Route; confidence: number; }>",
+  "required": "Source<{ profile: Profile; }, true>"
+}
+
+beforeAll(async () => {
+  diagnostics = parse(await compile())
+})
+
+describe("messages of TypeScript 7", () => {
+  for (const [group, mistakes] of Object.entries(groups)) {
+    describe(group, () => {
+      for (const [fixture, { at, lines, names }] of Object.entries(mistakes)) {
+        it(fixture, () => {
+          const [first] = of(fixture)
+          assert.isDefined(first, "it compiles")
+          assert.deepStrictEqual(first.lines.slice(0, 2), lines)
+          assert.isTrue(first.at.startsWith(at), `the squiggle is at ${first.at}`)
+          for (const word of names) assert.include(lines.join(" "), word)
+          assert.isBelow(lines.join(" ").length, 400, "a wall")
+        })
+      }
+    })
+  }
+
+  describe("a program with a port missing", () => {
+    for (const [fixture, { at, second }] of Object.entries(programs)) {
+      it(fixture, () => {
+        const [first] = of(fixture)
+        assert.isTrue(first?.at.startsWith(at), `the squiggle is at ${first?.at}`)
+        assert.strictEqual(first?.lines[1], second)
+      })
+    }
+  })
+
+  describe("in a pipe", () => {
+    for (const [fixture, { at, third }] of Object.entries(piped)) {
+      it(fixture, () => {
+        const [first] = of(fixture)
+        assert.isTrue(first?.at.startsWith(at), `the squiggle is at ${first?.at}`)
+        assert.match(first?.lines[2] ?? "", third)
+      })
+    }
+  })
+
+  it("one mistake is one message", () => {
+    const several = Array.from(diagnostics).filter(([fixture, all]) => fixture !== "displayed" && all.length > 1)
+    // A parameter whose type is not known is the compiler's second complaint about a method that is not there.
+    assert.deepStrictEqual(several.map(([fixture]) => fixture), ["skippable-map"])
+  })
+
+  it("every fixture is looked at, and nothing else is wrong in them", () => {
+    const expected = [
+      ...Object.values(groups).flatMap((mistakes) => Object.keys(mistakes)),
+      ...Object.keys(programs),
+      ...Object.keys(piped),
+      "displayed"
+    ]
+    const files = globSync("*.ts", { cwd: fixtures }).map((file) => basename(file, ".ts"))
+    assert.deepStrictEqual(files.filter((file) => file !== "world").toSorted(), expected.toSorted())
+    assert.deepStrictEqual(Array.from(diagnostics.keys()).toSorted(), expected.toSorted())
+  })
+})
+
+describe("types as TypeScript 7 shows them", () => {
+  for (const [value, type] of Object.entries(displayed)) {
+    it(value, () => {
+      const shown = of("displayed").find(({ at }) => at.startsWith(`${value}: never`))
+      assert.strictEqual(shown?.lines[0], `Type '${type}' is not assignable to type 'never'.`)
+    })
+  }
+})

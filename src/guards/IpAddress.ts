@@ -1,0 +1,105 @@
+/**
+ * IP addresses.
+ *
+ * Four numbers with dots are also versions and sections: after a word that says so, with a fifth number or with a letter
+ * attached they are no address. Of IPv6 a short form counts when a part of it has three digits at least, so `::1` and
+ * slices such as `[1::2]` do not, and neither does a name such as `face::cafe`, without any digit.
+ */
+import type { DigitRun, Group } from "./DigitRun.ts"
+import type { Finding } from "./Finding.ts"
+import { isPrecededBy, type Reader } from "./Reader.ts"
+
+type Found = ReadonlyArray<Finding<"ip-address">>
+
+const versions = {
+  keywords: new Set(
+    ("version, versions, ver, v, release, build, rev, revision, firmware, driver, section, sections, chapter, clause, "
+      + "paragraph, figure, table, step").split(", ")
+  ),
+  fillers: new Set(["number", "no", "nr", "is", "to", "from"])
+}
+
+const isOctet = ({ digits }: Group): boolean => digits.length <= 3 && Number(digits) <= 255
+
+const isDot = ({ separator }: Group): boolean => separator === "."
+
+/** A dash or dot with a letter behind it: `1.2.3.4-beta`, `1.2.3.4.tar`. */
+const isNameBehind = (reader: Reader, end: number): boolean =>
+  reader.isNamePart(end) || ((reader.at(end) === "." || reader.at(end) === "-") && reader.isNamePart(end + 1))
+
+/** Finds an IPv4 address that starts with this group. */
+export const ipv4At = (run: DigitRun, index: number, reader: Reader): Found => {
+  const octets = run.groups.slice(index, index + 4)
+  const [first] = octets
+  const last = octets[3]
+  const next = run.groups[index + 4]
+  reader.meter.steps += octets.length
+  if (first === undefined || last === undefined || !octets.every(isOctet) || !octets.slice(1).every(isDot)) return []
+  const startsFree = index === 0 ? run.startsFree(0) : !isDot(first)
+  const endsFree = next === undefined ? !isNameBehind(reader, last.end) : !isDot(next)
+  return startsFree && endsFree && !isPrecededBy(reader, first.start, versions)
+    ? [{ kind: "ip-address", start: first.start, end: last.end }]
+    : []
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// IPv6
+// ---------------------------------------------------------------------------------------------------------------------
+
+const isHexadecimal = (character: string): boolean =>
+  (character >= "0" && character <= "9") || (character >= "a" && character <= "f")
+
+const isPart = (character: string): boolean => character === ":" || isHexadecimal(character)
+
+// The longest has eight parts of four digits. What is longer is none, however long it is.
+const longestAddress = 39
+
+const isAddress = (text: string, parts: number): boolean => {
+  const [before = "", after, ...more] = text.split("::")
+  const groups = [...before.split(":"), ...(after ?? "").split(":")].filter((group) => group !== "")
+  const isEmptyInside = /^:[^:]|[^:]:$|:::/.test(text)
+  if (more.length > 0 || isEmptyInside || groups.some((group) => group.length > 4)) return false
+  if (after === undefined) return groups.length === parts
+  return groups.length < parts && groups.some(({ length }) => length >= 3)
+}
+
+/** The end of the IPv4 address at the end of an IPv6 one: `::ffff:192.0.2.1`. */
+const endOfIpv4 = (reader: Reader, start: number): number | undefined => {
+  const shown = /^\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}(?![\d.])/.exec(reader.slice(start, start + 16))?.[0]
+  return shown === undefined ? undefined : start + shown.length
+}
+
+const ipv6In = (reader: Reader, runStart: number, runEnd: number): Found => {
+  if (runEnd - runStart > longestAddress + 2) return []
+  const isInWord = reader.isNamePart(runStart - 1)
+  const text = reader.slice(runStart, runEnd)
+  // One colon before or behind belongs to the sentence.
+  const start = runStart + (/^:(?!:)/.test(text) ? 1 : 0)
+  const end = runEnd - (/[^:]:$/.test(text) ? 1 : 0)
+  if (isInWord && start === runStart) return []
+  const tail = text.lastIndexOf(":") + 1 + runStart
+  const endOfTail = reader.at(end) === "." ? endOfIpv4(reader, tail) : undefined
+  if (endOfTail !== undefined) {
+    const head = reader.slice(start, tail)
+    const parts = head.endsWith("::") ? head : head.slice(0, -1)
+    return isAddress(parts, 6) && !reader.isNamePart(endOfTail) ? [{ kind: "ip-address", start, end: endOfTail }] : []
+  }
+  const address = reader.slice(start, end)
+  return isAddress(address, 8) && /\d/.test(address) && !reader.isNamePart(end) ? [{ kind: "ip-address", start, end }] : []
+}
+
+/** Finds IPv6 addresses. */
+export const findIpv6Addresses = (reader: Reader): Found => {
+  const found: Array<Finding<"ip-address">> = []
+  for (let index = 0; index < reader.text.length;) {
+    const start = index
+    let colons = 0
+    while (isPart(reader.at(index))) {
+      if (reader.at(index) === ":") colons++
+      index++
+    }
+    if (colons >= 2) found.push(...ipv6In(reader, start, index))
+    if (index === start) index++
+  }
+  return found
+}

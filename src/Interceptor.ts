@@ -228,8 +228,7 @@ export const combine = <const I extends ReadonlyArray<Any>>(
   )
 }
 
-/** @internal The single interceptors that one consists of. */
-export const partsOf = (self: Any): ReadonlyArray<Any> => (self as Internal).parts ?? [self] // made by `build`
+const partsOf = (self: Any): ReadonlyArray<Any> => (self as Internal).parts ?? [self] // made by `build`
 
 /**
  * Whether a value is an interceptor.
@@ -272,6 +271,21 @@ const closed = (name: string, around: Around): Around => (effect, stage) => {
 /** @internal What interceptors do around runs, outermost first. */
 export const runArounds = (interceptors: ReadonlyArray<Any>): ReadonlyArray<AroundRun> =>
   outermostFirst(interceptors).flatMap(({ aroundRun }) => aroundRun ?? [])
+
+/** @internal The same interceptor, with something around what each of its parts makes of a stage or a run. */
+export const surround = <E, R, P>(
+  self: Interceptor<E, R, P>,
+  outside: <A>(effect: Effect.Effect<A, unknown, unknown>, part: string, wraps: "stage" | "run") => typeof effect
+): Interceptor<E, R, P> => {
+  const parts = outermostFirst([self]).map(({ around, aroundRun, name, order }) =>
+    build(name, order, {
+      around: around && ((effect, stage) => outside(closed(name, around)(effect, stage), name, "stage")),
+      aroundRun: aroundRun && ((effect, run) => outside(aroundRun(effect, run), name, "run"))
+    })
+  )
+  // What is around it changes neither its errors nor its services.
+  return combine(...parts) as unknown as Interceptor<E, R, P>
+}
 
 const installed = "stageflow/Interceptor/Installed/"
 let layers = 0

@@ -7,9 +7,10 @@
  * random order, and what is reported is their median.
  */
 import { Effect, Fiber } from "effect"
+import { interceptedRunsOf, type InterceptorName, interceptorNames } from "./interceptors.ts"
 import { mulberry32, shuffled } from "./random.ts"
 import { graphOf, type Shape, shapes } from "./shapes.ts"
-import { type SubjectName, type Subjects, subjectsOf } from "./subjects.ts"
+import { modes, type SubjectName, type Subjects, subjectsOf } from "./subjects.ts"
 
 export const sizes = [10, 100, 1_000, 10_000] as const
 
@@ -22,6 +23,8 @@ export interface Measured {
   readonly results: Costs
   /** Starting a fiber and waiting for it, which everything is compared with: microseconds. */
   readonly forkJoin: number
+  /** What each interceptor adds to a bare run of a layered graph of 1,000 stages: microseconds per stage. */
+  readonly interceptors: Record<InterceptorName, number>
 }
 
 const turns = 5
@@ -30,6 +33,8 @@ const rounds = 9
 const stagesPerSample = 10_000
 /** The floor is so fast that a sample of the same number of stages would be within the noise. */
 const floorStagesPerSample = 50_000
+
+const subjectNames: ReadonlyArray<SubjectName> = [...modes, "floor"]
 
 const median = (values: ReadonlyArray<number>): number => {
   const sorted = values.toSorted((a, b) => a - b)
@@ -82,8 +87,19 @@ const measurementsOf = (samples: Samples, shape: Shape, size: Size, subjects: Su
     times: stagesPerSample,
     take: (microseconds) => samples.of("forkJoin").push(microseconds)
   }
-  return [subject("bare"), subject("events"), subject("spans"), subject("floor"), reference]
+  return [...subjectNames.map(subject), reference]
 }
+
+/** Every measurement once in each round, in a random order. */
+const takeRounds = Effect.fnUntraced(function*(measurements: ReadonlyArray<Measurement>, random: () => number) {
+  globalThis.gc?.()
+  for (let round = -warmUpRounds; round < rounds; round++) {
+    for (const measurement of shuffled(random, measurements)) {
+      const microseconds = yield* sample(measurement)
+      if (round >= 0) measurement.take(microseconds)
+    }
+  }
+})
 
 /** One turn of one shape, in all sizes, on a heap that holds nothing else. */
 const takeTurn = Effect.fnUntraced(function*(samples: Samples, shape: Shape, random: () => number) {
@@ -91,13 +107,25 @@ const takeTurn = Effect.fnUntraced(function*(samples: Samples, shape: Shape, ran
     sizes,
     (size) => Effect.map(subjectsOf(graphOf(shape, size)), (subjects) => measurementsOf(samples, shape, size, subjects))
   )
-  globalThis.gc?.()
-  for (let round = -warmUpRounds; round < rounds; round++) {
-    for (const measurement of shuffled(random, measurements.flat())) {
-      const microseconds = yield* sample(measurement)
-      if (round >= 0) measurement.take(microseconds)
-    }
-  }
+  yield* takeRounds(measurements.flat(), random)
+}, Effect.scoped)
+
+const interceptedSize = 1_000
+
+const interceptedName = (name: InterceptorName | "bare"): string => `intercepted ${name}`
+
+/** One turn of the interceptors. Each is compared with the bare runs of the same turns. */
+const takeInterceptorsTurn = Effect.fnUntraced(function*(samples: Samples, random: () => number) {
+  const graph = graphOf("layered", interceptedSize)
+  const { bare } = yield* subjectsOf(graph)
+  const interceptedBy = yield* interceptedRunsOf(graph)
+  const measurementOf = (name: InterceptorName | "bare", once: Effect.Effect<unknown>): Measurement => ({
+    once,
+    times: stagesPerSample / interceptedSize,
+    take: (microseconds) => samples.of(interceptedName(name)).push(microseconds / interceptedSize)
+  })
+  const intercepted = interceptorNames.map((name) => measurementOf(name, interceptedBy(name)))
+  yield* takeRounds([measurementOf("bare", bare), ...intercepted], random)
 }, Effect.scoped)
 
 const byKey = <K extends string | number, V>(keys: ReadonlyArray<K>, value: (key: K) => V): Record<K, V> =>
@@ -113,12 +141,19 @@ export const measure = Effect.fnUntraced(function*(told: (progress: string) => E
       yield* takeTurn(samples, shape, random)
     }
   }
+  // Afterwards: code that has run with every interceptor is less well compiled for running with none.
+  for (let turn = 1; turn <= turns; turn++) {
+    yield* told(`interceptors, turn ${turn} of ${turns}`)
+    yield* takeInterceptorsTurn(samples, random)
+  }
   const cost = (shape: Shape, size: Size) => (subject: SubjectName) => median(samples.of(nameOf(shape, size, subject)))
+  const intercepted = (name: InterceptorName | "bare") => median(samples.of(interceptedName(name)))
   return {
     results: byKey(
       shapes,
-      (shape) => byKey(sizes, (size) => byKey(["bare", "events", "spans", "floor"], cost(shape, size)))
+      (shape) => byKey(sizes, (size) => byKey(subjectNames, cost(shape, size)))
     ),
-    forkJoin: median(samples.of("forkJoin"))
+    forkJoin: median(samples.of("forkJoin")),
+    interceptors: byKey(interceptorNames, (name) => intercepted(name) - intercepted("bare"))
   } satisfies Measured
 })

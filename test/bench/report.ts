@@ -1,6 +1,7 @@
 /**
  * Everything that the benchmark says, and how it says it to people.
  */
+import { interceptorNames } from "./interceptors.ts"
 import type { Large } from "./large.ts"
 import { type Measured, sizes } from "./measure.ts"
 import { shapes } from "./shapes.ts"
@@ -30,13 +31,19 @@ const microseconds = (value: number): string => value.toFixed(2)
 
 const costs = ({ results }: Report): string =>
   aligned([
-    ["µs per stage", "stages", "bare", "events", "spans", "floor"],
+    ["µs per stage", "stages", "bare", "events", "spans", "defaults", "floor"],
     ...shapes.flatMap((shape) =>
       sizes.map((size) => {
-        const { bare, events, floor, spans } = results[shape][size]
-        return [shape, count(size), ...[bare, events, spans, floor].map(microseconds)]
+        const { bare, defaults, events, floor, spans } = results[shape][size]
+        return [shape, count(size), ...[bare, events, spans, defaults, floor].map(microseconds)]
       })
     )
+  ])
+
+const ownCosts = ({ interceptors }: Report): string =>
+  aligned([
+    ["interceptor", "µs per stage, more than bare"],
+    ...interceptorNames.map((name) => [name, microseconds(interceptors[name])])
   ])
 
 const others = ({ forkJoin, heapPerStageBytes, large, typecheck300 }: Report): string =>
@@ -61,4 +68,5 @@ const targets = (report: Report): string =>
   ])
 
 /** The report as tables. */
-export const format = (report: Report): string => [costs(report), others(report), targets(report)].join("\n\n")
+export const format = (report: Report): string =>
+  [costs(report), ownCosts(report), others(report), targets(report)].join("\n\n")

@@ -3,9 +3,10 @@
  */
 import { Effect, Layer } from "effect"
 import { EventSink, Interceptor, Pipeline, Snapshot, Stage } from "stageflow"
+import * as Interceptors from "stageflow/interceptors"
 import type { Graph, Node } from "./shapes.ts"
 
-export const modes = ["bare", "events", "spans"] as const
+export const modes = ["bare", "events", "spans", "defaults"] as const
 
 export type Mode = (typeof modes)[number]
 
@@ -38,11 +39,13 @@ export const subjectsOf = Effect.fnUntraced(function*(graph: Graph) {
   const pipeline = yield* pipelineOf(graph)
   const snapshot = Snapshot.make()
   const bare = Effect.orDie(Pipeline.run(pipeline, snapshot))
+  // Without an exporter: spans and metrics stay in the process, and nobody reads logs at Debug.
+  const defaults = Effect.orDie(Pipeline.run(pipeline.pipe(Pipeline.intercept(Interceptors.defaults)), snapshot))
   const spanned = Effect.orDie(Pipeline.run(pipeline.pipe(Pipeline.intercept(spans)), snapshot))
   const sink = yield* Layer.build(EventSink.layerMemory)
   const clear = EventSink.Memory.use((memory) => memory.clear)
   const events = Effect.provideContext(Effect.andThen(clear, bare), sink)
-  return { bare, events, spans: spanned, floor: floorOf(graph) } satisfies Subjects
+  return { bare, events, spans: spanned, defaults, floor: floorOf(graph) } satisfies Subjects
 })
 
 /** What somebody would write who needs this graph once, and nothing else that a pipeline gives. */

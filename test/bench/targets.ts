@@ -24,6 +24,9 @@ export const targetsOf = (
   ...shapes.map((shape) =>
     atMost(`events ${shape} at 1,000, in forkJoin`, results[shape][1_000].events / forkJoin, 1.5)
   ),
+  ...shapes.map((shape) =>
+    atMost(`defaults ${shape} at 1,000, in forkJoin`, results[shape][1_000].defaults / forkJoin, 6)
+  ),
   ...shapes.flatMap((shape) =>
     modes.map((mode) =>
       atMost(

@@ -22,7 +22,7 @@ import { StageExecution } from "./execution.ts"
 import { immutable } from "./immutable.ts"
 import { Journal } from "./journal.ts"
 import { type Ending, endingOfExit, Failure, isLiteral, returnedFail, unreadable, wiringFailed } from "./outcome.ts"
-import type { InputsByName, Plan, PlannedStage } from "./plan.ts"
+import type { Plan, PlannedStage } from "./plan.ts"
 import { define } from "./record.ts"
 import { errorOfExit, summaryOf, type Telling } from "./telling.ts"
 
@@ -182,7 +182,7 @@ export class ActiveRun implements Reader {
       if (decided instanceof Missing) return this.skip(planned, decided.origin, decided.reason)
       if (decided !== true) return this.skip(planned, undefined, "its condition did not hold")
     }
-    if (planned.inputsByName !== undefined) return this.readByName(planned, planned.inputsByName)
+    if (planned.InputsByName !== undefined) return this.readByName(planned, new planned.InputsByName())
     if (planned.inputs === undefined) return undefined
     const inputs = this.read(planned, "inputs", planned.inputs)
     if (inputs instanceof Failure) return this.failWiring(planned, inputs)
@@ -195,14 +195,17 @@ export class ActiveRun implements Reader {
     return Result.isSuccess(result) ? result.success : wiringFailed(planned.name, part, result.failure)
   }
 
-  private readByName(planned: PlannedStage, { Shape, from, optional }: InputsByName): unknown {
-    const inputs = new Shape()
-    for (let position = 0; position < from.length; position++) {
-      const index = from[position] as number
+  private readByName(planned: PlannedStage, inputs: object): unknown {
+    const { optional } = planned
+    const { names, reads: { items, starts } } = this.plan
+    const start = starts[planned.index] as number
+    const end = starts[planned.index + 1] as number
+    for (let at = start; at < end; at++) {
+      const index = items[at] as number
       // No data is ever undefined: see `outcomeOfValue`.
       const data = this.data[index]
-      const key = this.plan.names[index] as string
-      if (optional?.[position] === true) {
+      const key = names[index] as string
+      if (optional?.[at - start] === true) {
         define(inputs, key, data === undefined ? Option.none() : some(data))
       } else if (data === undefined) {
         const { origin, reason } = missing(key, this.outputs[index] as Skip)
@@ -404,10 +407,10 @@ export class ActiveRun implements Reader {
 
   private release(planned: PlannedStage): void {
     this.left--
-    const { plan: { successors: { stages, starts } }, ready, waitsFor } = this
+    const { plan: { successors: { items, starts } }, ready, waitsFor } = this
     const end = starts[planned.index + 1] as number
     for (let at = starts[planned.index] as number; at < end; at++) {
-      const successor = stages[at] as number
+      const successor = items[at] as number
       const waits = (waitsFor[successor] as number) - 1
       waitsFor[successor] = waits
       if (waits === 0) ready[this.readyTo++] = successor

@@ -18,8 +18,8 @@ import { internalsOf, Missing, type Reader, type Use } from "../Source.ts"
 import { type Any as AnyStage, aroundsOf } from "../Stage.ts"
 import { executionIn } from "./execution.ts"
 import { effectOf, normalize } from "./outcome.ts"
+import { inverted, packed, type PackedLists } from "./packed-lists.ts"
 import { define, shape } from "./record.ts"
-import { type Successors, successorsOf } from "./successors.ts"
 import { nearest } from "./suggest.ts"
 import { entriesOf, type Entry, type Topology } from "./topology.ts"
 
@@ -37,12 +37,9 @@ export interface Edge {
 type ReadInputs = (reader: Reader) => unknown
 
 /** Inputs that are the data of stages: the common case, which needs no function and cannot throw. */
-export interface InputsByName {
-  readonly Shape: new() => object
-  /** The stages whose data they are, by index. Each has the name of its stage. */
+interface InputsByName {
   readonly from: ReadonlyArray<number>
-  /** Which of them are read as an Option; `undefined` when none is. */
-  readonly optional: ReadonlyArray<boolean> | undefined
+  readonly optional: ReadonlyArray<boolean>
 }
 
 /** One stage of a plan. */
@@ -57,8 +54,10 @@ export interface PlannedStage {
   readonly when: ReadInputs | undefined
   /** Its inputs from sources, or `Missing`; `undefined` when it has none of these. */
   readonly inputs: ReadInputs | undefined
-  /** Its inputs by name; `undefined` when it has none of these. */
-  readonly inputsByName: InputsByName | undefined
+  /** Makes the object for its inputs by name, which `Plan.reads` lists; `undefined` when it has none of these. */
+  readonly InputsByName: (new() => object) | undefined
+  /** Which of these are read as an Option; `undefined` when none is. */
+  readonly optional: ReadonlyArray<boolean> | undefined
   /** The indices of the stages it depends on, in the order of its wiring. */
   readonly dependencies: ReadonlyArray<number>
 }
@@ -69,7 +68,10 @@ export interface Plan {
   readonly names: ReadonlyArray<string>
   readonly indexOf: ReadonlyMap<string, number>
   readonly inDegree: Int32Array
-  readonly successors: Successors
+  /** The stages that depend on each stage. */
+  readonly successors: PackedLists
+  /** The stages whose data each stage reads by name. Each of these inputs has the name of its stage. */
+  readonly reads: PackedLists
   readonly edges: ReadonlyArray<Edge>
   /** The Effect of each stage with everything around it; see `effectsOf`. */
   readonly effects: (installed: ReadonlyArray<AnyInterceptor>) => ReadonlyArray<StageEffect | undefined>
@@ -165,9 +167,8 @@ class Compilation {
       const names = (wiring.inputs as ReadonlyArray<string>).map((name) => this.inputByName(name))
       for (const { from, optional } of names) edge(from, "data", from, optional ? "optional" : "required")
       resolved.inputsByName = {
-        Shape: shape(),
         from: names.map(({ from }) => this.indexOf.get(from) ?? -1),
-        optional: names.some(({ optional }) => optional) ? names.map(({ optional }) => optional) : undefined
+        optional: names.map(({ optional }) => optional)
       }
     } else if (wiring.inputs !== undefined) {
       const sources = Object.entries(wiring.inputs).map(([key, source]) => [key, internalsOf(source)] as const)
@@ -235,7 +236,7 @@ const findCycles = (
   return cycles
 }
 
-const unreachable = (inDegree: Int32Array, { stages, starts }: Successors): ReadonlySet<number> => {
+const unreachable = (inDegree: Int32Array, { items, starts }: PackedLists): ReadonlySet<number> => {
   const left = Int32Array.from(inDegree)
   const ready: Array<number> = []
   left.forEach((degree, index) => {
@@ -244,7 +245,7 @@ const unreachable = (inDegree: Int32Array, { stages, starts }: Successors): Read
   for (let index = ready.pop(); index !== undefined; index = ready.pop()) {
     const end = starts[index + 1] as number
     for (let at = starts[index] as number; at < end; at++) {
-      const successor = stages[at] as number
+      const successor = items[at] as number
       left[successor] = (left[successor] as number) - 1
       if (left[successor] === 0) ready.push(successor)
     }
@@ -274,25 +275,28 @@ export const compile = (
     })
   }
   const edges: Array<Edge> = []
-  const stages = entries.map((entry, index): PlannedStage => {
-    const resolved = compilation.resolve(entry)
+  const wirings = entries.map((entry) => compilation.resolve(entry))
+  const stages = wirings.map((resolved, index): PlannedStage => {
+    const { stage } = entries[index] as Entry
     const dependencies = Array.from(new Set(resolved.edges.map(({ from }) => indexOf.get(from) as number)))
     for (const edge of resolved.edges) edges.push(edge)
-    const { annotations, kind, name } = entry.stage
+    const { annotations, kind, name } = stage
+    const { inputsByName } = resolved
     return {
       index,
       name,
-      definition: entry.stage,
-      run: entry.stage.run as PlannedStage["run"], // the wiring gives it the input that it takes
+      definition: stage,
+      run: stage.run as PlannedStage["run"], // the wiring gives it the input that it takes
       info: { name, kind, pipeline, annotations },
       when: resolved.when,
       inputs: resolved.inputs,
-      inputsByName: resolved.inputsByName,
+      InputsByName: inputsByName === undefined ? undefined : shape(),
+      optional: inputsByName?.optional.includes(true) === true ? inputsByName.optional : undefined,
       dependencies
     }
   })
   const inDegree = Int32Array.from(stages, ({ dependencies }) => dependencies.length)
-  const successors = successorsOf(stages.map(({ dependencies }) => dependencies))
+  const successors = inverted(stages.map(({ dependencies }) => dependencies))
   const stuck = unreachable(inDegree, successors)
   for (const path of stuck.size === 0 ? [] : findCycles(stages, stuck)) {
     compilation.problem({
@@ -312,6 +316,7 @@ export const compile = (
       indexOf,
       inDegree,
       successors,
+      reads: packed(wirings.map(({ inputsByName }) => inputsByName?.from ?? [])),
       edges,
       effects: effectsOf(stages, interceptors)
     })

@@ -85,7 +85,9 @@ const ipv6In = (reader: Reader, runStart: number, runEnd: number): Found => {
     return isAddress(parts, 6) && !reader.isNamePart(endOfTail) ? [{ kind: "ip-address", start, end: endOfTail }] : []
   }
   const address = reader.slice(start, end)
-  return isAddress(address, 8) && /\d/.test(address) && !reader.isNamePart(end) ? [{ kind: "ip-address", start, end }] : []
+  return isAddress(address, 8) && /\d/.test(address) && !reader.isNamePart(end)
+    ? [{ kind: "ip-address", start, end }]
+    : []
 }
 
 /** Finds IPv6 addresses. */

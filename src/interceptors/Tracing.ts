@@ -8,38 +8,47 @@ import * as Tracer from "effect/Tracer"
 import { combine, type Interceptor, make } from "../Interceptor.ts"
 import { executionIn } from "../internal/execution.ts"
 
-/** Runs an Effect in a span. `Effect.withSpan` would also keep where the span was made, which says nothing here. */
+/**
+ * Runs an Effect in a span, which `describe` gives its attributes. `Effect.withSpan` would also keep where the span was
+ * made, which says nothing here.
+ */
 const inSpan = <A, E, R>(
   name: string,
-  attributes: Record<string, unknown>,
-  effect: (span: Tracer.Span) => Effect.Effect<A, E, R>
+  effect: Effect.Effect<A, E, R>,
+  describe: (span: Tracer.Span) => void
 ): Effect.Effect<A, E, R> =>
-  Effect.useSpan(name, { attributes }, (span) => Effect.provideService(effect(span), Tracer.ParentSpan, span))
+  Effect.useSpan(name, (span) => {
+    describe(span)
+    return Effect.provideService(effect, Tracer.ParentSpan, span)
+  })
 
 const run = make({
   name: "tracing (run)",
   order: 5,
-  aroundRun: (effect, { pipeline }) => inSpan(`pipeline ${pipeline}`, { "stageflow.pipeline": pipeline }, () => effect)
+  aroundRun: (effect, { pipeline }) =>
+    inSpan(`pipeline ${pipeline}`, effect, (span) => span.attribute("stageflow.pipeline", pipeline))
 })
 
 const stage = make({
   name: "tracing (stage)",
   order: 25,
   around: (effect, { kind, name, pipeline }) => {
-    const known = { "stageflow.pipeline": pipeline, "stageflow.stage": name, "stageflow.kind": kind }
+    const spanName = `stage ${name}`
     return Effect.withFiber((fiber) => {
       const { identity, lineage } = executionIn(fiber)
-      const attributes = {
-        ...known,
-        "stageflow.run_id": lineage.runId,
-        "stageflow.correlation_id": lineage.correlationId,
-        ...(identity.orgId === undefined ? {} : { "stageflow.org_id": identity.orgId })
-      }
-      return inSpan(`stage ${name}`, attributes, (span) =>
-        Effect.map(effect, (outcome) => {
+      return Effect.useSpan(spanName, (span) => {
+        span.attribute("stageflow.pipeline", pipeline)
+        span.attribute("stageflow.stage", name)
+        span.attribute("stageflow.kind", kind)
+        span.attribute("stageflow.run_id", lineage.runId)
+        span.attribute("stageflow.correlation_id", lineage.correlationId)
+        if (identity.orgId !== undefined) span.attribute("stageflow.org_id", identity.orgId)
+        const noted = Effect.map(effect, (outcome) => {
           span.attribute("stageflow.outcome", outcome._tag)
           return outcome
-        }))
+        })
+        return Effect.provideService(noted, Tracer.ParentSpan, span)
+      })
     })
   }
 })
@@ -50,8 +59,10 @@ const attempt = make({
   around: (effect, { name }) =>
     Effect.withFiber((fiber) => {
       const { attempt } = executionIn(fiber)
-      const attributes = { "stageflow.stage": name, "stageflow.attempt": attempt }
-      return inSpan(`attempt ${attempt} of ${name}`, attributes, () => effect)
+      return inSpan(`attempt ${attempt} of ${name}`, effect, (span) => {
+        span.attribute("stageflow.stage", name)
+        span.attribute("stageflow.attempt", attempt)
+      })
     })
 })
 

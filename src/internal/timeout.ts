@@ -3,7 +3,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import type { Around } from "../Interceptor.ts"
+import type { Around, Outcome } from "../Interceptor.ts"
 import { StageContext } from "../StageContext.ts"
 import { StageTimeout } from "../StageError.ts"
 import { executionOf } from "./execution.ts"
@@ -17,29 +17,32 @@ import * as options from "./options.ts"
 export const timeoutAround = (given: Duration.Input, givenGrace: Duration.Input | undefined): Around => {
   const limit = options.positiveDuration("timeout", given)
   const ownGrace = givenGrace === undefined ? undefined : options.duration("grace", givenGrace)
-  return (effect, stage) =>
-    Effect.uninterruptibleMask((restore) =>
-      Effect.gen(function*() {
-        const attempt = yield* Effect.forkDetach(effect, { startImmediately: true })
-        const exit = attempt.pollUnsafe()
-        if (exit !== undefined) return yield* exit
-        const ended = yield* restore(Fiber.await(attempt).pipe(Effect.timeoutOption(limit))).pipe(
-          Effect.onInterrupt(() => Fiber.interrupt(attempt))
-        )
-        if (Option.isSome(ended)) return yield* ended.value
-        const grace = ownGrace ?? (yield* InterruptionGrace)
-        const abandoned = yield* interruptWithin([attempt], grace)
-        const timedOut = new StageTimeout({
-          stage: stage.name,
-          timeout: limit,
-          // Outside a retry, the attempt that was going on.
-          attempt: executionOf(yield* StageContext).attempts,
-          abandoned: abandoned.length > 0
-        })
-        return yield* Effect.failCause(Cause.combine(Cause.fail(timedOut), cleanUpFailures(attempt)))
+  return (effect, stage) => {
+    const started = Effect.forkDetach(effect, { startImmediately: true })
+    const waited = Effect.fnUntraced(function*(attempt: Fiber.Fiber<Outcome, unknown>, restore: Restore) {
+      const ended = yield* restore(Fiber.await(attempt).pipe(Effect.timeoutOption(limit))).pipe(
+        Effect.onInterrupt(() => Fiber.interrupt(attempt))
+      )
+      if (Option.isSome(ended)) return yield* ended.value
+      const grace = ownGrace ?? (yield* InterruptionGrace)
+      const abandoned = yield* interruptWithin([attempt], grace)
+      const timedOut = new StageTimeout({
+        stage: stage.name,
+        timeout: limit,
+        // Outside a retry, the attempt that was going on.
+        attempt: executionOf(yield* StageContext).attempts,
+        abandoned: abandoned.length > 0
       })
+      return yield* Effect.failCause(Cause.combine(Cause.fail(timedOut), cleanUpFailures(attempt)))
+    })
+    return Effect.uninterruptibleMask((restore) =>
+      // Most attempts never wait: they have ended by now.
+      Effect.flatMap(started, (attempt) => attempt.pollUnsafe() ?? waited(attempt, restore))
     )
+  }
 }
+
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
 /** What went wrong while the attempt was being interrupted. */
 const cleanUpFailures = (attempt: Fiber.Fiber<unknown, unknown>): Cause.Cause<unknown> => {

@@ -26,11 +26,11 @@ export type Conclusion =
 
 const outputsOf = (run: ActiveRun): Outputs => {
   const outputs: Outputs = {}
-  for (const { index, name } of run.plan.stages) {
+  run.plan.names.forEach((name, index) => {
     const output = run.outputs[index]
     // The stage that cancels the run is told of by `by` and `reason`: the types of the outputs are Ok and Skip.
     if (output !== undefined && run.statuses[index] !== "cancelled") define(outputs, name, output)
-  }
+  })
   return Object.freeze(outputs)
 }
 

@@ -28,6 +28,8 @@ import { effectOf } from "./outcome.ts"
 
 type Worker = Fiber.Fiber<void, never>
 
+const none: ReadonlyArray<never> = []
+
 /**
  * The fibers that a fiber forked and that still run. They end with the stage that forked them, though its worker goes on:
  * Effect itself would let them live as long as the worker. There is no public way to ask for them.
@@ -35,7 +37,7 @@ type Worker = Fiber.Fiber<void, never>
 const childrenOf = (fiber: Fiber.Fiber<unknown, unknown>): ReadonlyArray<Fiber.Fiber<unknown, unknown>> => {
   const children = Predicate.hasProperty(fiber, "_children") ? fiber._children : undefined
   // A set of fibers, where a fiber has forked any.
-  return children instanceof Set && children.size > 0 ? Array.from(children as Set<Worker>) : []
+  return children instanceof Set && children.size > 0 ? Array.from(children as Set<Worker>) : none
 }
 
 class Conductor {

@@ -131,7 +131,9 @@ export class Telling {
   }
 
   stageSettled(execution: StageExecution, output: Settled, durationMs: number): void {
-    this.contents(execution, output.artifacts, output.events)
+    if (output.artifacts.length > 0 || output.events.length > 0) {
+      this.contents(execution, output.artifacts, output.events)
+    }
     switch (output._tag) {
       case "Ok":
         return this.stageCompleted(execution, output.version, durationMs)

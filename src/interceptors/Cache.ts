@@ -10,8 +10,11 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { fromAround, type Interceptor, type Outcome } from "../Interceptor.ts"
+import { executionOf, type StageExecution } from "../internal/execution.ts"
+import { immutable } from "../internal/immutable.ts"
 import * as options from "../internal/options.ts"
 import { SingleFlight } from "../internal/single-flight.ts"
+import { StageContext } from "../StageContext.ts"
 import { type Ok, okUnsafe } from "../StageOutput.ts"
 import { type Key, type KeyFailed, keyOf, perStage } from "./Key.ts"
 
@@ -94,12 +97,29 @@ export const cache = (settings: {
       const id = JSON.stringify([scope, subject])
       const known = yield* results.get(id)
       if (known !== undefined) return hit(known)
-      return yield* results.once(
-        id,
-        Effect.tap(effect, (outcome: Outcome) => outcome._tag === "Ok" ? results.set(id, outcome, ttl) : Effect.void)
-      )
+      const execution = executionOf(yield* StageContext)
+      let isMine = false
+      const once = Effect.gen(function*() {
+        isMine = true
+        const outcome: Outcome = yield* effect
+        if (outcome._tag === "Ok") yield* results.set(id, whole(outcome, execution), ttl)
+        return outcome
+      })
+      const outcome = yield* results.once(id, once)
+      if (isMine || outcome._tag !== "Ok") return outcome
+      return hit((yield* results.get(id)) ?? outcome)
     }))
 }
+
+/** What to keep: what the stage added while it ran belongs to it, and the stage cannot change it any more. */
+const whole = ({ artifacts, data, events, version }: Ok<unknown>, { first }: StageExecution): Ok<unknown> =>
+  okUnsafe(
+    immutable(data),
+    immutable([...artifacts, ...first.latest.artifacts ?? []]),
+    immutable(events),
+    version,
+    undefined
+  )
 
 const hit = ({ artifacts, data, events, version }: Ok<unknown>): Outcome =>
   okUnsafe(data, artifacts, [...events, { type: "cache.hit", data: {} }], version, undefined)

@@ -4,6 +4,7 @@
  * The token is checked once for each run, before any stage starts. The identity it proves replaces whatever the caller
  * wrote into the snapshot.
  */
+import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
@@ -80,8 +81,12 @@ const authenticated = (
     const verifier = yield* TokenVerifier
     return yield* read(yield* verifier.verify(token))
   }).pipe(
-    // A verifier that breaks lets nobody in.
-    Effect.catchDefect(() => Effect.fail(new AuthenticationFailed({ reason: "verifier" })))
+    // A verifier that breaks, or interrupts itself, lets nobody in.
+    Effect.catchCause((cause) =>
+      Effect.fail(
+        Option.getOrElse(Cause.findErrorOption(cause), () => new AuthenticationFailed({ reason: "verifier" }))
+      )
+    )
   )
 
 const proven = ({ orgId, sessionId, userId }: AuthContext["Service"]) => ({

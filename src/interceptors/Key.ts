@@ -43,7 +43,7 @@ export const named = (name: string): Key => () => joined("named", name)
 export const namedPerTenant = (name: string): Key => ({ identity }) => joined("named per tenant", identity.orgId, name)
 
 /**
- * A key function threw, so what it protects did not run.
+ * A key function threw or gave no text, so what it protects did not run.
  */
 export class KeyFailed extends Schema.TaggedError<KeyFailed>()("KeyFailed", {
   interceptor: Schema.String,
@@ -56,10 +56,19 @@ export class KeyFailed extends Schema.TaggedError<KeyFailed>()("KeyFailed", {
   }
 }
 
-/** @internal The key of the running stage. A function that throws denies: nothing runs under a wrong key. */
+/**
+ * The key of the running stage, for interceptors of your own. A function that throws or gives no text denies: nothing runs
+ * under a wrong key.
+ */
 export const keyOf = (interceptor: string, key: Key): Effect.Effect<string, KeyFailed, StageContext> =>
   Effect.flatMap(StageContext, (context) =>
     Effect.try({
-      try: () => key(context),
+      try: () => checked(key(context)),
       catch: (defect) => new KeyFailed({ interceptor, stage: context.stage, defect })
     }))
+
+// A key that is no text would be the same for everyone whose key is no text.
+const checked = (key: unknown): string => {
+  if (typeof key === "string") return key
+  throw new TypeError(`A key is text, not ${key === null ? "null" : `a value of type ${typeof key}`}`)
+}

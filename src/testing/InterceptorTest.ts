@@ -35,13 +35,14 @@
  * test. A Layer with a life of its own (a fiber that waits) belongs into a `Simulation.simulate` around a pipeline.
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
-import * as Event from "../Event.ts"
+import type { Event } from "../Event.ts"
 import * as Interceptor from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import { retryAround } from "../internal/retry.ts"
@@ -136,7 +137,7 @@ export interface Tested<out A, out E> {
   readonly steps: ReadonlyArray<Step>
   /** The interceptors that had been entered and were not left when the run ended. */
   readonly notLeft: ReadonlyArray<string>
-  readonly events: ReadonlyArray<Event.Event>
+  readonly events: ReadonlyArray<Event>
   /** How long it took, in virtual time. */
   readonly elapsed: Duration.Duration
 }
@@ -152,18 +153,25 @@ type Needed<R, P, B, S> = Exclude<
 
 type AnyEffect = Effect.Effect<unknown, unknown, unknown>
 
+/** How often each Effect of `inTurn` had its turn: in each test anew. */
+const Turns = Context.Reference<WeakMap<object, number>>("stageflow/testing/Turns", {
+  defaultValue: () => new WeakMap()
+})
+
 /**
  * An Effect that does something else each time: the first, then the second, and the last one from then on.
  *
- * It counts from when it is made.
+ * Each test begins with the first.
  */
 export const inTurn = <const All extends readonly [AnyEffect, ...ReadonlyArray<AnyEffect>]>(
   ...all: All
-): Effect.Effect<Effect.Success<All[number]>, Effect.Error<All[number]>, Effect.Services<All[number]>> => {
-  let next = 0
+): Effect.Effect<Effect.Success<All[number]>, Effect.Error<All[number]>, Effect.Services<All[number]>> =>
   // One of them each time, so it gives, fails with and needs what one of them does.
-  return Effect.suspend(() => all[Math.min(next++, all.length - 1)] as never)
-}
+  Effect.flatMap(Turns, (turns) => {
+    const turn = turns.get(all) ?? 0
+    turns.set(all, turn + 1)
+    return all[Math.min(turn, all.length - 1)] as never
+  })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // running
@@ -230,11 +238,19 @@ const subjectOf = (
   return { witness, pipeline, below }
 }
 
-/** The test itself; `others` go around the pipeline, too. */
+/** What only the checks ask for. */
+interface Special {
+  /** What goes around the pipeline as well. */
+  readonly others?: ReadonlyArray<Interceptor.Any>
+  /** The only run that is interrupted. */
+  readonly interrupted?: number
+}
+
+/** The test itself. */
 const test = (
   interceptor: Interceptor.Any,
   given: Given<Body, Snapshot.Snapshot> = {},
-  ...others: ReadonlyArray<Interceptor.Any>
+  { interrupted: only, others = [] }: Special = {}
 ): Effect.Effect<AnyTested, Simulation.SimulationTimeout, unknown> => {
   const { limit, patience, seed, snapshot } = given
   const times = options.concurrency("times", given.times ?? 1)
@@ -252,7 +268,8 @@ const test = (
       const running = Effect.suspend(() => Pipeline.run(pipeline, snapshotOf(number) as Snapshot.With<never>)).pipe(
         Effect.onExit(() => Effect.sync(() => witness.runEnded(number)))
       )
-      return Effect.exit(after === undefined ? running : interrupted(running, after)).pipe(
+      const isInterrupted = only === undefined || only === number
+      return Effect.exit(after === undefined || !isInterrupted ? running : interrupted(running, after)).pipe(
         Effect.provideService(RunNumber, number)
       )
     }
@@ -263,7 +280,11 @@ const test = (
         concurrency: "unbounded"
       })
     return Effect.gen(function*() {
-      const simulated = yield* Simulation.simulate(below(runs), { limit, patience, seed })
+      const simulated = yield* Simulation.simulate(Effect.provideService(below(runs), Turns, new WeakMap()), {
+        limit,
+        patience,
+        seed
+      })
       return reportOf(witness, yield* simulated.exit, simulated)
     })
   })
@@ -371,8 +392,8 @@ export class ContractBroken extends Schema.TaggedError<ContractBroken>()("Contra
   check: Schema.Literals(["failsClosed", "passesOutcomes", "leavesOnInterruption", "coversEveryAttempt"]),
   interceptor: Schema.String,
   problems: Schema.Array(Problem),
-  /** The events of the runs. */
-  events: Schema.Array(Event.Event)
+  /** The events of the runs, a line for each. */
+  trace: Schema.Array(Schema.String)
 }) {
   readonly code = "CONTRACT_BROKEN"
   override get message(): string {
@@ -390,11 +411,11 @@ const settle = (
   check: Check,
   { name }: Interceptor.Any,
   problems: ReadonlyArray<Problem>,
-  { events }: AnyTested
+  tested: AnyTested
 ): Effect.Effect<void, ContractBroken> =>
   problems.length === 0
     ? Effect.void
-    : Effect.fail(new ContractBroken({ check, interceptor: name, problems, events }))
+    : Effect.fail(new ContractBroken({ check, interceptor: name, problems, trace: Simulation.trace(tested) }))
 
 const inWords = (error: unknown): string => {
   const { message, tag } = summaryOf(error)
@@ -530,6 +551,11 @@ const isSameOutcome = (inside: Interceptor.Outcome, outside: Interceptor.Outcome
   return inside.reason === (outside as typeof inside).reason
 }
 
+const isExhausted = (reason: Cause.Reason<unknown>): boolean => {
+  const found = denialOf(Cause.fromReasons([reason]))
+  return "error" in found && found.error instanceof RetryExhausted
+}
+
 const isHandedOn = (
   inside: Exit.Exit<Interceptor.Outcome, unknown>,
   outside: Exit.Exit<Interceptor.Outcome, unknown>
@@ -537,8 +563,7 @@ const isHandedOn = (
   if (inside._tag === "Success") {
     if (outside._tag === "Success") return isSameOutcome(inside.value, outside.value)
     // The same as what the engine makes of it.
-    return inside.value._tag === "Retry"
-      && outside.cause.reasons.some((reason) => Cause.isFailReason(reason) && reason.error instanceof RetryExhausted)
+    return inside.value._tag === "Retry" && outside.cause.reasons.some(isExhausted)
   }
   if (outside._tag === "Success") return false
   return inside.cause.reasons.every((one) =>
@@ -632,7 +657,8 @@ export const leavesOnInterruption = <E, R, P, S extends Snapshot.Snapshot = Snap
   const after = options.positiveDuration("after", given?.after ?? "1 second")
   return Effect.gen(function*() {
     const body = Effect.flatMap(RunNumber, (run) => run === 1 ? Effect.never : Effect.void)
-    const tested = yield* test(interceptor, { ...given, body, times: 2, interruptAfter: after, cleanUp: "1 second" })
+    const runs = { ...given, body, times: 2, interruptAfter: after, cleanUp: "1 second" } as const
+    const tested = yield* test(interceptor, runs, { interrupted: 1 })
     yield* settle("leavesOnInterruption", interceptor, leaving(tested), tested)
   }) as Effect.Effect<void, ContractBroken | Simulation.SimulationTimeout, never> // what it needs is in the signature
 }
@@ -671,7 +697,7 @@ export const coversEveryAttempt = <E, R, P, S extends Snapshot.Snapshot = Snapsh
   const retry = Interceptor.fromAround("retry", retryOrder, retryAround({ times: attempts - 1 }))
   return Effect.gen(function*() {
     const body = inTurn(Effect.fail(new BodyFailed()), Effect.fail(new BodyFailed()), Effect.void)
-    const tested = yield* test(interceptor, { ...given, body }, retry)
+    const tested = yield* test(interceptor, { ...given, body }, { others: [retry] })
     yield* settle("coversEveryAttempt", interceptor, covering(interceptor.name, tested), tested)
   }) as Effect.Effect<void, ContractBroken | Simulation.SimulationTimeout, never> // what it needs is in the signature
 }

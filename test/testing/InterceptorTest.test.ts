@@ -377,7 +377,7 @@ describe("failsClosed", () => {
       }))
   }
 
-  it.effect("the error says which interceptor, what is wrong, and shows the events", () =>
+  it.effect("the error says which interceptor, what is wrong, and shows the trace", () =>
     Effect.gen(function*() {
       const error = yield* Effect.flip(InterceptorTest.failsClosed(pass))
       assert(error instanceof InterceptorTest.ContractBroken)
@@ -387,7 +387,12 @@ describe("failsClosed", () => {
         "Interceptor \"pass\" does not fail closed:\n- the body started in run 1 (BODY_RAN)\n"
           + "- run 1 ended as Completed (NOT_DENIED)"
       )
-      assert.strictEqual(error.events.length, 4)
+      assert.deepStrictEqual(error.trace, [
+        "#1 +0ms RunStarted",
+        "#2 +0ms StageStarted stage",
+        "#3 +0ms StageCompleted stage",
+        "#4 +0ms RunCompleted"
+      ])
     }))
 })
 

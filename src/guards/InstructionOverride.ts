@@ -21,7 +21,7 @@ import * as Meter from "./Meter.ts"
 import { normalise } from "./Normalise.ts"
 import { type Kind, type Pattern, patterns } from "./Patterns.ts"
 import { findRoleMarkers } from "./RoleMarker.ts"
-import { type Phrase, phraseOf, Phrases, type Reading, readings, spellingOfWord } from "./Words.ts"
+import { type Phrase, phraseOf, Phrases, type Reading, readings } from "./Words.ts"
 
 /**
  * What else to look for.
@@ -38,7 +38,7 @@ interface Compiled<K extends string> {
   readonly kind: K
   /** What follows the first group. */
   readonly rest: ReadonlyArray<Phrases<undefined>>
-  readonly between: ReadonlySet<string>
+  readonly between: Phrases<undefined>
 }
 
 const rejected = (expected: string, given: unknown): InvalidOption =>
@@ -53,9 +53,9 @@ const phrasesOf = (group: ReadonlyArray<string>): ReadonlyArray<Phrase> => {
   })
 }
 
-const groupOf = (group: ReadonlyArray<string>): Phrases<undefined> => {
+const setOf = (all: ReadonlyArray<Phrase>): Phrases<undefined> => {
   const phrases = new Phrases<undefined>()
-  for (const phrase of phrasesOf(group)) phrases.add(phrase, undefined)
+  for (const phrase of all) phrases.add(phrase, undefined)
   return phrases
 }
 
@@ -65,11 +65,33 @@ const compile = <K extends string>(given: ReadonlyArray<Pattern<K>>): Phrases<Co
   for (const { between = [], kind, words: [first, ...rest] } of given) {
     if (kind.trim() === "") throw rejected("a kind with a name", kind)
     if (first === undefined) throw rejected("one group of words at least", [])
-    const fillers = new Set(between.flatMap(phraseOf).map(spellingOfWord))
-    const compiled = { kind, rest: rest.map(groupOf), between: fillers }
+    const fillers = setOf(between.map(phraseOf).filter(({ length }) => length > 0))
+    const compiled = { kind, rest: rest.map((group) => setOf(phrasesOf(group))), between: fillers }
     for (const phrase of phrasesOf(first)) starts.add(phrase, compiled)
   }
   return starts
+}
+
+/** All indices that can be reached over fillers, the start among them. */
+const behindFillers = (
+  words: Reading,
+  starts: ReadonlySet<number>,
+  between: Phrases<undefined>,
+  meter: Meter.Meter
+): ReadonlySet<number> => {
+  const reached = new Set(starts)
+  let last = starts
+  for (let count = 0; count < fillersAtMost && last.size > 0; count++) {
+    const next = new Set<number>()
+    for (const index of last) {
+      for (const { end } of between.startingAt(words, index, meter)) {
+        if (!reached.has(end)) next.add(end)
+        reached.add(end)
+      }
+    }
+    last = next
+  }
+  return reached
 }
 
 /** The index behind the last word of the rest of a pattern; the farthest, when there are several. */
@@ -82,11 +104,8 @@ const endOfRest = <K extends string>(
   let ends: ReadonlySet<number> = new Set([start])
   for (const group of rest) {
     const next = new Set<number>()
-    for (const end of ends) {
-      for (let index = end; index < words.length && index <= end + fillersAtMost; index++) {
-        for (const match of group.startingAt(words, index, meter)) next.add(match.end)
-        if (!between.has(words[index]?.spelling ?? "")) break
-      }
+    for (const index of behindFillers(words, ends, between, meter)) {
+      for (const { end } of group.startingAt(words, index, meter)) next.add(end)
     }
     ends = next
   }

@@ -1,9 +1,9 @@
 /**
  * Words and phrases in a text, however they are written.
  *
- * A text is read in several ways, because what a symbol means is not known: `buy!spam` is two words, `b!tch` is one, and
- * `s p a m` is four letters or one word. What one of the readings finds is found. Digits and symbols count as the letters
- * that they are written for in words that have a letter at least, so `50` is never `so`.
+ * A text is read in several ways, because what a symbol means is not known: `buy!spam` is two words, `k!ll` is one. What
+ * one of the readings finds is found. Digits and symbols count as the letters that they are written for in words that
+ * have a letter at least, so `50` is never `so`. A word is also found as single letters: `s p a m`, `s.p.a.m`.
  *
  * A script that puts no space between words is read character by character.
  */
@@ -82,67 +82,16 @@ const trimmed = (words: Reading): Reading =>
     return end === 0 ? [] : end === word.text.length ? [word] : [wordAt(text.slice(0, end), start)]
   })
 
-const isOneCharacter = (text: string): boolean => text.length === ((text.codePointAt(0) ?? 0) > 0xffff ? 2 : 1)
-
-const isSingle = ({ text }: Word): boolean => isOneCharacter(text) && !isUnspaced(text)
-
-// Two single letters are more often two words, or initials.
-const spacedAtLeast = 3
-
-/** How many words from here on are single characters with the same character between them. */
-const spacedRun = (text: string, words: Reading, index: number): number => {
-  let separator: string | undefined
-  for (let count = 1;; count++) {
-    const last = words[index + count - 1]
-    const next = words[index + count]
-    if (last === undefined || next === undefined || !isSingle(last) || !isSingle(next)) return count
-    const between = text.slice(last.end, next.start)
-    if (!isOneCharacter(between) || between !== (separator ?? between)) return count
-    separator = between
-  }
-}
-
-/** Single characters with the same character between them, as words: `s p a m`, `s.p.a.m`. */
-const spacedWords = (text: string, words: Reading, isAlone: (first: Word) => boolean): Reading => {
-  const joined: Array<Word> = []
-  for (let index = 0; index < words.length;) {
-    const first = words[index] as Word // index is within words
-    const count = isAlone(first) ? 1 : spacedRun(text, words, index)
-    if (count < spacedAtLeast) {
-      joined.push(...words.slice(index, index + count))
-    } else {
-      const run = words.slice(index, index + count)
-      joined.push({ ...wordAt(run.map((word) => word.text).join(""), first.start), end: run.at(-1)?.end ?? first.end })
-    }
-    index += count
-  }
-  return joined
-}
-
-// The words of one letter before a word of spaced letters: "a s p a m".
-const isOneLetterWord = ({ text }: Word): boolean => text === "a" || text === "i"
-
 /** The ways to read a normalised text. */
 export const readings = (text: string, meter: Meter): ReadonlyArray<Reading> => {
   const plain = read(text, isWordCharacter, meter)
-  const all: Array<Reading> = [plain]
-  let symbolic = plain
-  if (Array.from(symbols).some((symbol) => text.includes(symbol))) {
-    const whole = read(text, (character) => symbols.includes(character) || isWordCharacter(character), meter)
-    symbolic = trimmed(whole)
-    all.push(whole, symbolic)
-  }
-  const spaced = spacedWords(text, symbolic, () => false)
-  if (spaced.length < symbolic.length) all.push(spaced, spacedWords(text, symbolic, isOneLetterWord))
-  meter.steps += all.length * symbolic.length
-  return all
+  if (!Array.from(symbols).some((symbol) => text.includes(symbol))) return [plain]
+  const symbolic = read(text, (character) => symbols.includes(character) || isWordCharacter(character), meter)
+  return [plain, symbolic, trimmed(symbolic)]
 }
 
 /** The words of a phrase that somebody is to be found saying. */
 export type Phrase = ReadonlyArray<string>
-
-/** What all words have in common that can be meant by this one. */
-export const spellingOfWord = (word: string): string => wordAt(word, 0).spelling
 
 /** The words of a phrase, normalised. None when there is no letter or digit in it. */
 export const phraseOf = (text: string): Phrase =>
@@ -150,6 +99,7 @@ export const phraseOf = (text: string): Phrase =>
 
 interface Entry<out A> {
   readonly phrase: Phrase
+  readonly isSpelled: boolean
   readonly value: A
 }
 
@@ -160,13 +110,33 @@ interface Node<A> {
 
 const emptyNode = <A>(): Node<A> => ({ next: new Map(), entries: [] })
 
-const isWord = (word: Word | undefined, wanted: string): boolean => {
-  if (word === undefined || word.text === wanted) return word !== undefined
-  if (!word.hasLetter || word.text.length !== wanted.length) return false
+const isWord = (text: string, hasLetter: boolean, wanted: string): boolean => {
+  if (text === wanted) return true
+  if (!hasLetter || text.length !== wanted.length) return false
   for (let index = 0; index < wanted.length; index++) {
-    if (!isWrittenFor(word.text.charAt(index), wanted.charAt(index))) return false
+    if (!isWrittenFor(text.charAt(index), wanted.charAt(index))) return false
   }
   return true
+}
+
+const isPhrase = (words: Reading, start: number, { isSpelled, phrase }: Entry<unknown>): boolean => {
+  if (!isSpelled) {
+    return phrase.every((wanted, offset) => {
+      const word = words[start + offset]
+      return word !== undefined && isWord(word.text, word.hasLetter, wanted)
+    })
+  }
+  const letters = words.slice(start, start + phrase.length)
+  return isWord(letters.map(({ text }) => text).join(""), letters.some(({ hasLetter }) => hasLetter), phrase.join(""))
+}
+
+// Two single letters are initials, or two words.
+const shortestSpelled = 3
+
+/** The letters of a phrase, each as a word; none when that says nothing new. */
+const spelledOut = (phrase: Phrase): Phrase | undefined => {
+  const letters = Array.from(phrase.join(""))
+  return letters.length < shortestSpelled || letters.length === phrase.length ? undefined : letters
 }
 
 /** A phrase that was found: the index behind its last word, and what it was entered with. */
@@ -180,14 +150,20 @@ export class Phrases<A> {
   private readonly root = emptyNode<A>()
 
   add(phrase: Phrase, value: A): void {
+    this.enter({ phrase, isSpelled: false, value })
+    const letters = spelledOut(phrase)
+    if (letters !== undefined) this.enter({ phrase: letters, isSpelled: true, value })
+  }
+
+  private enter(entry: Entry<A>): void {
     let node = this.root
-    for (const word of phrase) {
+    for (const word of entry.phrase) {
       const { spelling } = wordAt(word, 0)
       const next = node.next.get(spelling) ?? emptyNode<A>()
       node.next.set(spelling, next)
       node = next
     }
-    node.entries.push({ phrase, value })
+    node.entries.push(entry)
   }
 
   /** The phrases that start with this word. */
@@ -198,11 +174,9 @@ export class Phrases<A> {
       meter.steps++
       node = node.next.get(words[index]?.spelling ?? "")
       if (node === undefined) return matches
-      for (const { phrase, value } of node.entries) {
-        meter.steps += phrase.length
-        if (phrase.every((wanted, offset) => isWord(words[start + offset], wanted))) {
-          matches.push({ end: index + 1, value })
-        }
+      for (const entry of node.entries) {
+        meter.steps += entry.phrase.length
+        if (isPhrase(words, start, entry)) matches.push({ end: index + 1, value: entry.value })
       }
     }
   }

@@ -52,11 +52,15 @@ export const hostile: Readonly<Record<string, string>> = {
 const repeated = (unit: string, length: number): string => unit.repeat(Math.ceil(length / unit.length)).slice(0, length)
 
 /** How many times as many steps a text costs that is eight times as long. */
-export const growth = (unit: string, search: (text: string, meter: Meter) => unknown): number => {
+export const growth = (
+  unit: string,
+  search: (text: string, meter: Meter) => unknown,
+  kibibytes = 16
+): number => {
   const stepsOf = (length: number): number => {
     const meter = { steps: 0 }
     search(repeated(unit, length), meter)
     return meter.steps
   }
-  return stepsOf(128 * 1024) / stepsOf(16 * 1024)
+  return stepsOf(kibibytes * 1024 * 8) / stepsOf(kibibytes * 1024)
 }

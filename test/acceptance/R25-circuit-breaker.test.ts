@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { Pipeline, RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
+import { Pipeline, type RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
 
 class Down extends Schema.TaggedError<Down>()("Down", {}) {}

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Logger, LogLevel, Metric, References, Schema } from "effect"
+import { Context, Effect, Fiber, Logger, type LogLevel, Metric, References, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Pipeline, Snapshot, Stage, StageOutput } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"

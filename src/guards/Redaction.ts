@@ -113,7 +113,7 @@ const masksOf = <Kind extends string>(
   mask: Mask<Kind>
 ): ReadonlyMap<Kind, string> =>
   new Map(kinds.map((kind) => {
-    const text = typeof mask === "string" ? mask : mask(kind)
+    const text: unknown = typeof mask === "function" ? mask(kind) : mask
     if (typeof text !== "string") {
       throw new InvalidOption({ option: "mask", expected: "a text, or a function that gives one", given: typeof text })
     }

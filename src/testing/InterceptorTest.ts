@@ -265,8 +265,8 @@ const test = (
   return Effect.suspend(() => {
     const { below, pipeline, witness } = subjectOf(interceptor, given, others)
     const run = (number: number): Effect.Effect<Exit.Exit<unknown, unknown>, never, unknown> => {
-      const running = Effect.suspend(() => Pipeline.run(pipeline, snapshotOf(number) as Snapshot.With<never>)).pipe(
-        Effect.onExit(() => Effect.sync(() => witness.runEnded(number)))
+      const running = witness.watchedRun(
+        Effect.suspend(() => Pipeline.run(pipeline, snapshotOf(number) as Snapshot.With<never>))
       )
       const isInterrupted = only === undefined || only === number
       return Effect.exit(after === undefined || !isInterrupted ? running : interrupted(running, after)).pipe(
@@ -357,6 +357,7 @@ const Problem = Schema.Struct({
     "NOT_LEFT",
     "NOT_RELEASED",
     "NEXT_RUN_STOPPED",
+    "NEXT_RUN_DELAYED",
     "ATTEMPT_NOT_COVERED"
   ]),
   message: Schema.String
@@ -374,6 +375,7 @@ const Problem = Schema.Struct({
  * - `NOT_LEFT`: somebody was still inside when the run ended.
  * - `NOT_RELEASED`: the body was still running or cleaning up when the run ended.
  * - `NEXT_RUN_STOPPED`: after an interruption the next run did not get through.
+ * - `NEXT_RUN_DELAYED`: after an interruption the next run had to wait for longer than the one that was interrupted.
  * - `ATTEMPT_NOT_COVERED`: an attempt was made without the interceptor being entered for it.
  */
 export type Problem = typeof Problem.Type
@@ -635,13 +637,17 @@ const leaving = ({ exits: [first, second], notLeft, passages }: AnyTested): Read
       problem("NEXT_RUN_STOPPED", `after the run that was interrupted, the next one ${causeInWords(second.cause)}`)
     )
   }
+  const [before, after] = [1, 2].map((number) => passages.find(({ run }) => run === number)?.waited)
+  if (before !== undefined && after !== undefined && after > before) {
+    problems.push(problem("NEXT_RUN_DELAYED", `after the run that was interrupted, the next one waited ${after} ms`))
+  }
   return problems
 }
 
 /**
  * Checks that nothing stays behind when the caller of a run is interrupted: the body is interrupted, its finalizers have
  * run and the interceptor is left before the run ends, and what the run occupied is free for the next one, which gets
- * through.
+ * through without having to wait for it.
  *
  * The first run is interrupted `after` so long (1 second when left out), while its body waits for ever. Set the interceptor
  * up so that it lets two runs through.
@@ -657,7 +663,7 @@ export const leavesOnInterruption = <E, R, P, S extends Snapshot.Snapshot = Snap
   const after = options.positiveDuration("after", given?.after ?? "1 second")
   return Effect.gen(function*() {
     const body = Effect.flatMap(RunNumber, (run) => run === 1 ? Effect.never : Effect.void)
-    const runs = { ...given, body, times: 2, interruptAfter: after, cleanUp: "1 second" } as const
+    const runs = { ...given, body, times: 2, interruptAfter: after, cleanUp: "10 millis" } as const
     const tested = yield* test(interceptor, runs, { interrupted: 1 })
     yield* settle("leavesOnInterruption", interceptor, leaving(tested), tested)
   }) as Effect.Effect<void, ContractBroken | Simulation.SimulationTimeout, never> // what it needs is in the signature

@@ -33,6 +33,8 @@ export interface Passage {
   readonly run: number
   /** Which attempt it was told that it is. */
   readonly attempt: number
+  /** How long after the call of its run it was started, in milliseconds of virtual time. */
+  readonly waited: number
   /** When it was started, in milliseconds of virtual time. */
   readonly startedAt: number
   /** When it ended; `undefined` when it was still going on when everything was over. */
@@ -61,6 +63,9 @@ export class Witness {
   /** The interceptors that were still inside of a run when it ended, by run. */
   readonly notLeft = new Map<number, ReadonlyArray<string>>()
 
+  /** When each run was called, in milliseconds of virtual time. */
+  private readonly calledAt = new Map<number, number>()
+
   private readonly cleanUp: Duration.Duration
 
   constructor(cleanUp: Duration.Duration) {
@@ -76,6 +81,7 @@ export class Witness {
         const passage: Seen<Passage> = {
           run,
           attempt: executionIn(fiber).attempt,
+          waited: nowOf(fiber) - (this.calledAt.get(run) ?? 0),
           startedAt: nowOf(fiber),
           endedAt: undefined,
           exit: undefined,
@@ -127,8 +133,20 @@ export class Witness {
     })
   }
 
+  /** A run, seen from its start to its end. */
+  watchedRun<A, E, R>(run: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.withFiber((fiber) => {
+      const number = runOf(fiber)
+      this.calledAt.set(number, nowOf(fiber))
+      return Effect.onExitPrimitive(run, () => {
+        this.runEnded(number)
+        return undefined
+      })
+    })
+  }
+
   /** Whatever goes on after this is too late. */
-  runEnded(run: number): void {
+  private runEnded(run: number): void {
     const inside: Array<string> = []
     for (const { name, run: of, step, wraps } of this.steps) {
       if (of !== run || wraps === "nothing") continue

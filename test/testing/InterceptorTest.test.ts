@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Fiber, Layer, Ref, Schema } from "effect"
+import { Clock, Context, Effect, Exit, Fiber, Layer, Ref, Schema } from "effect"
 import {
   Extension,
   Interceptor,
@@ -49,12 +49,8 @@ describe("run", () => {
         const answer: number = result.outputs.stage.data.answer
         assert.strictEqual(answer, 42)
         assert.deepStrictEqual(body, { started: 1, ended: 1, interrupted: 0, released: 1 })
-        assert.deepStrictEqual(
-          passages.map(({ attempt, endedAt, run, startedAt }) => [run, attempt, startedAt, endedAt]),
-          [
-            [1, 1, 0, 2000]
-          ]
-        )
+        const [passage] = passages
+        assert.deepInclude(passage, { run: 1, attempt: 1, waited: 0, startedAt: 0, endedAt: 2000, released: true })
         assert.strictEqual(elapsed.toString(), "2000 millis")
         assert.deepStrictEqual(events.map(({ _tag }) => _tag), [
           "RunStarted",
@@ -201,6 +197,25 @@ describe("run", () => {
       const leaky = untyped((effect) => Effect.andThen(Effect.forkDetach(effect), Effect.never))
       const { body } = yield* InterceptorTest.run(leaky, { body: Effect.never, interruptAfter: "1 second" })
       assert.deepStrictEqual(body, { started: 1, ended: 0, interrupted: 0, released: 0 })
+    }))
+
+  it.effect("nor has one that cleans up when its run has ended", () =>
+    Effect.gen(function*() {
+      const hasty = untyped((effect) =>
+        Effect.flatMap(
+          Effect.forkDetach(effect),
+          (fiber) => Effect.onInterrupt(Fiber.join(fiber), () => Effect.sync(() => fiber.interruptUnsafe()))
+        )
+      )
+      const { body, passages } = yield* InterceptorTest.run(hasty, {
+        body: InterceptorTest.inTurn(Effect.never, Effect.sleep("1 minute")),
+        times: 2,
+        every: "10 seconds",
+        interruptAfter: "5 seconds",
+        cleanUp: "1 second"
+      })
+      assert.deepStrictEqual(passages.map(({ endedAt }) => endedAt), [5000, 15_000])
+      assert.deepStrictEqual(body, { started: 2, ended: 0, interrupted: 2, released: 0 })
     }))
 
   it.effect("counts every attempt", () =>
@@ -365,6 +380,7 @@ describe("failsClosed", () => {
       }),
       ["NO_TYPED_ERROR"]
     ],
+    ["gives no Effect", untyped(() => undefined), ["NO_TYPED_ERROR"]],
     ["interrupts itself", untyped((effect) => Effect.andThen(Effect.interrupt, effect)), ["NO_TYPED_ERROR"]],
     ["denies when the body has run", untyped((effect) => Effect.andThen(effect, Effect.fail(denied))), ["BODY_RAN"]]
   ]
@@ -509,8 +525,7 @@ describe("leavesOnInterruption", () => {
   it.effect("says so when the run ends by itself", () =>
     Effect.gen(function*() {
       const short = untyped((effect) => Effect.timeout(effect, "100 millis"))
-      const check = InterceptorTest.leavesOnInterruption(short, { after: "5 seconds" })
-      assert.deepStrictEqual(yield* problemsOf(check), ["NOT_INTERRUPTED"])
+      assert.deepStrictEqual(yield* problemsOf(InterceptorTest.leavesOnInterruption(short)), ["NOT_INTERRUPTED"])
       yield* InterceptorTest.leavesOnInterruption(short, { after: "50 millis" })
     }))
 
@@ -532,6 +547,24 @@ describe("leavesOnInterruption", () => {
       assert(error instanceof InterceptorTest.ContractBroken)
       assert.deepStrictEqual(error.problems.map(({ code }) => code), ["NEXT_RUN_STOPPED"])
       assert.include(error.message, "StageFailed")
+    }))
+
+  it.effect("says so when the next run has to wait until it is over", () =>
+    Effect.gen(function*() {
+      let freeAt = 0
+      const lease = Interceptor.make({
+        name: "lease",
+        around: (effect) =>
+          Effect.gen(function*() {
+            const now = yield* Clock.currentTimeMillis
+            yield* Effect.sleep(Math.max(0, freeAt - now))
+            freeAt = now + 30_000
+            const outcome = yield* effect
+            freeAt = 0
+            return outcome
+          })
+      })
+      assert.deepStrictEqual(yield* problemsOf(InterceptorTest.leavesOnInterruption(lease)), ["NEXT_RUN_DELAYED"])
     }))
 })
 

@@ -8,9 +8,9 @@
 import { InvalidOption } from "../StageError.ts"
 import type { Detector } from "./Detector.ts"
 import { type Finding, merge } from "./Finding.ts"
+import { phraseOf, Phrases, readings } from "./internal/words.ts"
 import * as Meter from "./Meter.ts"
 import { normalise } from "./Normalise.ts"
-import { phraseOf, Phrases, readings } from "./Words.ts"
 
 /**
  * What a content filter finds.

@@ -16,12 +16,12 @@
 import { InvalidOption } from "../StageError.ts"
 import type { Detector } from "./Detector.ts"
 import { type Finding, merge } from "./Finding.ts"
-import { findHiddenText } from "./HiddenText.ts"
+import { findHiddenText } from "./internal/hidden-text.ts"
+import { findRoleMarkers } from "./internal/role-marker.ts"
+import { type Phrase, phraseOf, Phrases, type Reading, readings } from "./internal/words.ts"
 import * as Meter from "./Meter.ts"
 import { normalise } from "./Normalise.ts"
 import { type Kind, type Pattern, patterns } from "./Patterns.ts"
-import { findRoleMarkers } from "./RoleMarker.ts"
-import { type Phrase, phraseOf, Phrases, type Reading, readings } from "./Words.ts"
 
 /**
  * What else to look for.

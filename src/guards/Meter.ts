@@ -5,5 +5,5 @@ export interface Meter {
   steps: number
 }
 
-/** A meter that nobody reads. */
+/** @internal A meter that nobody reads. */
 export const make = (): Meter => ({ steps: 0 })

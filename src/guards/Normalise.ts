@@ -10,7 +10,7 @@
  * Digits and symbols that are written for letters (`1gn0r3`) stay as they are, because a digit can stand for more than
  * one letter and personal data is made of digits. Whoever compares words calls `isWrittenFor`.
  */
-import { readAs } from "./LookAlike.ts"
+import { readAs } from "./internal/look-alike.ts"
 import * as Meter from "./Meter.ts"
 
 /**

@@ -14,17 +14,17 @@
  */
 import { InvalidOption } from "../StageError.ts"
 import type { Detector } from "./Detector.ts"
-import { type DigitRun, digitRuns } from "./DigitRun.ts"
-import { findEmails } from "./Email.ts"
 import { type Finding, merge } from "./Finding.ts"
-import { findIpv6Addresses, ipv4At } from "./IpAddress.ts"
+import { type DigitRun, digitRuns } from "./internal/digit-run.ts"
+import { findEmails } from "./internal/email.ts"
+import { findIpv6Addresses, ipv4At } from "./internal/ip-address.ts"
+import { paymentCardAt } from "./internal/payment-card.ts"
+import { phoneAt } from "./internal/phone.ts"
+import { Reader } from "./internal/reader.ts"
+import { socialSecurityNumberAt } from "./internal/social-security-number.ts"
 import * as Meter from "./Meter.ts"
 import { normalise } from "./Normalise.ts"
-import { paymentCardAt } from "./PaymentCard.ts"
-import { phoneAt } from "./Phone.ts"
-import { Reader } from "./Reader.ts"
 import * as Redaction from "./Redaction.ts"
-import { socialSecurityNumberAt } from "./SocialSecurityNumber.ts"
 
 /**
  * A kind of personal data.

@@ -1,9 +1,9 @@
 /**
  * US social security numbers: `123-45-6789`, and nine digits after a word that says so.
  */
-import type { DigitRun, Group } from "./DigitRun.ts"
-import type { Finding } from "./Finding.ts"
-import { isPrecededBy, type Reader } from "./Reader.ts"
+import type { Finding } from "../Finding.ts"
+import type { DigitRun, Group } from "./digit-run.ts"
+import { isPrecededBy, type Reader } from "./reader.ts"
 
 type Found = ReadonlyArray<Finding<"social-security-number">>
 

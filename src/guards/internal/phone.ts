@@ -10,9 +10,9 @@
  *
  * Digits without any of this are more often something else.
  */
-import type { DigitRun, Group } from "./DigitRun.ts"
-import type { Finding } from "./Finding.ts"
-import { isPrecededBy, type Reader } from "./Reader.ts"
+import type { Finding } from "../Finding.ts"
+import type { DigitRun, Group } from "./digit-run.ts"
+import { isPrecededBy, type Reader } from "./reader.ts"
 
 type Found = ReadonlyArray<Finding<"phone">>
 type Groups = ReadonlyArray<Group>

@@ -1,8 +1,8 @@
 /**
  * A normalised text, read character by character: every look is a step.
  */
-import type { Meter } from "./Meter.ts"
-import { isWordCharacter } from "./Words.ts"
+import type { Meter } from "../Meter.ts"
+import { isWordCharacter } from "./words.ts"
 
 /** Reads characters of a text. Outside of it there is nothing, which is no character. */
 export class Reader {

@@ -5,9 +5,9 @@
  * attached they are no address. Of IPv6 a short form counts when a part of it has three digits at least, so `::1` and
  * slices such as `[1::2]` do not, and neither does a name such as `face::cafe`, without any digit.
  */
-import type { DigitRun, Group } from "./DigitRun.ts"
-import type { Finding } from "./Finding.ts"
-import { isPrecededBy, type Reader } from "./Reader.ts"
+import type { Finding } from "../Finding.ts"
+import type { DigitRun, Group } from "./digit-run.ts"
+import { isPrecededBy, type Reader } from "./reader.ts"
 
 type Found = ReadonlyArray<Finding<"ip-address">>
 

@@ -11,9 +11,9 @@
  * `System:` alone at the start of a line is how people describe their computer. It counts after `#`, or before a word
  * that speaks to a model.
  */
-import type { Finding } from "./Finding.ts"
-import type { Meter } from "./Meter.ts"
-import { isWordCharacter } from "./Words.ts"
+import type { Finding } from "../Finding.ts"
+import type { Meter } from "../Meter.ts"
+import { isWordCharacter } from "./words.ts"
 
 type Span = readonly [start: number, end: number]
 

@@ -5,8 +5,8 @@
  * One of them alone has honest uses, such as the colour of an emoji. So it takes a few in a row, and the flags of England,
  * Scotland and Wales, which are written with tag characters, are left alone.
  */
-import type { Finding } from "./Finding.ts"
-import type { Meter } from "./Meter.ts"
+import type { Finding } from "../Finding.ts"
+import type { Meter } from "../Meter.ts"
 
 type Carrier = "tag" | "variation" | "zero-width"
 

@@ -3,9 +3,9 @@
  *
  * In one piece or in groups: of three digits at least (the last may be shorter), of two each, or of one each.
  */
-import type { DigitRun, Group } from "./DigitRun.ts"
-import type { Finding } from "./Finding.ts"
-import type { Reader } from "./Reader.ts"
+import type { Finding } from "../Finding.ts"
+import type { DigitRun, Group } from "./digit-run.ts"
+import type { Reader } from "./reader.ts"
 
 type Found = ReadonlyArray<Finding<"payment-card">>
 

@@ -1,8 +1,8 @@
 /**
  * E-mail addresses: something, an at sign, and a domain with a dot and an ending of letters.
  */
-import type { Finding } from "./Finding.ts"
-import type { Reader } from "./Reader.ts"
+import type { Finding } from "../Finding.ts"
+import type { Reader } from "./reader.ts"
 
 const isLocalPart = (reader: Reader, index: number): boolean => {
   const character = reader.at(index)

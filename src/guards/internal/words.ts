@@ -7,9 +7,9 @@
  *
  * A script that puts no space between words is read character by character.
  */
-import { isWrittenFor, spellingOf } from "./LookAlike.ts"
-import type { Meter } from "./Meter.ts"
-import { normalise } from "./Normalise.ts"
+import type { Meter } from "../Meter.ts"
+import { normalise } from "../Normalise.ts"
+import { isWrittenFor, spellingOf } from "./look-alike.ts"
 
 /** A word of a text, and where it is. */
 export interface Word {

@@ -1,7 +1,7 @@
 /**
  * Groups of digits that follow each other, which is what most numbers of persons and things are made of.
  */
-import type { Reader } from "./Reader.ts"
+import type { Reader } from "./reader.ts"
 
 /** Digits without anything between them. */
 export interface Group {

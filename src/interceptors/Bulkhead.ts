@@ -8,10 +8,10 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as PartitionedSemaphore from "effect/PartitionedSemaphore"
 import * as Schema from "effect/Schema"
 import { type Interceptor, make } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
+import { Places } from "../internal/places.ts"
 import { type Key, type KeyFailed, keyOf, perTenant } from "./Key.ts"
 
 /**
@@ -33,7 +33,7 @@ export class BulkheadFull extends Schema.TaggedError<BulkheadFull>()("BulkheadFu
 interface Compartment {
   readonly permits: number
   readonly queue: number
-  readonly semaphore: PartitionedSemaphore.PartitionedSemaphore<string>
+  readonly places: Places
   /** How many are running or waiting. */
   inside: number
 }
@@ -67,7 +67,7 @@ export class Bulkheads extends Context.Service<Bulkheads, {
         options.same(`queue of bulkhead "${name}"`, queue, known.queue)
         return known
       }
-      const compartment = { permits, queue, semaphore: PartitionedSemaphore.makeUnsafe<string>({ permits }), inside: 0 }
+      const compartment = { permits, queue, places: new Places(permits), inside: 0 }
       compartments.set(name, compartment)
       return compartment
     }
@@ -76,16 +76,15 @@ export class Bulkheads extends Context.Service<Bulkheads, {
         { key, name, onFull, permits, queue }: Place<E2>,
         effect: Effect.Effect<A, E, R>
       ): Effect.Effect<A, E | E2, R> =>
-        Effect.suspend((): Effect.Effect<A, E | E2, R> => {
+        // Nobody is interrupted between coming in and the promise to leave.
+        Effect.uninterruptibleMask((restore): Effect.Effect<A, E | E2, R> => {
           const compartment = compartmentOf(name, permits, queue)
           if (compartment.inside >= permits + queue) return onFull
           compartment.inside++
-          return Effect.ensuring(
-            compartment.semaphore.withPermit(key)(effect),
-            Effect.sync(() => {
-              compartment.inside--
-            })
-          )
+          return Effect.onExitPrimitive(restore(compartment.places.within(key, effect)), () => {
+            compartment.inside--
+            return undefined
+          })
         })
     }
   })

@@ -13,9 +13,10 @@ export class SingleFlight {
 
   /** The Effect's own result, or that of the one who runs it already. */
   run<A, E, R>(key: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    return Effect.suspend(() => {
+    // Nobody is interrupted between taking the lead and the promise to tell the others.
+    return Effect.uninterruptibleMask((restore) => {
       const waiting = this.flights.get(key)
-      return waiting === undefined ? this.lead(key, effect) : this.follow(key, waiting, effect)
+      return waiting === undefined ? this.lead(key, restore(effect)) : restore(this.follow(key, waiting, effect))
     })
   }
 

@@ -14,6 +14,9 @@ interface Ticket {
 
 export class Turns {
   private readonly queues = new Map<string, Set<Ticket>>()
+  /** Keys whose turn is over and is still to be handed over. */
+  private readonly left: Array<string> = []
+  private isHandingOver = false
 
   /** Runs the Effect when it is its turn. */
   take<A, E, R>(key: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
@@ -48,15 +51,24 @@ export class Turns {
 
   private leave(key: string): Effect.Effect<void> {
     return Effect.sync(() => {
-      const queue = this.queues.get(key)
-      const [next] = queue ?? []
-      if (queue === undefined || next === undefined) {
-        this.queues.delete(key)
-      } else {
-        queue.delete(next)
-        next.hasTurn = true
-        next.resume()
-      }
+      this.left.push(key)
+      // Whoever gets a turn goes on at once and may be here again before it is done: the loop that is going on sees to that.
+      if (this.isHandingOver) return
+      this.isHandingOver = true
+      for (let next = this.left.pop(); next !== undefined; next = this.left.pop()) this.handOver(next)
+      this.isHandingOver = false
     })
+  }
+
+  private handOver(key: string): void {
+    const queue = this.queues.get(key)
+    const [next] = queue ?? []
+    if (queue === undefined || next === undefined) {
+      this.queues.delete(key)
+    } else {
+      queue.delete(next)
+      next.hasTurn = true
+      next.resume()
+    }
   }
 }

@@ -329,7 +329,7 @@ export const order = <
   const B extends Body = Effect.Effect<void>,
   S extends Snapshot.Snapshot = Snapshot.With<never>
 >(
-  interceptors: I,
+  interceptors: readonly [...I],
   given?: Given<B, S>
 ): Effect.Effect<
   Order,

@@ -11,6 +11,7 @@ import {
   StageError,
   StageOutput
 } from "stageflow"
+import * as Interceptors from "stageflow/interceptors"
 import { InterceptorTest, Simulation } from "stageflow/testing"
 
 class Denied extends Schema.TaggedError<Denied>()("Denied", { reason: Schema.String }) {}
@@ -275,6 +276,21 @@ describe("order", () => {
         assert.deepStrictEqual(entered, expected)
         assert.deepStrictEqual(left, expected.toReversed())
       }
+    }))
+
+  it.effect("needs what the interceptors need, and nothing else", () =>
+    Effect.gen(function*() {
+      class Limit extends Context.Service<Limit, { readonly left: number }>()("test/Limit") {}
+      const limiting = Interceptor.make({
+        name: "limiting",
+        order: 40,
+        around: (effect) => Effect.andThen(Limit, effect)
+      })
+      const test = InterceptorTest.order([Interceptors.timeout(), limiting, Interceptors.retry()])
+      const exact: [Effect.Services<typeof test>] extends [Limit] ? true : false = true
+      assert.isTrue(exact)
+      const { entered } = yield* Effect.provideService(test, Limit, { left: 1 })
+      assert.deepStrictEqual(entered, ["limiting", "retry", "timeout", "stage"])
     }))
 
   it.effect("what wraps the run is outside of what wraps the stage", () =>

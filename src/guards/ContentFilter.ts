@@ -21,7 +21,7 @@ export type Kind = "content"
  * What to look for.
  */
 export interface Options {
-  /** Words and phrases, one at least. */
+  /** Words and phrases, one at least, spelt as they are. Of each its letters and digits are compared: `c++` is `c`. */
   readonly words: ReadonlyArray<string>
 }
 

@@ -30,8 +30,9 @@ export interface Pattern<out K extends string = string> {
 const oneOf = (words: string): ReadonlyArray<string> => words.split(", ")
 
 const disregard = oneOf(
-  "ignore, ignoring, disregard, disregarding, forget, stop following, stop obeying, do not follow, "
-    + "don't follow, do not obey, don't obey, pay no attention to, do not pay attention to"
+  "ignore, ignoring, disregard, disregarding, forget, abandon, set aside, stop following, stop obeying, "
+    + "stop listening to, no longer follow, do not follow, don't follow, do not obey, don't obey, do not listen to, "
+    + "don't listen to, pay no attention to, do not pay attention to"
 )
 
 /** Verbs that are also said of settings and files. */
@@ -55,7 +56,10 @@ const rules = oneOf(
     + "constraints, restriction, restrictions, limitation, limitations"
 )
 
-const ofThem = [...anyOfThem, ...oneOf("of, the, my, these, those, this, that, given, other, and, or, own")]
+const ofThem = [
+  ...anyOfThem,
+  ...oneOf("of, the, my, these, those, this, that, given, other, and, or, own, about, completely, please, just")
+]
 
 const everything = oneOf("everything, anything, all, whatever, what")
 
@@ -83,7 +87,7 @@ const ofMine = oneOf(
 
 const models = oneOf("ai, llm, chatbot, bot, language model, dan, jailbroken, unrestricted, unfiltered, uncensored")
 
-const respond = oneOf("act, behave, respond, answer, reply, pretend, roleplay, role play")
+const respond = oneOf("act, behave, respond, answer, reply, pretend, simulate, roleplay, role play")
 
 const asOne = oneOf(
   "a, an, the, my, our, named, called, new, different, another, in, as, like, be, to, if, though, "
@@ -101,6 +105,11 @@ export const patterns: ReadonlyArray<Pattern<Kind>> = [
   { kind: "disregard-instructions", words: [disregard, anyOfThem, instructions], between: ofThem },
   { kind: "disregard-instructions", words: [disregard, given, rules], between: ofThem },
   { kind: "disregard-instructions", words: [disregard, ["system prompt", "system prompts"]], between: ofThem },
+  {
+    kind: "disregard-instructions",
+    words: [disregard, [...instructions, ...rules], oneOf("above, you were given, you have been given, you received")],
+    between: oneOf("the, all, any, of, these, those, that, which, are, were, listed, stated, written, just")
+  },
   { kind: "disregard-instructions", words: [override, anyOfThem, instructions], between: ofThem },
   { kind: "disregard-instructions", words: [override, ["your", "safety"], rules], between: ofThem },
   {
@@ -119,7 +128,8 @@ export const patterns: ReadonlyArray<Pattern<Kind>> = [
     between: oneOf("that, is, was, of, the, written, said, stated")
   },
   { kind: "reveal-prompt", words: [reveal, prompts], between: ofMine },
-  { kind: "reveal-prompt", words: [recite, ["your"], oneOf("instructions, prompt, prompts")], between: ofMine },
+  { kind: "reveal-prompt", words: [reveal, ["your"], ["prompt", "prompts"]], between: ofMine },
+  { kind: "reveal-prompt", words: [recite, ["your"], ["instructions"]], between: ofMine },
   { kind: "reveal-prompt", words: [recite, oneOf("text above, words above, everything above")], between: ofMine },
   {
     kind: "change-role",
@@ -139,7 +149,7 @@ export const patterns: ReadonlyArray<Pattern<Kind>> = [
   },
   {
     kind: "change-role",
-    words: [respond, oneOf("as, like, to be, you are, you're"), models],
+    words: [respond, oneOf("as, like, being, to be, you are, you're"), models],
     between: asOne
   },
   {

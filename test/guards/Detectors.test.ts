@@ -158,4 +158,14 @@ describe("the cost of redaction", () => {
       })
     }
   }
+
+  it("of findings inside findings grows as the text does", () => {
+    const { redact } = Redaction.make(ContentFilter.make({ words: ["buy now", "x"] }), "")
+    const stepsOf = (depth: number): number => {
+      const meter = { steps: 0 }
+      redact(`${"buy ".repeat(depth)}x ${"now ".repeat(depth)}`, meter)
+      return meter.steps
+    }
+    assert.isAtMost(stepsOf(800) / stepsOf(100), 8.5)
+  })
 })

@@ -12,7 +12,8 @@ export interface Group {
   readonly separator: string
 }
 
-/** Groups with little between them: up to three blanks, dots, dashes, slashes or parentheses. */
+/** Groups with little between them: up to three blanks, dots, dashes, underscores, slashes or
+ * parentheses. */
 export interface DigitRun {
   readonly groups: ReadonlyArray<Group>
   /** Whether a number can start with this group: it is no part of a longer name or number. */
@@ -21,7 +22,7 @@ export interface DigitRun {
   readonly endsFree: (index: number) => boolean
 }
 
-const separators = " \t.-/()"
+const separators = " \t.-_/()"
 const longestSeparator = 3
 
 const endOfDigits = (reader: Reader, start: number): number => {
@@ -40,7 +41,7 @@ const nextStart = (reader: Reader, end: number): number | undefined => {
   return undefined
 }
 
-const joins = (character: string): boolean => character === "." || character === "-"
+const joins = (character: string): boolean => character !== "" && ".-_".includes(character)
 
 const isTight = (separator: string): boolean => Array.from(separator).every(joins)
 

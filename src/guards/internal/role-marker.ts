@@ -67,7 +67,9 @@ const brackets = { open: "[", close: "]", names: bracketed }
 // a role at the start of a line
 // ---------------------------------------------------------------------------------------------------------------------
 
-const roles = new Set(["assistant", "human", "system prompt", "system message"])
+const roles = setOf(
+  "assistant, human, system prompt, system message, system override, new instructions, new system prompt"
+)
 const rolesOfHeadings = new Set([...roles, "system", "developer", "instruction", "user"])
 const rolesThatSpeak = new Set(["system", "developer"])
 

@@ -18,7 +18,7 @@ const exists = (digits: string): boolean => {
   return area !== "000" && area !== "666" && area < "900" && digits.slice(3, 5) !== "00" && digits.slice(5) !== "0000"
 }
 
-const between = new Set(["-", " ", ".", " - "])
+const between = new Set(["-", " ", ".", "_", " - "])
 
 const isInGroups = ([first, second, third]: ReadonlyArray<Group>): boolean =>
   first?.digits.length === 3 && second?.digits.length === 2 && third?.digits.length === 4

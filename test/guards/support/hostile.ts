@@ -55,7 +55,7 @@ const repeated = (unit: string, length: number): string => unit.repeat(Math.ceil
 export const growth = (
   unit: string,
   search: (text: string, meter: Meter) => unknown,
-  kibibytes = 16
+  kibibytes = 4
 ): number => {
   const stepsOf = (length: number): number => {
     const meter = { steps: 0 }

@@ -117,4 +117,4 @@ export const anyTexts: Arbitrary.Arbitrary<string> = Arbitrary.schema(Schema.Str
 /** What a mask can be: letters, digits, symbols, nothing. */
 export const masks: Arbitrary.Arbitrary<string> = Arbitrary.map(Arbitrary.array(known, { maxLength: 3 }), joined)
 
-export const options = { arbitrary: { runs: 1500, size: 40, maxShrinks: 2000 } }
+export const options = { arbitrary: { runs: 500, size: 40, maxShrinks: 2000 } }

@@ -106,7 +106,7 @@ const piecesOf = (value: object): ReadonlyArray<Piece> => {
   if (value instanceof Set) return listed("Set", value)
   if (value instanceof Date) return [`Date(${value.getTime()})`]
   if (ArrayBuffer.isView(value)) return [`Bytes(${value.byteLength},${Hex.encode(md5(bytesOf(value)))})`]
-  if (Option.isOption(value)) return listed("Option", value)
+  if (Option.isOption(value)) return listed("Option", Option.toArray(value))
   if (Result.isResult(value)) return listed(value._tag, [Result.merge(value)])
   if (Redacted.isRedacted(value)) return listed("Redacted", [Redacted.value(value)])
   if (DateTime.isDateTime(value)) return [`DateTime(${DateTime.toEpochMillis(value)},${zoneOf(value)})`]

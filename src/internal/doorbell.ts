@@ -38,6 +38,7 @@ export class Doorbell {
   }
 
   ring(key: string): void {
-    for (const rung of this.listening.get(key) ?? []) Deferred.doneUnsafe(rung, Exit.void)
+    // Who hears it may listen again at once, which is for the next ring.
+    for (const rung of Array.from(this.listening.get(key) ?? [])) Deferred.doneUnsafe(rung, Exit.void)
   }
 }

@@ -1,0 +1,585 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Exit, Fiber, Option, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import {
+  Interceptor,
+  Pipeline,
+  type RunResult,
+  Snapshot,
+  Source,
+  Stage,
+  StageContext,
+  StageError,
+  StageOutput
+} from "stageflow"
+import * as Interceptors from "stageflow/interceptors"
+import { breakable, down, stores } from "../interceptors/support/stores.ts"
+import { Broken, during, recorded, Witness } from "./support/lifecycle.ts"
+
+const { IdempotencyStore, idempotency } = Interceptors
+
+/** A snapshot with an idempotency key. */
+const keyed = (idempotencyKey: string, fields: Snapshot.Input = {}) =>
+  Snapshot.make({ ...fields, metadata: { idempotencyKey } })
+
+/** A pipeline of one stage that numbers its executions, outside of the library. */
+const counted = (
+  work: Effect.Effect<unknown, Broken> = Effect.void,
+  settings?: Parameters<typeof idempotency>[0]
+) => {
+  const witness = new Witness()
+  const body = Effect.map(witness.watch(work), () => ({ execution: witness.started }))
+  const pipeline = Pipeline.make("pipeline")
+    .add(Stage.work("stage", { run: body }))
+    .pipe(Pipeline.intercept(idempotency(settings)))
+  return { witness, pipeline }
+}
+
+type Counted = ReturnType<typeof counted>["pipeline"]
+
+const executionOf = (pipeline: Counted, snapshot: Snapshot.With<never>) =>
+  Effect.map(Pipeline.run(pipeline, snapshot), ({ outputs }) => outputs.stage.data.execution)
+
+/** What the stage failed with. */
+const errorOf = <A, E extends RunResult.StageFailed, R>(run: Effect.Effect<A, E, R>) =>
+  Effect.map(Effect.flip(run), ({ error }) => error as E["error"])
+
+const background = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.forkChild(effect, { startImmediately: true })
+
+const inMemory = Effect.provide(IdempotencyStore.layerMemory)
+
+describe("R26 idempotency", () => {
+  describe("is scoped by tenant, pipeline, stage and key", () => {
+    it.effect("the same key is another one elsewhere", () =>
+      Effect.gen(function*() {
+        const witness = new Witness()
+        const execute = witness.watch(Effect.sync(() => ({ execution: witness.started })))
+        const pipelineOf = (name: string, stage: string) =>
+          Pipeline.make(name).add(Stage.work(stage, { run: execute })).pipe(Pipeline.intercept(idempotency()))
+        const places = [
+          [pipelineOf("pipeline", "stage"), keyed("key", { orgId: "tenant" })],
+          [pipelineOf("pipeline", "stage"), keyed("key", { orgId: "other tenant" })],
+          [pipelineOf("pipeline", "stage"), keyed("key")],
+          [pipelineOf("other pipeline", "stage"), keyed("key", { orgId: "tenant" })],
+          [pipelineOf("pipeline", "other stage"), keyed("key", { orgId: "tenant" })],
+          [pipelineOf("pipeline", "stage"), keyed("other key", { orgId: "tenant" })]
+        ] as const
+        for (let round = 0; round < 3; round++) {
+          for (const [pipeline, snapshot] of places) yield* Pipeline.run(pipeline, snapshot)
+          assert.strictEqual(witness.started, places.length)
+        }
+      }).pipe(inMemory))
+
+    it.effect("parts cannot run into each other", () =>
+      Effect.gen(function*() {
+        const { pipeline, witness } = counted()
+        const parts = [["a", "b,c"], ["a,b", "c"], ["a\",\"b", "c"], ["", "abc"], [undefined, "null"], ["null", "null"]]
+        for (const [orgId, key] of parts) {
+          yield* Pipeline.run(pipeline, keyed(key as string, orgId === "" ? {} : { orgId }))
+        }
+        assert.strictEqual(witness.started, parts.length)
+      }).pipe(inMemory))
+  })
+
+  describe.each(Object.entries(stores))(
+    "runs the body once for any number of concurrent duplicates (%s)",
+    (name, layer) => {
+      const duplicates = name === "file" ? 50 : 1000
+
+      it.effect("all of them get the one result", () =>
+        Effect.gen(function*() {
+          const gate = yield* Deferred.make<void>()
+          const { pipeline, witness } = counted(Deferred.await(gate))
+          const runs = yield* Effect.forEach(
+            Array.from({ length: duplicates }),
+            () => background(executionOf(pipeline, keyed("key")))
+          )
+          yield* Deferred.succeed(gate, undefined)
+          assert.deepStrictEqual(new Set(yield* Effect.forEach(runs, Fiber.join)), new Set([1]))
+          assert.deepStrictEqual(witness.counts, [1, 1, 0, 0])
+        }).pipe(Effect.provide(layer)))
+
+      it.effect("later ones, too", () =>
+        Effect.gen(function*() {
+          const { pipeline, witness } = counted()
+          for (let run = 0; run < 10; run++) assert.strictEqual(yield* executionOf(pipeline, keyed("key")), 1)
+          assert.strictEqual(witness.started, 1)
+        }).pipe(Effect.provide(layer)))
+    }
+  )
+
+  describe.each(Object.entries(stores))("replays the same result every time (%s)", (_, layer) => {
+    it.effect("data through the stage's schema, artifacts returned and added, events, version; and says that it did", () =>
+      Effect.gen(function*() {
+        let executions = 0
+        const rich = Stage.transform("rich", {
+          output: Schema.Struct({
+            execution: Schema.Number,
+            at: Schema.Date,
+            maybe: Schema.Option(Schema.String),
+            bytes: Schema.Uint8Array,
+            list: Schema.Array(Schema.Number)
+          }),
+          run: Effect.gen(function*() {
+            executions++
+            yield* StageContext.addArtifact({ type: "added", payload: { points: [1] } })
+            const data = {
+              execution: executions,
+              at: new Date(5),
+              maybe: Option.some("yes"),
+              bytes: new Uint8Array([0, 255]),
+              list: [1, 2]
+            }
+            return StageOutput.ok(data, {
+              version: "7",
+              artifacts: [{ type: "returned", payload: "chart" }],
+              events: [{ type: "done", data: { n: 1 } }]
+            })
+          })
+        })
+        const reader = Stage.transform("reader", {
+          run: ({ rich }: { readonly rich: { readonly execution: number; readonly at: Date } }) =>
+            Effect.succeed({ read: rich.execution, at: rich.at.getTime() })
+        })
+        const pipeline = Pipeline.make("pipeline").add(rich.pipe(Stage.intercept(idempotency())))
+          .add(reader, { inputs: ["rich"] })
+        const first = yield* Pipeline.run(pipeline, keyed("key"))
+        for (let round = 0; round < 3; round++) {
+          const { events, exit } = yield* recorded(Pipeline.run(pipeline, keyed("key")))
+          assert(Exit.isSuccess(exit))
+          const { rich, reader } = exit.value.outputs
+          assert.deepStrictEqual(rich.data, first.outputs.rich.data)
+          assert.deepStrictEqual(rich.artifacts, first.outputs.rich.artifacts)
+          assert.deepStrictEqual(rich.artifacts.map(({ type }) => type), ["returned", "added"])
+          assert.strictEqual(rich.version, "7")
+          assert.deepStrictEqual(rich.events, [
+            ...first.outputs.rich.events,
+            { type: "idempotency.replayed", data: {} }
+          ])
+          assert.deepStrictEqual(reader.data, { read: 1, at: 5 })
+          assert.isTrue(Object.isFrozen(rich.data.list))
+          assert.isTrue(events.some((event) => event._tag === "StageEmitted" && event.type === "idempotency.replayed"))
+        }
+        assert.strictEqual(executions, 1)
+      }).pipe(Effect.provide(layer)))
+
+    it.effect("a skip is a skip, with its reason, data and artifacts", () =>
+      Effect.gen(function*() {
+        let executions = 0
+        const skip = Stage.enrich("skip", {
+          run: Effect.gen(function*() {
+            executions++
+            yield* StageContext.addArtifact({ type: "added", payload: 1 })
+            return yield* StageOutput.skip("nothing to do", { data: { executions } })
+          })
+        })
+        const reader = Stage.work("reader", { run: (_: { readonly skip: object }) => Effect.void })
+        const pipeline = Pipeline.make("pipeline").add(skip)
+          .add(reader, (s) => ({ inputs: { skip: s.skip.required } }))
+          .pipe(Pipeline.intercept(idempotency()))
+        for (let round = 0; round < 3; round++) {
+          const { outputs: { reader, skip } } = yield* Pipeline.run(pipeline, keyed("key"))
+          assert(skip._tag === "Skip")
+          assert.strictEqual(skip.reason, "nothing to do")
+          assert.deepStrictEqual(skip.data, { executions: 1 })
+          assert.deepStrictEqual(skip.artifacts, [{ type: "added", payload: 1 }])
+          assert(reader._tag === "Skip" && reader.origin === "skip")
+        }
+        assert.strictEqual(executions, 1)
+      }).pipe(Effect.provide(layer)))
+
+    it.effect("until its time is over: 24 hours unless it says otherwise", () =>
+      Effect.gen(function*() {
+        const day = counted()
+        const minute = counted(Effect.void, { ttl: "1 minute" })
+        for (const [{ pipeline }, key] of [[day, "day"], [minute, "minute"]] as const) {
+          assert.strictEqual(yield* executionOf(pipeline, keyed(key)), 1)
+        }
+        yield* TestClock.adjust("59 seconds")
+        assert.strictEqual(yield* executionOf(minute.pipeline, keyed("minute")), 1)
+        yield* TestClock.adjust("1 second")
+        assert.strictEqual(yield* executionOf(minute.pipeline, keyed("minute")), 2)
+        yield* TestClock.setTime(24 * 60 * 60 * 1000 - 1)
+        assert.strictEqual(yield* executionOf(day.pipeline, keyed("day")), 1)
+        yield* TestClock.adjust("1 millis")
+        assert.strictEqual(yield* executionOf(day.pipeline, keyed("day")), 2)
+      }).pipe(Effect.provide(layer)))
+  })
+
+  describe("never caches failures or denials", () => {
+    const broken = new Broken({ by: "stage" })
+
+    const failing: Record<string, Effect.Effect<StageOutput.StageOutput<object> | object, Broken>> = {
+      "a typed failure": Effect.fail(broken),
+      "a returned fail": Effect.succeed(StageOutput.fail(broken)),
+      "a defect": Effect.die(new Error("boom")),
+      "a timeout": Effect.never,
+      "a retry that nobody grants": Effect.succeed(StageOutput.retry("not yet")),
+      "an output that is none": Effect.succeed(Promise.resolve())
+    }
+
+    for (const [name, failure] of Object.entries(failing)) {
+      it.effect(name, () =>
+        Effect.gen(function*() {
+          const witness = new Witness()
+          const body = witness.watch(
+            Effect.suspend(() => witness.started < 3 ? failure : Effect.succeed({ done: true }))
+          )
+          const pipeline = Pipeline.make("pipeline")
+            .add(Stage.work("stage", { run: body }))
+            .pipe(Pipeline.intercept(idempotency(), Interceptors.timeout("1 second")))
+          const run = during(Effect.exit(Pipeline.run(pipeline, keyed("key"))), "2 seconds")
+          for (const started of [1, 2]) {
+            const exit = yield* run
+            assert.isTrue(Exit.isFailure(exit))
+            assert.strictEqual(witness.started, started)
+          }
+          for (let round = 0; round < 2; round++) assert.isTrue(Exit.isSuccess(yield* run))
+          assert.strictEqual(witness.started, 3)
+        }).pipe(inMemory))
+    }
+
+    it.effect("a cancel: the next run decides for itself", () =>
+      Effect.gen(function*() {
+        let blocked = true
+        let executions = 0
+        const guard = Stage.guard("guard", {
+          run: Effect.suspend(() => {
+            executions++
+            return blocked ? StageOutput.cancel("blocked") : Effect.succeed({ passed: true })
+          })
+        })
+        const pipeline = Pipeline.make("pipeline").add(guard).pipe(Pipeline.intercept(idempotency()))
+        for (let round = 0; round < 2; round++) {
+          assert.strictEqual((yield* Pipeline.run(pipeline, keyed("key")))._tag, "Cancelled")
+        }
+        blocked = false
+        assert.strictEqual((yield* Pipeline.run(pipeline, keyed("key")))._tag, "Completed")
+        assert.strictEqual(executions, 3)
+      }).pipe(inMemory))
+
+    it.effect("a caller who may not never takes the key from one who may, before or at the same time", () =>
+      Effect.gen(function*() {
+        class Denied extends Schema.TaggedError<Denied>()("Denied", {}) {}
+        const gate = yield* Deferred.make<void>()
+        // Inside of idempotency, and slow to decide.
+        const policy = Interceptor.make({
+          name: "policy",
+          order: 32,
+          around: (effect) =>
+            Effect.gen(function*() {
+              const { userId } = yield* Snapshot.current
+              if (userId === "admin") return yield* effect
+              yield* Deferred.await(gate)
+              return yield* new Denied()
+            })
+        })
+        const witness = new Witness()
+        const pipeline = Pipeline.make("pipeline")
+          .add(Stage.work("stage", { run: witness.watch(Effect.succeed({ secret: 42 })) }))
+          .pipe(Pipeline.intercept(idempotency(), policy))
+        const guest = yield* background(errorOf(Pipeline.run(pipeline, keyed("key", { userId: "guest" }))))
+        const admin = yield* background(Pipeline.run(pipeline, keyed("key", { userId: "admin" })))
+        assert.isUndefined(guest.pollUnsafe())
+        yield* Deferred.succeed(gate, undefined)
+        assert.instanceOf(yield* Fiber.join(guest), Denied)
+        assert.deepStrictEqual((yield* Fiber.join(admin)).outputs.stage.data, { secret: 42 })
+        assert.strictEqual(witness.started, 1)
+      }).pipe(inMemory))
+  })
+
+  describe("reports a mismatch of parameters", () => {
+    it.effect("when there is a result, and while the stage runs; the body does not run", () =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const { pipeline, witness } = counted(Deferred.await(gate))
+        const one = keyed("key", { inputText: "one" })
+        const other = errorOf(Pipeline.run(pipeline, keyed("key", { inputText: "other" })))
+        const running = yield* background(executionOf(pipeline, one))
+        for (let round = 0; round < 2; round++) {
+          const mismatch = yield* other
+          assert(mismatch instanceof Interceptors.IdempotencyMismatch)
+          assert.strictEqual(mismatch.code, "IDEMPOTENCY_MISMATCH")
+          assert.strictEqual(mismatch.stage, "stage")
+          assert.strictEqual(mismatch.key, "key")
+          yield* Deferred.succeed(gate, undefined)
+          assert.strictEqual(yield* Fiber.join(running), 1)
+        }
+        assert.strictEqual(yield* executionOf(pipeline, one), 1)
+        assert.strictEqual(witness.started, 1)
+      }).pipe(inMemory))
+
+    it.effect("the inputs of a stage are parameters, too, whatever the order of their keys", () =>
+      Effect.gen(function*() {
+        let executions = 0
+        const source = Stage.transform("source", {
+          run: Effect.map(Snapshot.current, ({ metadata }) => ({ value: metadata["value"] }))
+        })
+        const stage = Stage.work("stage", {
+          run: (_: { readonly given: unknown }) =>
+            Effect.sync(() => {
+              executions++
+              return {}
+            })
+        }).pipe(Stage.intercept(idempotency()))
+        const pipeline = Pipeline.make("pipeline").add(source)
+          .add(stage, (s) => ({ inputs: { given: Source.firstOf(s.source) } }))
+        const withValue = (value: Schema.Json) =>
+          Pipeline.run(pipeline, Snapshot.make({ metadata: { idempotencyKey: "key", value } }))
+        yield* withValue({ a: 1, b: { c: [1, 2] } })
+        yield* withValue({ b: { c: [1, 2] }, a: 1 })
+        for (
+          const value of [{ a: 1, b: { c: [2, 1] } }, { a: 1, b: { c: [12] } }, { a: "1", b: { c: [1, 2] } }, null]
+        ) {
+          assert.instanceOf(yield* errorOf(withValue(value)), Interceptors.IdempotencyMismatch)
+        }
+        assert.strictEqual(executions, 1)
+      }).pipe(inMemory))
+
+    it.effect("a key whose stage failed is free for other parameters", () =>
+      Effect.gen(function*() {
+        let fails = true
+        const { pipeline } = counted(
+          Effect.suspend(() => fails ? Effect.fail(new Broken({ by: "stage" })) : Effect.void)
+        )
+        yield* errorOf(Pipeline.run(pipeline, keyed("key", { inputText: "one" })))
+        fails = false
+        assert.strictEqual(yield* executionOf(pipeline, keyed("key", { inputText: "other" })), 2)
+      }).pipe(inMemory))
+  })
+
+  describe.each(Object.entries(stores))("hands over when its owner is interrupted (%s)", (_, layer) => {
+    it.effect("one of those who wait runs the body, and all others get its result", () =>
+      Effect.gen(function*() {
+        const started = yield* Deferred.make<void>()
+        const gate = yield* Deferred.make<void>()
+        const { pipeline, witness } = counted(
+          Effect.andThen(Deferred.succeed(started, undefined), Deferred.await(gate))
+        )
+        const owner = yield* background(executionOf(pipeline, keyed("key")))
+        yield* Deferred.await(started)
+        const waiting = yield* Effect.forEach(
+          Array.from({ length: 20 }),
+          () => background(executionOf(pipeline, keyed("key")))
+        )
+        yield* Fiber.interrupt(owner)
+        yield* Deferred.succeed(gate, undefined)
+        // The clock stands still: nobody waits for the lease to be over.
+        assert.deepStrictEqual(new Set(yield* Effect.forEach(waiting, Fiber.join)), new Set([2]))
+        assert.deepStrictEqual(witness.counts, [2, 1, 0, 1])
+      }).pipe(Effect.provide(layer)))
+  })
+
+  describe("hands over when its owner", () => {
+    it.effect("is interrupted while it waits: nobody else notices", () =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const { pipeline, witness } = counted(Deferred.await(gate))
+        const owner = yield* background(executionOf(pipeline, keyed("key")))
+        const waiting = yield* background(executionOf(pipeline, keyed("key")))
+        yield* Fiber.interrupt(waiting)
+        yield* Deferred.succeed(gate, undefined)
+        assert.strictEqual(yield* Fiber.join(owner), 1)
+        assert.strictEqual(yield* executionOf(pipeline, keyed("key")), 1)
+        assert.strictEqual(witness.started, 1)
+      }).pipe(inMemory))
+
+    it.effect("is gone for good: when its lease is over, and not before", () =>
+      Effect.gen(function*() {
+        const { broken, layer } = yield* breakable
+        const { pipeline, witness } = counted(Effect.suspend(() => witness.started === 1 ? Effect.never : Effect.void))
+        yield* Effect.gen(function*() {
+          const owner = yield* background(executionOf(pipeline, keyed("key")))
+          yield* TestClock.adjust("5 minutes")
+          // As if its process had been killed: it renews and releases nothing any more.
+          broken.renew = () => Effect.succeed(true)
+          broken.release = () => Effect.void
+          yield* Fiber.interrupt(owner)
+          broken.renew = undefined
+          broken.release = undefined
+          const next = yield* background(executionOf(pipeline, keyed("key")))
+          yield* TestClock.adjust("29 seconds")
+          assert.isUndefined(next.pollUnsafe())
+          assert.strictEqual(witness.started, 1)
+          yield* TestClock.adjust("1 second")
+          assert.strictEqual(yield* Fiber.join(next), 2)
+        }).pipe(Effect.provide(layer))
+      }))
+
+    it.effect("is slow, it does not: the lease is renewed while the stage runs", () =>
+      Effect.gen(function*() {
+        const { pipeline, witness } = counted(Effect.sleep("1 hour"))
+        const runs = yield* Effect.forEach(Array.from({ length: 3 }), () =>
+          background(executionOf(pipeline, keyed("key"))))
+        yield* TestClock.adjust("2 hours")
+        assert.deepStrictEqual(yield* Effect.forEach(runs, Fiber.join), [1, 1, 1])
+        assert.strictEqual(witness.started, 1)
+      }).pipe(inMemory))
+
+    it.effect("was held up beyond its lease: it stops, and gets the result of who took over", () =>
+      Effect.gen(function*() {
+        const { broken, layer } = yield* breakable
+        const { pipeline, witness } = counted(Effect.sleep("1 minute"))
+        yield* Effect.gen(function*() {
+          // Its renewals do not reach the store.
+          broken.renew = () => Effect.succeed(true)
+          const first = yield* background(executionOf(pipeline, keyed("key")))
+          yield* TestClock.adjust("30 seconds")
+          const second = yield* background(executionOf(pipeline, keyed("key")))
+          broken.renew = undefined
+          assert.strictEqual(witness.started, 2)
+          yield* TestClock.adjust("10 seconds")
+          assert.deepStrictEqual(witness.counts, [2, 0, 0, 1])
+          yield* TestClock.adjust("1 minute")
+          assert.deepStrictEqual([yield* Fiber.join(first), yield* Fiber.join(second)], [2, 2])
+        }).pipe(Effect.provide(layer))
+      }))
+
+    it.effect("finished after it had lost its claim: what counts is the result that is kept", () =>
+      Effect.gen(function*() {
+        const { broken, layer } = yield* breakable
+        const witness = new Witness()
+        const added = Effect.suspend(() => StageContext.addArtifact({ type: "by", payload: witness.started }))
+        const body = witness.watch(Effect.andThen(added, Effect.sleep("38 seconds")))
+        const pipeline = Pipeline.make("pipeline")
+          .add(Stage.work("stage", { run: Effect.map(body, () => ({ execution: witness.started })) }))
+          .pipe(Pipeline.intercept(idempotency()))
+        yield* Effect.gen(function*() {
+          broken.renew = () => Effect.succeed(true)
+          const first = yield* background(Pipeline.run(pipeline, keyed("key")))
+          yield* TestClock.adjust("35 seconds")
+          const second = yield* background(Pipeline.run(pipeline, keyed("key")))
+          broken.renew = undefined
+          yield* TestClock.adjust("3 seconds")
+          assert.deepStrictEqual(witness.counts, [2, 1, 0, 0])
+          yield* TestClock.adjust("1 minute")
+          for (const run of [first, second]) {
+            const { stage } = (yield* Fiber.join(run)).outputs
+            assert.deepStrictEqual(stage.data, { execution: 2 })
+            assert.deepStrictEqual(stage.artifacts, [{ type: "by", payload: 2 }])
+          }
+        }).pipe(Effect.provide(layer))
+      }))
+  })
+
+  describe("fails closed when its store is down", () => {
+    const unavailable = (error: unknown, operation: string) => {
+      assert(error instanceof Interceptors.IdempotencyUnavailable)
+      assert.strictEqual(error.code, "IDEMPOTENCY_UNAVAILABLE")
+      assert.strictEqual(error.stage, "stage")
+      assert.strictEqual(error.operation, operation)
+      return error
+    }
+
+    const ways = {
+      "it fails": () => down,
+      "it dies": () => Effect.die(new Error("connection refused")),
+      "it does not answer": () => Effect.never
+    } as const
+
+    for (const [name, broken] of Object.entries(ways)) {
+      it.effect(`when ${name}, the body does not run; when it is back, it does`, () =>
+        Effect.gen(function*() {
+          const fragile = yield* breakable
+          const { pipeline, witness } = counted()
+          yield* Effect.gen(function*() {
+            fragile.broken.claim = broken
+            fragile.broken.release = broken
+            const error = yield* during(errorOf(Pipeline.run(pipeline, keyed("key"))), "1 minute")
+            const { message } = unavailable(error, "claim")
+            assert.include(message, "did not run")
+            assert.notInclude(message, "connection refused")
+            assert.strictEqual(witness.started, 0)
+            fragile.broken.claim = undefined
+            fragile.broken.release = undefined
+            assert.strictEqual(yield* executionOf(pipeline, keyed("key")), 1)
+          }).pipe(Effect.provide(fragile.layer))
+        }))
+
+      it.effect(`when ${name} after the body ran, the run fails and says so`, () =>
+        Effect.gen(function*() {
+          const fragile = yield* breakable
+          const { pipeline, witness } = counted()
+          yield* Effect.gen(function*() {
+            fragile.broken.keep = broken
+            const error = yield* during(errorOf(Pipeline.run(pipeline, keyed("key"))), "1 minute")
+            assert.include(unavailable(error, "keep").message, "it ran")
+            assert.strictEqual(witness.started, 1)
+          }).pipe(Effect.provide(fragile.layer))
+        }))
+
+      it.effect(`when ${name} while the body runs, it is interrupted before its lease is over`, () =>
+        Effect.gen(function*() {
+          const fragile = yield* breakable
+          const { pipeline, witness } = counted(Effect.never)
+          yield* Effect.gen(function*() {
+            const run = yield* background(errorOf(Pipeline.run(pipeline, keyed("key"))))
+            yield* TestClock.adjust("1 minute")
+            fragile.broken.renew = broken
+            yield* TestClock.adjust("30 seconds")
+            unavailable(yield* Fiber.join(run), "renew")
+            assert.deepStrictEqual(witness.counts, [1, 0, 0, 1])
+          }).pipe(Effect.provide(fragile.layer))
+        }))
+    }
+
+    it.effect("a store that is down for a moment while the body runs does no harm", () =>
+      Effect.gen(function*() {
+        const fragile = yield* breakable
+        const { pipeline, witness } = counted(Effect.sleep("1 minute"))
+        yield* Effect.gen(function*() {
+          const run = yield* background(executionOf(pipeline, keyed("key")))
+          fragile.broken.renew = ways["it fails"]
+          yield* TestClock.adjust("15 seconds")
+          fragile.broken.renew = undefined
+          yield* TestClock.adjust("1 minute")
+          assert.strictEqual(yield* Fiber.join(run), 1)
+          assert.strictEqual(witness.started, 1)
+        }).pipe(Effect.provide(fragile.layer))
+      }))
+
+    it.effect("a claim that cannot be let go does not change how the stage ended", () =>
+      Effect.gen(function*() {
+        const fragile = yield* breakable
+        const { pipeline } = counted(Effect.fail(new Broken({ by: "stage" })))
+        fragile.broken.release = ways["it fails"]
+        const error = yield* errorOf(Pipeline.run(pipeline, keyed("key"))).pipe(Effect.provide(fragile.layer))
+        assert.instanceOf(error, Broken)
+      }))
+
+    it.effect("a key or parameters that cannot be computed", () =>
+      Effect.gen(function*() {
+        const fails = () => {
+          throw new Error("secret")
+        }
+        for (const settings of [{ key: fails }, { parameters: fails }, { parameters: () => fails }]) {
+          const { pipeline, witness } = counted(Effect.void, settings)
+          const error = yield* errorOf(Pipeline.run(pipeline, keyed("key")))
+          assert(error instanceof Interceptors.KeyFailed)
+          assert.notInclude(error.message, "secret")
+          assert.strictEqual(witness.started, 0)
+        }
+      }).pipe(inMemory))
+
+    it.effect("data that cannot be kept fails the stage, and frees the key", () =>
+      Effect.gen(function*() {
+        let executions = 0
+        const pipeline = Pipeline.make("pipeline")
+          .add(Stage.work("stage", {
+            run: Effect.sync(() => {
+              executions++
+              return { deep: { at: new Date(0) } }
+            })
+          }))
+          .pipe(Pipeline.intercept(idempotency()))
+        for (let round = 1; round < 3; round++) {
+          const error = yield* errorOf(Pipeline.run(pipeline, keyed("key")))
+          assert(error instanceof Interceptors.IdempotencyResultInvalid)
+          assert.strictEqual(error.code, "IDEMPOTENCY_RESULT_INVALID")
+          assert.include(error.message, "data")
+          assert.strictEqual(executions, round)
+        }
+        assert.isFalse((yield* errorOf(Pipeline.run(pipeline, keyed("key")))) instanceof StageError.StageFault)
+      }).pipe(inMemory))
+  })
+})

@@ -45,8 +45,7 @@ import { invalidData, normalize } from "./internal/outcome.ts"
 import { effectOfPromise } from "./internal/promise.ts"
 import { retryAround, type RetryPolicy } from "./internal/retry.ts"
 import { problemsOf } from "./internal/schema.ts"
-import type { Checked } from "./internal/sentence-types.ts"
-import type { RunProblem } from "./internal/stage-types.ts"
+import type { CheckedName, Returned } from "./internal/stage-types.ts"
 import { timeoutAround } from "./internal/timeout.ts"
 import type { Current } from "./Snapshot.ts"
 import { StageContext } from "./StageContext.ts"
@@ -158,10 +157,13 @@ export const isStage = (u: unknown): u is Any => typeof u === "object" && u !== 
 // constructors
 // ---------------------------------------------------------------------------------------------------------------------
 
-/**
- * What a stage may return when its data is `D`.
- */
-export type Returned<D> = unknown extends D ? object | void : (D & {}) | StageOutput<D, unknown>
+/** An Effect that gives data and errors that the schemas take. */
+type Body<A, E, R, D, X> =
+  & Effect.Effect<A, E, R>
+  & Effect.Effect<NoInfer<Returned<D, X>>, NoInfer<X | StageOutput<unknown, X>>, unknown>
+
+/** What the stage `Name` runs: such an Effect, or a function of the inputs that gives one. */
+type Run<_Name extends string, In, A, E, R, D, X> = Body<A, E, R, D, X> | ((inputs: In) => Body<A, E, R, D, X>)
 
 /**
  * What a stage is made from.
@@ -169,8 +171,8 @@ export type Returned<D> = unknown extends D ? object | void : (D & {}) | StageOu
  * With an `output` schema the data is validated where it is produced, and no reader ever sees data that it rejects.
  * `output` and `error` are also what lets a result be encoded.
  */
-export interface Options<A, E, R, In, D, X> {
-  readonly run: Effect.Effect<A, E, R> | ((inputs: In) => Effect.Effect<A, E, R>)
+export interface Options<A, E, R, In, D, X, Name extends string = string> {
+  readonly run: Run<Name, In, A, E, R, D, X>
   readonly output?: Schema.Codec<D, any> | undefined
   readonly error?: Schema.Codec<X, any> | undefined
 }
@@ -209,10 +211,10 @@ export const make = <
   In = unknown,
   D = unknown,
   X = unknown,
-  A extends {} | void = Returned<D>,
+  A = Returned<D>,
   E = never,
   R = never
->(kind: Kind, name: Checked<Name, RunProblem<Name, A, E, D, X>>, options: Options<A, E, R, In, D, X>): Stage<
+>(kind: Kind, name: CheckedName<Name, A, E, D, X>, options: Options<A, E, R, In, D, X, Name>): Stage<
   Name,
   In,
   unknown extends D ? Data<A> : D,
@@ -238,10 +240,10 @@ interface Make {
     In = unknown,
     D = unknown,
     X = unknown,
-    A extends {} | void = Returned<D>,
+    A = Returned<D>,
     E = never,
     R = never
-  >(name: Checked<Name, RunProblem<Name, A, E, D, X>>, options: Options<A, E, R, In, D, X>): Stage<
+  >(name: CheckedName<Name, A, E, D, X>, options: Options<A, E, R, In, D, X, Name>): Stage<
     Name,
     In,
     unknown extends D ? Data<A> : D,
@@ -290,15 +292,15 @@ export const agent: Make = ofKind("agent")
  * interrupted it: a promise that heeds the signal is never left behind. What the promise rejects with goes through
  * `catch`; a value it resolves with is read like what any stage returns.
  */
-export const promise = <const Name extends string, In = unknown, A extends {} | void = object | void, E = never>(
-  name: Checked<Name, RunProblem<Name, A, E, unknown, unknown>>,
+export const promise = <const Name extends string, In = unknown, A = object | void, E = never>(
+  name: CheckedName<Name, A, E, unknown, unknown>,
   options: {
     /** `"transform"` when left out. */
     readonly kind?: Kind | undefined
     readonly try: (inputs: In, context: {
       readonly signal: AbortSignal
       readonly snapshot: Current
-    }) => PromiseLike<A>
+    }) => PromiseLike<A> & PromiseLike<NoInfer<object | void>>
     readonly catch: (error: unknown) => E
   }
 ): Stage<Name, In, Data<A>, Signal<A> | Signal<E>, Errors<A, E>> =>
@@ -560,5 +562,5 @@ export const annotate: {
   }
 )
 
-export type { RetryPolicy, StageInfo }
+export type { RetryPolicy, Returned, StageInfo }
 export { InterruptionGrace } from "./internal/interruption.ts"

@@ -139,6 +139,43 @@ describe("schemas", () => {
   })
 })
 
+describe("functions that make stages", () => {
+  test("data of a type parameter is checked by what that extends", () => {
+    const timed = <const Name extends string, A extends object, E, R>(name: Name, run: Effect.Effect<A, E, R>) =>
+      Stage.work(name, { run }).pipe(Stage.timeout("1 second"))
+    expect(timed("t", Effect.map(text, (text) => ({ text })))).type.toBe<
+      Stage.Stage<"t", unknown, { text: string }, never, Down | StageError.StageTimeout, Database>
+    >()
+    expect(timed).type.not.toBeCallableWith("t", text)
+
+    const reader = <const Name extends string, In, A extends { readonly text: string }, E extends Down>(
+      name: Name,
+      run: (inputs: In) => Effect.Effect<A, E, Database>
+    ) => Stage.transform(name, { output: Schema.Struct({ text: Schema.String }), error: Down, run })
+    expect(reader("t", (_: { readonly it: object }) => Effect.map(text, (text) => ({ text })))).type.toBe<
+      Stage.Stage<"t", { readonly it: object }, { readonly text: string }, never, Down, Database>
+    >()
+
+    const fetched = <const Name extends string, A extends object>(name: Name, fetch: () => Promise<A>) =>
+      Stage.promise(name, { try: fetch, catch: () => new Down() })
+    expect(fetched("f", () => Promise.resolve({ id: 1 as number }))).type.toBe<
+      Stage.Stage<"f", unknown, { id: number }, never, Down>
+    >()
+  })
+
+  test("a type parameter that may be anything is no data", () => {
+    const any = <A>(run: Effect.Effect<A>) => {
+      expect(Stage.work).type.not.toBeCallableWith("any", { run })
+    }
+    expect(any).type.toBeCallableWith(Effect.void)
+  })
+
+  test("a stage that gives nothing ever", () => {
+    expect(Stage.work("w", { run: Effect.never })).type.toBe<Stage.Stage<"w", unknown, never>>()
+    expect(Stage.work("w", { run: Effect.fail(new Down()) })).type.toBe<Stage.Stage<"w", unknown, never, never, Down>>()
+  })
+})
+
 describe("Stage.promise", () => {
   test("what it resolves with is data, what catch gives is the error", () => {
     const stage = Stage.promise("p", {

@@ -11,6 +11,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as jose from "jose"
 import * as options from "../internal/options.ts"
@@ -165,6 +166,12 @@ const required = (option: string, value: string | ReadonlyArray<string>): void =
   if (value.length === 0) throw new InvalidOption({ option, expected: "at least one value", given: "none" })
 }
 
+const urlOf = (given: string): URL =>
+  Result.getOrThrow(Result.try({
+    try: () => new URL(given),
+    catch: () => new InvalidOption({ option: "url", expected: "a URL such as \"https://issuer/jwks\"", given })
+  }))
+
 const checked = (expectations: Expectations): Expectations => {
   required("issuer", expectations.issuer)
   required("audience", expectations.audience)
@@ -224,7 +231,9 @@ export const layerJwks = (
   }
 ): Layer.Layer<TokenVerifier> => {
   const expectations = checked(settings)
-  const url = new URL(settings.url)
+  const { algorithms = ["RS256", "ES256", "EdDSA"] } = settings
+  required("algorithms", algorithms)
+  const url = urlOf(settings.url)
   const millis = (option: string, value: Duration.Input | undefined, otherwise: Duration.Input) =>
     Duration.toMillis(options.positiveDuration(option, value ?? otherwise))
   const remote = {
@@ -234,7 +243,6 @@ export const layerJwks = (
   }
   return Layer.sync(
     TokenVerifier,
-    () =>
-      verifier(jose.createRemoteJWKSet(url, remote), settings.algorithms ?? ["RS256", "ES256", "EdDSA"], expectations)
+    () => verifier(jose.createRemoteJWKSet(url, remote), algorithms, expectations)
   )
 }

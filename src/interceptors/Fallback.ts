@@ -94,15 +94,24 @@ export const fallbackTo: {
     )
 )
 
+/** What a fallback of many stages may not give, as a sentence. */
+type OnlyData<A, E> = [Signal<A> | Signal<E>] extends [never] ? unknown
+  : {
+    readonly to: `it may ${Signal<A> | Signal<E>}, which stages that cannot are not read for; fallbackTo tells readers`
+  }
+
 /**
  * Gives every stage below it something else instead of the errors that `when` accepts.
  *
- * For stages that give data of one shape; `fallbackTo` checks that for a single stage.
+ * For stages that give data of one shape; `fallbackTo` checks that for a single stage. It gives data or fails: who reads
+ * the stages does not know that they could end otherwise.
  */
-export const fallback = <A extends object | void, E, R>(settings: {
-  readonly when: (error: unknown) => boolean
-  readonly to: (error: unknown, stage: StageInfo) => Effect.Effect<A, E, R>
-}): Interceptor<Exclude<E, StageOutput>, Exclude<R, StageContext>> =>
+export const fallback = <A extends object | void, E, R>(
+  settings: {
+    readonly when: (error: unknown) => boolean
+    readonly to: (error: unknown, stage: StageInfo) => Effect.Effect<A, E, R>
+  } & OnlyData<A, E>
+): Interceptor<Errors<A, E>, Exclude<R, StageContext>> =>
   fromAround("fallback", 48, aroundOf(around(settings.when, settings.to)))
 
 /**

@@ -63,8 +63,16 @@ const endOfPiece = (text: string, start: number): number => {
 
 const foldCase = (text: string): string => text.toLowerCase().replaceAll("ß", "ss").replaceAll("ς", "σ")
 
+// Two Arabic ligatures become a whole sentence. They stay, so that a text full of them does not grow that much.
+const longestExpansion = 7
+
+const decompose = (piece: string): string => {
+  const decomposed = piece.normalize("NFKD")
+  return decomposed.length > piece.length * longestExpansion ? piece : decomposed
+}
+
 const foldPiece = (piece: string): string => {
-  const visible = piece.normalize("NFKD").replace(allUnseen, "").replace(diacritics, "").normalize("NFKC")
+  const visible = decompose(piece).replace(allUnseen, "").replace(diacritics, "").normalize("NFC")
   let folded = ""
   for (const character of foldCase(visible)) folded += readAs(character)
   // Any mark on a Latin letter is a disguise.
@@ -108,15 +116,32 @@ class Builder {
 /** @internal Whether a character shows nothing and is no white space either. */
 export const isUnseen = (character: string): boolean => unseen.test(character)
 
-/** The end of a piece without what cannot be seen at its end: that belongs to nobody. */
-const seenEnd = (original: string, start: number, end: number): number => {
-  let seen = end
-  for (let index = start; index < end;) {
-    const character = characterAt(original, index)
+/** The length of a piece without what cannot be seen at its end: that belongs to nobody. */
+const seenLength = (piece: string): number => {
+  let seen = piece.length
+  for (let index = 0; index < piece.length;) {
+    const character = characterAt(piece, index)
     index += character.length
     if (!isUnseen(character)) seen = index
   }
   return seen
+}
+
+interface Folded {
+  readonly text: string
+  readonly seen: number
+}
+
+/** Folds pieces, each different one of a character or two once. */
+const folding = (): (piece: string) => Folded => {
+  const known = new Map<string, Folded>()
+  return (piece) => {
+    const before = known.get(piece)
+    if (before !== undefined) return before
+    const folded = { text: foldPiece(piece), seen: seenLength(piece) }
+    if (piece.length <= 2) known.set(piece, folded)
+    return folded
+  }
 }
 
 /**
@@ -124,24 +149,20 @@ const seenEnd = (original: string, start: number, end: number): number => {
  */
 export const normalise = (original: string, meter: Meter.Meter = Meter.make()): Normalised => {
   const builder = new Builder()
+  const fold = folding()
   for (let start = 0; start < original.length;) {
     const unit = original.charCodeAt(start)
-    const next = original.charCodeAt(start + 1)
-    if (isPlain(unit) && !(next > 0x7f)) {
-      builder.add(
-        unit >= 0x41 && unit <= 0x5a ? String.fromCharCode(unit + 0x20) : original.charAt(start),
-        start,
-        start + 1
-      )
+    if (isPlain(unit) && !(original.charCodeAt(start + 1) > 0x7f)) {
+      builder.add(original.charAt(start).toLowerCase(), start, start + 1)
       meter.steps++
       start++
       continue
     }
     const end = endOfPiece(original, start)
-    const folded = foldPiece(original.slice(start, end))
-    if (folded !== "") builder.add(folded, start, seenEnd(original, start, end))
+    const { seen, text } = fold(original.slice(start, end))
+    if (text !== "") builder.add(text, start, start + seen)
     // Sorting the marks of a piece takes at most the square of its length.
-    meter.steps += (end - start) ** 2 + folded.length
+    meter.steps += (end - start) ** 2 + text.length
     start = end
   }
   return builder.build(original)

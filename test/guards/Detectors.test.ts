@@ -20,7 +20,7 @@ const detectors: Readonly<Record<string, Detector>> = {
   "one kind of personal data": PersonalData.make({ kinds: ["phone"] }),
   content: ContentFilter.make({ words }),
   "instruction overrides": InstructionOverride.make({
-    patterns: [{ kind: "own", words: [["buy"], ["now", "previous prompt"]], between: ["all", "spam"] }]
+    patterns: [{ kind: "own", words: [["buy"], ["now", "previous prompt"]], between: ["all", "spam", "buy"] }]
   })
 }
 

@@ -48,6 +48,7 @@ describe("normalised text", () => {
     punctuation: [["1–2‐3−4", "1-2-3-4"], ["a。b", "a.b"], ["＜｜user｜＞", "<|user|>"], ["don’t", "don't"]],
     "digits for letters stay, they can mean more than one": [["1gn0r3", "1gn0r3"], ["$p@m!", "$p@m!"]],
     "marks that are part of a word": [["हिन्दी", "हिन्दी"], ["ガｶﾞ", "ガガ"], ["가ᄀ\u200bᅡ", "가가"]],
+    "what would become a sentence stays": [["\ufdfa", "\ufdfa"], ["㌖", "キロメートル"]],
     "half a character": [["\ud83dx\udc00", "\ud83dx\udc00"]]
   }
   for (const [title, cases] of Object.entries(same)) {

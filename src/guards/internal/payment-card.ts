@@ -39,13 +39,21 @@ const networks: ReadonlyArray<Network> = [
   { from: "6759", to: "6763", lengths: [13, 14, 15, ...long] }
 ]
 
+const networksOf = (digit: string): ReadonlyArray<Network> =>
+  networks.filter(({ from, to }) => digit >= from.charAt(0) && digit <= to.charAt(0))
+
+/** The networks by the first digit of their numbers. */
+const byDigit: ReadonlyMap<string, ReadonlyArray<Network>> = new Map(
+  Array.from("0123456789", (digit) => [digit, networksOf(digit)])
+)
+
 const shortest = 13
 const longest = 19
 
 const isOfNetwork = (digits: string): boolean =>
-  networks.some(({ from, lengths, to }) => {
+  (byDigit.get(digits.charAt(0)) ?? []).some(({ from, lengths, to }) => {
     const prefix = digits.slice(0, from.length)
-    return prefix >= from && prefix <= to && lengths.includes(digits.length)
+    return lengths.includes(digits.length) && prefix >= from && prefix <= to
   })
 
 /** Luhn's check: every second digit from the right counts twice, and the sum ends with 0. */

@@ -25,24 +25,23 @@ const angled = setOf(
 )
 const bracketed = setOf("inst, sys, system, system prompt, system message")
 
-const longestName = 24
-const longestToken = 40
+const longestName = 40
 
 const isNameCharacter = (character: string): boolean => isWordCharacter(character) || " _-/".includes(character)
 
 /** What stands here as a name, up to a length: a longer one is none. */
-const nameAt = (text: string, start: number, longest: number, meter: Meter): string => {
+const nameAt = (text: string, start: number, meter: Meter): string => {
   let end = start
-  while (end < text.length && end - start <= longest && isNameCharacter(text.charAt(end))) end++
+  while (end < text.length && end - start <= longestName && isNameCharacter(text.charAt(end))) end++
   meter.steps += end - start + 1
   return text.slice(start, end)
 }
 
 const tokenAt = (text: string, start: number, meter: Meter): Span | undefined => {
   if (!text.startsWith("<|", start)) return undefined
-  const name = nameAt(text, start + 2, longestToken, meter)
+  const name = nameAt(text, start + 2, meter)
   const end = start + 2 + name.length
-  return name.trim() !== "" && text.startsWith("|>", end) ? [start, end + 2] : undefined
+  return name.trim() !== "" && name.length <= longestName && text.startsWith("|>", end) ? [start, end + 2] : undefined
 }
 
 const tagAt = (
@@ -54,7 +53,7 @@ const tagAt = (
   if (!text.startsWith(open, start)) return undefined
   const isDouble = text.startsWith(open, start + 1)
   const from = start + (isDouble ? 2 : 1)
-  const name = nameAt(text, from, longestName, meter)
+  const name = nameAt(text, from, meter)
   const end = from + name.length
   if (!text.startsWith(close, end) || !names.has(name.replace("/", "").trim())) return undefined
   return [start, end + (isDouble && text.startsWith(close, end + 1) ? 2 : 1)]
@@ -77,20 +76,20 @@ const speaking = setOf(
   "you, your, ignore, disregard, forget, override, reveal, new, from, act, always, never, do, don, must, respond, answer"
 )
 
+// What a line may start with, such as the marks of Markdown.
 const decorations = " \t>*_"
-const atMostBefore = 8
 
-/** Where the decorations end that a line may start with, such as those of Markdown. */
+/** Where these characters end. */
 const skip = (text: string, start: number, characters: string, meter: Meter): number => {
   let end = start
-  while (end < text.length && end - start < atMostBefore && characters.includes(text.charAt(end))) end++
+  while (end < text.length && characters.includes(text.charAt(end))) end++
   meter.steps += end - start + 1
   return end
 }
 
 const nextWord = (text: string, start: number, meter: Meter): string => {
   const from = skip(text, start, " \t\n\r*_\"'", meter)
-  const name = nameAt(text, from, longestName, meter)
+  const name = nameAt(text, from, meter)
   return name.split(" ", 1)[0] ?? ""
 }
 
@@ -99,7 +98,7 @@ const lineAt = (text: string, start: number, meter: Meter): Span | undefined => 
   const behind = skip(text, heading, "#", meter)
   const isHeading = behind > heading
   const from = isHeading ? skip(text, behind, decorations, meter) : behind
-  const name = nameAt(text, from, longestName, meter)
+  const name = nameAt(text, from, meter)
   const colon = skip(text, from + name.length, "*", meter)
   if (text.charAt(colon) !== ":") return undefined
   const role = name.replaceAll("_", " ").trim()
@@ -121,7 +120,7 @@ const memberAt = (text: string, start: number, meter: Meter): Span | undefined =
   const colon = skip(text, start + 6, " \t\n\r", meter)
   if (text.charAt(colon) !== ":") return undefined
   const from = skip(text, colon + 1, " \t\n\r", meter)
-  const name = nameAt(text, from + 1, longestName, meter)
+  const name = nameAt(text, from + 1, meter)
   const end = from + 1 + name.length
   const isQuoted = quotes.includes(text.charAt(from)) && text.charAt(from) === text.charAt(end)
   return isQuoted && rolesOfMessages.has(name) ? [start, end + 1] : undefined

@@ -142,6 +142,8 @@ interface Internal extends Any {
   readonly aroundRun: AroundRun | undefined
   /** What `combine` put together. */
   readonly parts?: ReadonlyArray<Any>
+  /** Whether a single stage can do without what it does around the run. */
+  readonly dispensable?: boolean
 }
 
 const Prototype = {
@@ -230,6 +232,10 @@ export const combine = <const I extends ReadonlyArray<Any>>(
 
 const partsOf = (self: Any): ReadonlyArray<Any> => (self as Internal).parts ?? [self] // made by `build`
 
+/** @internal The same interceptor; around a single stage, what it does around runs is left out. */
+export const dispensable = <E, R, P>(self: Interceptor<E, R, P>): Interceptor<E, R, P> =>
+  Object.assign(Object.create(Prototype) as Interceptor<E, R, P>, self, { dispensable: true })
+
 /**
  * Whether a value is an interceptor.
  */
@@ -237,7 +243,7 @@ export const isInterceptor = (u: unknown): u is Any => typeof u === "object" && 
 
 /** @internal What it does around a stage, all its parts together. One that wraps runs has no place on a stage. */
 export const aroundOf = (self: Any): Around => {
-  if (runArounds([self]).length > 0) {
+  if (outermostFirst([self]).some(({ aroundRun, dispensable }) => aroundRun !== undefined && dispensable !== true)) {
     throw new InvalidOption({
       option: "interceptor",
       expected: "one that wraps stages only; give this one to Pipeline.intercept or Interceptor.layer",
@@ -277,12 +283,14 @@ export const surround = <E, R, P>(
   self: Interceptor<E, R, P>,
   outside: <A>(effect: Effect.Effect<A, unknown, unknown>, part: string, wraps: "stage" | "run") => typeof effect
 ): Interceptor<E, R, P> => {
-  const parts = outermostFirst([self]).map(({ around, aroundRun, name, order }) =>
-    build(name, order, {
+  const parts = outermostFirst([self]).map((part) => {
+    const { around, aroundRun, name, order } = part
+    const surrounded = build<unknown, unknown, unknown>(name, order, {
       around: around && ((effect, stage) => outside(closed(name, around)(effect, stage), name, "stage")),
       aroundRun: aroundRun && ((effect, run) => outside(aroundRun(effect, run), name, "run"))
     })
-  )
+    return part.dispensable === true ? dispensable(surrounded) : surrounded
+  })
   // What is around it changes neither its errors nor its services.
   return combine(...parts) as unknown as Interceptor<E, R, P>
 }

@@ -42,7 +42,7 @@ export const deadline = (duration: Duration.Input): Interceptor<FailsRun<Deadlin
   const limit = options.positiveDuration("deadline", duration)
   return make({
     name: "deadline",
-    order: 15,
+    order: 2,
     aroundRun: (effect, run) =>
       Effect.flatMap(Effect.timeoutOption(effect, limit), (ended) =>
         Option.isSome(ended)

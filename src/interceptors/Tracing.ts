@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Tracer from "effect/Tracer"
-import { combine, type Interceptor, make } from "../Interceptor.ts"
+import { combine, dispensable, type Interceptor, make } from "../Interceptor.ts"
 import { executionIn } from "../internal/execution.ts"
 
 /**
@@ -22,12 +22,13 @@ const inSpan = <A, E, R>(
     return Effect.provideService(effect, Tracer.ParentSpan, span)
   })
 
-const run = make({
+// Around a single stage there are the spans of the stage and of its attempts.
+const run = dispensable(make({
   name: "tracing (run)",
   order: 5,
   aroundRun: (effect, { pipeline }) =>
     inSpan(`pipeline ${pipeline}`, effect, (span) => span.attribute("stageflow.pipeline", pipeline))
-})
+}))
 
 const stage = make({
   name: "tracing (stage)",

@@ -6,7 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { combine, type FailsRun, type Interceptor, make } from "../Interceptor.ts"
+import { combine, dispensable, type FailsRun, type Interceptor, make } from "../Interceptor.ts"
 import { executionOf } from "../internal/execution.ts"
 import { fingerprint, sizeOf } from "../internal/measure.ts"
 import * as options from "../internal/options.ts"
@@ -107,6 +107,7 @@ export const unchangedInputs = (): Interceptor<InputChanged> =>
  * The size limits of a service in production: 1 MiB for the snapshot, 10 MiB for the data of a stage.
  */
 export const validation: Interceptor<OutputTooLarge | FailsRun<SnapshotTooLarge>> = combine(
-  snapshotSize({ maxBytes: 1024 * 1024 }),
+  // Around a single stage there is no snapshot to look at, only its data.
+  dispensable(snapshotSize({ maxBytes: 1024 * 1024 })),
   outputSize({ maxBytes: 10 * 1024 * 1024 })
 )

@@ -215,6 +215,7 @@ describe("R26 idempotency", () => {
       "a defect": Effect.die(new Error("boom")),
       "a timeout": Effect.never,
       "a retry that nobody grants": Effect.succeed(StageOutput.retry("not yet")),
+      // @effect-diagnostics-next-line promiseInEffectSuccess:off
       "an output that is none": Effect.succeed(Promise.resolve())
     }
 

@@ -337,11 +337,11 @@ const rows: ReadonlyArray<Row> = [
     ]
   }),
   row("unchangedInputs", Interceptors.unchangedInputs(), { services: none, perAttempt: true }),
-  row("validation", Interceptors.validation, { services: none, places: aroundRuns, perAttempt: true }),
+  row("validation", Interceptors.validation, { services: none, places: everywhere, perAttempt: true }),
   row("logging", Interceptors.logging(), { services: none, perAttempt: true }),
   row("metrics", Interceptors.metrics(), { services: none }),
-  row("tracing", Interceptors.tracing(), { services: none, places: aroundRuns, perAttempt: true }),
-  row("defaults", Interceptors.defaults, { services: none, places: aroundRuns, perAttempt: true }),
+  row("tracing", Interceptors.tracing(), { services: none, places: everywhere, perAttempt: true }),
+  row("defaults", Interceptors.defaults, { services: none, places: everywhere, perAttempt: true }),
   row("tenant", Interceptors.tenant(), {
     services: none,
     places: ["pipeline"],

@@ -69,7 +69,11 @@ describe("the packed tarball", { timeout: 180_000 }, () => {
     assert.isAbove(out.trim().length, 0)
   })
 
-  it("has every sub-path that it names", () => {
+  it("has every sub-path that it names, with the optional peers where they need them", () => {
+    const optional = Object.keys(manifest.peerDependenciesMeta).map((name) =>
+      `${name}@${manifest.devDependencies[name]}`
+    )
+    npm(["install", ...optional], folder)
     const names = Object.keys(manifest.exports).filter((name) => name !== "./package.json")
     const imports = names.map((name, index) => `import * as m${index} from "${name.replace(".", "stageflow")}"`)
     const uses = names.map((_, index) => `m${index}`)

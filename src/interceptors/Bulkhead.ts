@@ -113,7 +113,10 @@ export const bulkhead = (settings: {
       Effect.gen(function*() {
         const bulkheads = yield* Bulkheads
         const of = yield* keyOf("bulkhead", key)
-        const onFull = Effect.fail(new BulkheadFull({ bulkhead: name, stage: stage.name, permits, queue }))
+        // Made only when it is needed: an error keeps where it was made, which takes longer than all the rest.
+        const onFull = Effect.suspend(() =>
+          Effect.fail(new BulkheadFull({ bulkhead: name, stage: stage.name, permits, queue }))
+        )
         return yield* bulkheads.within({ name, permits, queue, key: of, onFull }, effect)
       })
   })

@@ -95,24 +95,60 @@ const proven = ({ orgId, sessionId, userId }: AuthContext["Service"]) => ({
   ...(orgId === undefined ? {} : { orgId })
 })
 
+/** What the caller lacks, as an error, when they lack anything. */
+const denial = (
+  stage: string,
+  caller: AuthContext["Service"] | undefined,
+  roles: ReadonlyArray<string>,
+  scopes: ReadonlyArray<string>
+): AccessDenied | undefined => {
+  const missingRoles = roles.filter((role) => caller?.roles.includes(role) !== true)
+  const missingScopes = scopes.filter((scope) => caller?.scopes.includes(scope) !== true)
+  return missingRoles.length === 0 && missingScopes.length === 0
+    ? undefined
+    : new AccessDenied({ stage, missingRoles, missingScopes })
+}
+
 const authorization = make({
   name: "authorization",
   order: 12,
   around: (effect, { annotations, name }) => {
-    const neededRoles = Context.get(annotations, RequiredRoles)
-    const neededScopes = Context.get(annotations, RequiredScopes)
-    if (neededRoles.length === 0 && neededScopes.length === 0) return effect
+    const roles = Context.get(annotations, RequiredRoles)
+    const scopes = Context.get(annotations, RequiredScopes)
+    if (roles.length === 0 && scopes.length === 0) return effect
     return Effect.gen(function*() {
-      const caller = Option.getOrUndefined(yield* Effect.serviceOption(AuthContext))
-      const missingRoles = neededRoles.filter((role) => caller?.roles.includes(role) !== true)
-      const missingScopes = neededScopes.filter((scope) => caller?.scopes.includes(scope) !== true)
-      if (missingRoles.length > 0 || missingScopes.length > 0) {
-        return yield* new AccessDenied({ stage: name, missingRoles, missingScopes })
-      }
-      return yield* effect
+      const denied = denial(name, Option.getOrUndefined(yield* Effect.serviceOption(AuthContext)), roles, scopes)
+      return denied === undefined ? yield* effect : yield* denied
     })
   }
 })
+
+/**
+ * Lets a stage run only for a caller with all of these roles and scopes: `Stage.intercept(Auth.require({ roles: ["admin"] }))`.
+ *
+ * It needs the `AuthContext`, so a pipeline with such a stage and without `authentication` does not compile. The
+ * annotations `RequiredRoles` and `RequiredScopes` say the same to `authentication`, which alone looks at them.
+ */
+const require_ = (needed: {
+  readonly roles?: ReadonlyArray<string> | undefined
+  readonly scopes?: ReadonlyArray<string> | undefined
+}): Interceptor<AccessDenied, AuthContext> =>
+  make({
+    name: "require",
+    order: 12,
+    around: (effect, { name }) =>
+      Effect.gen(function*() {
+        const denied = denial(name, yield* AuthContext, needed.roles ?? [], needed.scopes ?? [])
+        return denied === undefined ? yield* effect : yield* denied
+      })
+  })
+
+export {
+  /**
+   * Lets a stage run only for a caller with all of these roles and scopes.
+   */
+  require_ as require
+}
 
 /**
  * Authenticates each run by its `BearerToken`, and gives stages the `AuthContext`.

@@ -213,6 +213,31 @@ describe("R28 no permissive default", () => {
       assert.isTrue(state.ran)
     }))
 
+  it.effect("a stage that requires a role needs an authentication, by its type", () =>
+    Effect.gen(function*() {
+      let ran = false
+      const secretStage = Stage.work("secret", {
+        run: Effect.sync(() => {
+          ran = true
+        })
+      }).pipe(Stage.intercept(Auth.require({ roles: ["admin"], scopes: ["read"] })))
+      const open = Pipeline.make("p").add(secretStage)
+      // @ts-expect-error nobody says who is calling
+      const unauthenticated: Effect.Effect<unknown, unknown> = Pipeline.run(open, Snapshot.make())
+      assert.isDefined(unauthenticated)
+      const run = (token: string) =>
+        TestClock.setTime(start).pipe(
+          Effect.andThen(Pipeline.run(open.pipe(Pipeline.intercept(Auth.authentication())), Snapshot.make())),
+          Effect.provide([local.pipe(Layer.orDie), Auth.layerBearer(token)])
+        )
+      const error = yield* Effect.flip(run(yield* signed(symmetric, "HS256")))
+      assert(error instanceof RunResult.StageFailed && error.error instanceof Auth.AccessDenied)
+      assert.deepStrictEqual(error.error.missingRoles, ["admin"])
+      assert.isFalse(ran)
+      yield* run(yield* signed(symmetric, "HS256", { claims: { roles: ["admin"] } }))
+      assert.isTrue(ran)
+    }))
+
   describe("with keys over HTTP", () => {
     const keys = Effect.runPromise(Effect.promise(() => jose.generateKeyPair("ES256", { extractable: true })))
     const requests = { count: 0 }

@@ -357,6 +357,17 @@ const rows: ReadonlyArray<Row> = [
       )
     ]
   }),
+  row("require", Auth.require({ roles: ["editor"] }), {
+    services: Layer.succeed(Auth.AuthContext, { userId: "user-1", roles: ["editor"], scopes: [] }),
+    denials: [
+      denial(
+        "a caller who lacks a role",
+        "AccessDenied",
+        Auth.require({ roles: ["admin"] }),
+        Layer.succeed(Auth.AuthContext, { userId: "user-1", roles: ["editor"], scopes: [] })
+      )
+    ]
+  }),
   row("authentication", Auth.authentication(), {
     services: caller(),
     places: ["pipeline"],

@@ -1,3 +1,5 @@
+// One run here is not to compile, and says so.
+// @effect-diagnostics missingEffectContext:off
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted } from "effect"
 import { TestClock } from "effect/testing"

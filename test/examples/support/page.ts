@@ -25,5 +25,5 @@ export const timeless = (lines: ReadonlyArray<string>): ReadonlyArray<string> =>
   lines.filter((line) => !line.includes(": slow ")).map((line) =>
     line.replaceAll(/ *█+/g, " █").replaceAll(/ *[\d.]+ (ms|times)/g, " 0 $1")
       // How much of a long note fits depends on the bar before it.
-      .replace(/:[^:]*…$/, ": …")
+      .replace(/█ .*…$/, "█ …")
   )

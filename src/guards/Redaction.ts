@@ -141,7 +141,7 @@ export const make = <Kind extends string>(detector: Detector<Kind>, mask: Mask<K
       if (found.length === 0) return { text: masked.text, findings }
       const more = merge([...findings, ...inOriginal(found, masked, meter)])
       if (round < rounds && covered(more) > covered(findings)) findings = more
-      else if (round <= rounds && more.length > 1) findings = spanning(more)
+      else if (round === rounds) findings = spanning(more)
       else findings = spanning(more).map(({ kind }) => ({ kind, start: 0, end: original.length }))
     }
     return { text: original, findings }

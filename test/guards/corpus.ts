@@ -76,6 +76,7 @@ const personalData: ReadonlyArray<Group> = [
     "⟦+1 (202) 555-0123⟧",
     "⟦+44 20 7946 0958⟧, or ⟦+33 1 23 45 67 89⟧",
     "⟦+49 (0)30 1234567⟧",
+    "⟦+4 9 3 0 1 2 3 4 5 6 7⟧",
     "⟦(+49) 30 1234567⟧",
     "⟦0049 30 1234567⟧",
     "⟦+1-202-555-0123⟧ 17 times"
@@ -103,7 +104,8 @@ const personalData: ReadonlyArray<Group> = [
     "my number is private, call me at ⟦555-0123⟧",
     "Tel. ⟦5550123⟧",
     "WhatsApp ⟦491701234567⟧",
-    "my cell is ⟦2025550123⟧"
+    "my cell is ⟦2025550123⟧",
+    "call me or her or him or them or us at ⟦5550123⟧"
   ]),
   found("personalData", "phone", "disguised phone numbers", [
     "⟦＋４９ ３０ １２３４５６７⟧",
@@ -129,6 +131,7 @@ const personalData: ReadonlyArray<Group> = [
     "+1 and +2 make 3",
     "sort code 01-23-45 12345678",
     "call ticket 12345678",
+    "phone\n\n\n\n5550123",
     "3.1415926535"
   ]),
   found("personalData", "social-security-number", "US social security numbers", [
@@ -157,6 +160,8 @@ const personalData: ReadonlyArray<Group> = [
     "123456789",
     "123-456-789",
     "123-45-67890",
+    "123-45-6789-12",
+    "123-45-6789X",
     "1123-45-6789",
     "123-45 6789",
     "part A123-45-6789",
@@ -197,6 +202,7 @@ const personalData: ReadonlyArray<Group> = [
     "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
     "978-3-16-148410-0",
     "4111 11 111111 1111",
+    "4111     1111     1111     1111",
     "41111111111111111111111"
   ]),
   found("personalData", "ip-address", "IP addresses", [
@@ -237,7 +243,8 @@ const personalData: ReadonlyArray<Group> = [
     "face::cafe",
     "1:2:3:4:5:6:7:8:9",
     "12345::1",
-    "1::2::3"
+    "1111::2222::3333",
+    "std::abc1"
   ]),
   passes("personalData", "IP addresses made harmless", ["192[.]168[.]0[.]1", "192 dot 168 dot 0 dot 1"])
 ]

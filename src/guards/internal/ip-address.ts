@@ -51,9 +51,6 @@ const isHexadecimal = (character: string): boolean =>
 
 const isPart = (character: string): boolean => character === ":" || isHexadecimal(character)
 
-// The longest has eight parts of four digits. What is longer is none, however long it is.
-const longestAddress = 39
-
 const isAddress = (text: string, parts: number): boolean => {
   const [before = "", after, ...more] = text.split("::")
   const groups = [...before.split(":"), ...(after ?? "").split(":")].filter((group) => group !== "")
@@ -70,7 +67,6 @@ const endOfIpv4 = (reader: Reader, start: number): number | undefined => {
 }
 
 const ipv6In = (reader: Reader, runStart: number, runEnd: number): Found => {
-  if (runEnd - runStart > longestAddress + 2) return []
   const isInWord = reader.isNamePart(runStart - 1)
   const text = reader.slice(runStart, runEnd)
   // One colon before or behind belongs to the sentence.

@@ -30,7 +30,8 @@ const said = {
 const hasLengths = (groups: Groups, ...lengths: ReadonlyArray<number>): boolean =>
   groups.length === lengths.length && groups.every(({ digits }, index) => digits.length === lengths[index])
 
-const mostGroups = 8
+// So many digits are looked at for a number, and never more groups than that.
+const mostDigits = 17
 
 /** The most groups from here on that have so many digits and that a number may end with. */
 const longest = (
@@ -45,10 +46,10 @@ const longest = (
 ): Groups => {
   let found: Groups = []
   let count = 0
-  for (let end = index + 1; end <= run.groups.length && end - index <= mostGroups; end++) {
+  for (let end = index + 1; end <= run.groups.length && count <= to; end++) {
     count += run.groups[end - 1]?.digits.length ?? 0
-    if (count > to) break
-    if (count >= from && end - index >= fromGroups && isEnd(end)) found = run.groups.slice(index, end)
+    const fits = count >= from && count <= to
+    if (fits && end - index >= fromGroups && isEnd(end)) found = run.groups.slice(index, end)
   }
   return found
 }
@@ -65,7 +66,7 @@ const international = (run: DigitRun, index: number, first: Group, reader: Reade
     return longest(run, index, { from: 8, to, fromGroups: 1, isEnd: isAnyEnd })
   }
   return /^00[1-9]\d{0,3}$/.test(first.digits) && run.startsFree(index)
-    ? longest(run, index, { from: 10, to: 17, fromGroups: 2, isEnd: run.endsFree })
+    ? longest(run, index, { from: 10, to: mostDigits, fromGroups: 2, isEnd: run.endsFree })
     : []
 }
 
@@ -117,7 +118,7 @@ const startOf = (reader: Reader, { start }: Group): number => {
 export const phoneAt = (run: DigitRun, index: number, reader: Reader): Found => {
   const first = run.groups[index]
   if (first === undefined) return []
-  reader.meter.steps += mostGroups
+  reader.meter.steps += mostDigits
   const isSaid = (): boolean => isPrecededBy(reader, first.start, said)
   const isFree = (): boolean => run.startsFree(index) || isSaid()
   const candidates = [

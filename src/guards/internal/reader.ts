@@ -43,12 +43,12 @@ export class Reader {
   }
 }
 
-const longestWord = 16
 const longestGap = 3
-const wordsBack = 6
 
 /**
  * Whether one of the keywords stands before this place, with nothing but fillers between: "phone: ...", "call me at ...".
+ *
+ * What is before a number is looked at for that number only, because a number is no filler: so all of it is linear.
  */
 export const isPrecededBy = (
   reader: Reader,
@@ -56,14 +56,10 @@ export const isPrecededBy = (
   { fillers, keywords }: { readonly keywords: ReadonlySet<string>; readonly fillers: ReadonlySet<string> }
 ): boolean => {
   let end = index
-  for (let count = 0; count < wordsBack; count++) {
-    let gap = 0
-    while (gap < longestGap && end > 0 && !reader.isWord(end - 1)) {
-      gap++
-      end--
-    }
+  while (end > 0) {
+    for (let gap = 0; gap < longestGap && end > 0 && !reader.isWord(end - 1); gap++) end--
     let start = end
-    while (start > 0 && end - start <= longestWord && reader.isWord(start - 1)) start--
+    while (start > 0 && reader.isWord(start - 1)) start--
     const word = reader.slice(start, end)
     if (keywords.has(word)) return true
     if (!fillers.has(word)) return false

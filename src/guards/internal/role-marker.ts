@@ -32,7 +32,7 @@ const isNameCharacter = (character: string): boolean => isWordCharacter(characte
 /** What stands here as a name, up to a length: a longer one is none. */
 const nameAt = (text: string, start: number, meter: Meter): string => {
   let end = start
-  while (end < text.length && end - start <= longestName && isNameCharacter(text.charAt(end))) end++
+  while (end < text.length && end - start < longestName && isNameCharacter(text.charAt(end))) end++
   meter.steps += end - start + 1
   return text.slice(start, end)
 }
@@ -41,7 +41,7 @@ const tokenAt = (text: string, start: number, meter: Meter): Span | undefined =>
   if (!text.startsWith("<|", start)) return undefined
   const name = nameAt(text, start + 2, meter)
   const end = start + 2 + name.length
-  return name.trim() !== "" && name.length <= longestName && text.startsWith("|>", end) ? [start, end + 2] : undefined
+  return name.trim() !== "" && text.startsWith("|>", end) ? [start, end + 2] : undefined
 }
 
 const tagAt = (

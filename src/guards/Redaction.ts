@@ -2,8 +2,7 @@
  * A text with masks where something was found.
  *
  * What is left has no findings: a mask can join what stood apart (`12` and `34` around a mask of digits), so the result
- * is searched again until nothing is found. Should a text never come to rest, more and more of it is masked, in the end
- * all of it.
+ * is searched again until nothing is found. Should a text not come to rest after a few rounds, all of it is masked.
  */
 import { InvalidOption } from "../StageError.ts"
 import type { Detector } from "./Detector.ts"
@@ -97,15 +96,8 @@ const inOriginal = <Kind extends string>(
   })
 }
 
-const covered = (findings: Findings<string>): number =>
-  findings.reduce((characters, { end, start }) => characters + end - start, 0)
-
-/** One finding from the first to the last of several. */
-const spanning = <Kind extends string>(findings: Findings<Kind>): Findings<Kind> =>
-  findings.slice(0, 1).map(({ kind, start }) => ({ kind, start, end: findings.at(-1)?.end ?? start }))
-
-// How often what was found next is masked as well, before everything between is.
-const rounds = 4
+// How often what was found next is masked as well, before everything is.
+const rounds = 8
 
 /** The masks by kind. One that is itself a finding would never leave a text without any. */
 const masksOf = <Kind extends string>(
@@ -138,11 +130,10 @@ export const make = <Kind extends string>(detector: Detector<Kind>, mask: Mask<K
     for (let round = 1; findings.length > 0; round++) {
       const masked = maskAll(original, findings, masks)
       const found = detector.detect(masked.text, meter)
-      if (found.length === 0) return { text: masked.text, findings }
+      // After the last round nothing is left but a mask, which is no finding.
+      if (found.length === 0 || round > rounds) return { text: masked.text, findings }
       const more = merge([...findings, ...inOriginal(found, masked, meter)])
-      if (round < rounds && covered(more) > covered(findings)) findings = more
-      else if (round === rounds) findings = spanning(more)
-      else findings = spanning(more).map(({ kind }) => ({ kind, start: 0, end: original.length }))
+      findings = round < rounds ? more : more.slice(0, 1).map(({ kind }) => ({ kind, start: 0, end: original.length }))
     }
     return { text: original, findings }
   }

@@ -417,9 +417,10 @@ export class ActiveRun implements Reader {
     }
   }
 
-  /** The ended attempts, in the order in which they ended; laid out when somebody asks. */
-  get entries(): ReadonlyArray<Entry> {
-    return this.journal.entries((index) => (this.plan.stages[index] as PlannedStage).name, this.outputs)
+  /** Lays out the ended attempts, in the order in which they ended. It holds on to no more of the run than that takes. */
+  get readEntries(): () => ReadonlyArray<Entry> {
+    const { journal, outputs, plan: { names } } = this
+    return () => journal.entries(names, outputs)
   }
 
   /** The names of the stages that are in one of these states, in the order of the pipeline. */

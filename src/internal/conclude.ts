@@ -39,7 +39,7 @@ const summaryOf = (run: ActiveRun, durationMs: number): Summary => ({
   identity: run.identity,
   lineage: run.lineage,
   durationMs,
-  bag: OutputBag.make(() => run.entries)
+  bag: OutputBag.make(run.readEntries)
 })
 
 /** What a run that stopped early leaves behind. */

@@ -50,12 +50,9 @@ export class Journal {
     this.earlier.push({ position: this.count, entry })
   }
 
-  entries(
-    nameOf: (index: number) => string,
-    outputs: ReadonlyArray<Settled | undefined>
-  ): ReadonlyArray<Entry> {
+  entries(names: ReadonlyArray<string>, outputs: ReadonlyArray<Settled | undefined>): ReadonlyArray<Entry> {
     const last = Array.from(this.order.subarray(0, this.count), (index): Entry => ({
-      stage: nameOf(index),
+      stage: names[index] as string,
       attempt: this.attempts[index] as number,
       end: this.ends.get(index) ?? { _tag: "Settled", output: outputs[index] as Settled },
       startedMs: this.startedMs[index] as number,

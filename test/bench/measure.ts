@@ -28,9 +28,9 @@ export interface Measured {
   readonly interceptors: Record<InterceptorName, number>
 }
 
-const turns = 5
+const turns = 4
 const warmUpRounds = 2
-const rounds = 9
+const rounds = 8
 const stagesPerSample = 10_000
 /** The floor is so fast that a sample of the same number of stages would be within the noise. */
 const floorStagesPerSample = 50_000

@@ -184,7 +184,7 @@ type Lost = typeof lost
 const timeAfter = (now: number, ms: number): number => Math.min(now + ms, Number.MAX_SAFE_INTEGER)
 
 /** One stage of one run, and the key that it asks for. */
-class Request {
+class KeyedExecution {
   private readonly effect: StageEffect
   private readonly execution: StageExecution
   private readonly store: IdempotencyStore["Service"]
@@ -241,7 +241,7 @@ class Request {
       this.claims = true
       const answer = yield* this.answered(
         "claim",
-        store.claim({ key: id, owner, fingerprint, now, until: timeAfter(now, this.settings.leaseMs) })
+        () => store.claim({ key: id, owner, fingerprint, now, until: timeAfter(now, this.settings.leaseMs) })
       )
       if (answer._tag === "Claimed") return answer
       this.claims = false
@@ -265,7 +265,7 @@ class Request {
       const until = timeAfter(yield* Clock.currentTimeMillis, this.settings.ttlMs)
       const isKeptNow = yield* this.answered(
         "keep",
-        this.store.keep({ key: this.id, owner: this.owner, result, until })
+        () => this.store.keep({ key: this.id, owner: this.owner, result, until })
       )
       if (!isKeptNow) return this.lose()
       this.claims = false
@@ -281,7 +281,7 @@ class Request {
       while (true) {
         yield* Effect.sleep(leaseMs / 3)
         const next = timeAfter(yield* Clock.currentTimeMillis, leaseMs)
-        const renewed = yield* Effect.result(this.answered("renew", store.renew({ key, owner, until: next })))
+        const renewed = yield* Effect.result(this.answered("renew", () => store.renew({ key, owner, until: next })))
         if (renewed._tag === "Success") {
           if (!renewed.success) return lost
           until = next
@@ -303,7 +303,7 @@ class Request {
     return Effect.suspend(() =>
       // If it cannot be released it is free when its lease is over; the stage has ended as it has ended.
       this.claims
-        ? Effect.ignore(this.answered("claim", this.store.release({ key: this.id, owner: this.owner })))
+        ? Effect.ignore(this.answered("claim", () => this.store.release({ key: this.id, owner: this.owner })))
         : Effect.void
     )
   }
@@ -311,11 +311,11 @@ class Request {
   /** What the store answers, in time: a lease does not wait for it. */
   private answered<A>(
     operation: IdempotencyUnavailable["operation"],
-    asked: Effect.Effect<A, IdempotencyStoreFailed>
+    ask: () => Effect.Effect<A, IdempotencyStoreFailed>
   ): Effect.Effect<A, IdempotencyUnavailable> {
     const unavailable = (defect: unknown) =>
       new IdempotencyUnavailable({ stage: this.execution.stage, operation, defect })
-    return Effect.timeoutOption(asked, this.settings.leaseMs / 3).pipe(
+    return Effect.timeoutOption(Effect.suspend(ask), this.settings.leaseMs / 3).pipe(
       Effect.mapError(({ defect }) => unavailable(defect)),
       Effect.catchDefect((defect) => Effect.fail(unavailable(defect))),
       Effect.flatMap(Option.match({
@@ -402,6 +402,6 @@ export const idempotency = (settings?: {
       const execution = executionOf(context)
       const fingerprint = yield* computed(stage, () => digestOf(parametersOf(context, execution.input)))
       const store = yield* IdempotencyStore
-      return yield* new Request(effect, execution, store, { ttlMs, leaseMs }, { id, key, fingerprint }).outcome
+      return yield* new KeyedExecution(effect, execution, store, { ttlMs, leaseMs }, { id, key, fingerprint }).outcome
     }))
 }

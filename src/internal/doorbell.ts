@@ -9,11 +9,6 @@ import type * as Scope from "effect/Scope"
 export class Doorbell {
   private readonly listening = new Map<string, Set<Deferred.Deferred<void>>>()
 
-  /** How many keys somebody listens for. */
-  get size(): number {
-    return this.listening.size
-  }
-
   /** Listens from now on: the Effect inside ends with the next ring, also when that comes before it starts. */
   listen(key: string): Effect.Effect<Effect.Effect<void>, never, Scope.Scope> {
     return Effect.map(

@@ -17,11 +17,6 @@ export class MemoryClaims implements Claims<never> {
   private readonly entries = new Map<string, Entry>()
   private sweptAt = 0
 
-  /** How many keys there are. */
-  get size(): number {
-    return this.entries.size
-  }
-
   readonly claim = ({ fingerprint, key, now, owner, until }: Claim): Effect.Effect<Answer> =>
     Effect.sync(() => {
       this.sweep(now)

@@ -10,8 +10,8 @@ import { type Answer, answerFrom, type Claim, claimed, type Claims, type Entry, 
 interface Row {
   readonly owner: string
   readonly fingerprint: string
-  /** PostgreSQL gives a BIGINT as text. */
-  readonly until_ms: number | string
+  /** What a driver makes of a BIGINT differs. */
+  readonly until_ms: number | bigint | string
   readonly result: string | null
 }
 

@@ -73,10 +73,15 @@ describe("R26 idempotency", () => {
     it.effect("parts cannot run into each other", () =>
       Effect.gen(function*() {
         const { pipeline, witness } = counted()
-        const parts = [["a", "b,c"], ["a,b", "c"], ["a\",\"b", "c"], ["", "abc"], [undefined, "null"], ["null", "null"]]
-        for (const [orgId, key] of parts) {
-          yield* Pipeline.run(pipeline, keyed(key as string, orgId === "" ? {} : { orgId }))
-        }
+        const parts = [
+          ["a", "pipeline,stage,key"],
+          ["a,pipeline,stage", "key"],
+          ["a", "pipeline\",\"stage\",\"key"],
+          ["a\",\"pipeline\",\"stage", "key"],
+          ["null", "key"],
+          [undefined, "key"]
+        ] as const
+        for (const [orgId, key] of parts) yield* Pipeline.run(pipeline, keyed(key, { orgId }))
         assert.strictEqual(witness.started, parts.length)
       }).pipe(inMemory))
   })
@@ -407,6 +412,43 @@ describe("R26 idempotency", () => {
         }).pipe(Effect.provide(layer))
       }))
 
+    it.effect("ignores its interruption: when its lease is over, although its body goes on", () =>
+      Effect.gen(function*() {
+        const { pipeline, witness } = counted(
+          Effect.suspend(() => witness.started === 1 ? Effect.uninterruptible(Effect.never) : Effect.void)
+        )
+        const run = yield* Pipeline.start(pipeline, keyed("key"), { interruptionGrace: "1 second" })
+        yield* Effect.yieldNow
+        assert.strictEqual(witness.started, 1)
+        yield* TestClock.adjust("5 minutes")
+        const cancelled = yield* background(run.cancel("enough"))
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(cancelled)
+        const next = yield* background(executionOf(pipeline, keyed("key")))
+        yield* TestClock.adjust("30 seconds")
+        assert.strictEqual(yield* Fiber.join(next), 2)
+      }).pipe(Effect.scoped, inMemory))
+
+    it.effect("ends between the answer and the wait of somebody else: that is not missed", () =>
+      Effect.gen(function*() {
+        const { broken, layer, store } = yield* breakable
+        const gate = yield* Deferred.make<void>()
+        const { pipeline, witness } = counted(Deferred.await(gate))
+        yield* Effect.gen(function*() {
+          const owner = yield* background(executionOf(pipeline, keyed("key")))
+          broken.claim = (claim) =>
+            Effect.gen(function*() {
+              broken.claim = undefined
+              const answer = yield* store.claim(claim)
+              yield* Deferred.succeed(gate, undefined)
+              yield* Fiber.await(owner)
+              return answer
+            })
+          assert.strictEqual(yield* executionOf(pipeline, keyed("key")), 1)
+          assert.strictEqual(witness.started, 1)
+        }).pipe(Effect.provide(layer))
+      }))
+
     it.effect("is slow, it does not: the lease is renewed while the stage runs", () =>
       Effect.gen(function*() {
         const { pipeline, witness } = counted(Effect.sleep("1 hour"))
@@ -475,6 +517,9 @@ describe("R26 idempotency", () => {
     const ways = {
       "it fails": () => down,
       "it dies": () => Effect.die(new Error("connection refused")),
+      "it throws": () => {
+        throw new Error("connection refused")
+      },
       "it does not answer": () => Effect.never
     } as const
 

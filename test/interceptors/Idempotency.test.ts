@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Deferred, Duration, Effect, Exit, Fiber, Option, Redacted, Result, Schema } from "effect"
 import { TestClock } from "effect/testing"
+import { queryObjects } from "node:v8"
 import { Interceptor, Pipeline, type RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
 import { StageTest } from "stageflow/testing"
@@ -84,6 +85,16 @@ describe("what the Python library did, and this one does not", () => {
       yield* TestClock.adjust("1 minute")
       const { durationMs, outputs } = yield* Fiber.join(run)
       assert.deepStrictEqual([outputs.left.data.by, outputs.right.data.by, durationMs], ["left", "right", 60_000])
+    }).pipe(inMemory))
+
+  it.effect("D02 nothing is kept for a key that nobody waits for", () =>
+    Effect.gen(function*() {
+      const { stage } = counting("stage", Effect.fail(new Denied()))
+      const pipeline = Pipeline.make("pipeline").add(stage).pipe(Pipeline.intercept(idempotency()))
+      const sets = () => queryObjects(Set, { format: "count" })
+      const before = sets()
+      for (let key = 0; key < 1000; key++) yield* Effect.exit(Pipeline.run(pipeline, keyed(`key ${key}`)))
+      assert.isBelow(sets() - before, 100)
     }).pipe(inMemory))
 
   it.effect("D03 a call that was denied is not the result of the next one, who may", () =>

@@ -143,6 +143,17 @@ describe.each(Object.entries(stores))("the %s store", (_, layer) => {
 })
 
 describe("what is over does not stay for ever", () => {
+  it.effect("in memory: swept by who claims, an hour after it was over", () =>
+    using((store) =>
+      Effect.gen(function*() {
+        yield* store.claim(claim("late"))
+        yield* store.claim({ ...claim("owner", hour), key: "soon" })
+        assert.isTrue(yield* store.renew({ key: "key", owner: "late", until: 20 }))
+        yield* store.claim({ ...claim("owner", 2 * hour), key: "later" })
+        assert.isFalse(yield* store.renew({ key: "key", owner: "late", until: 30 }))
+      })
+    ).pipe(Effect.provide(stores.memory)))
+
   it.effect("in a table: swept by who claims, an hour after it was over", () =>
     Effect.gen(function*() {
       const store = yield* IdempotencyStore
@@ -250,6 +261,28 @@ describe("files", () => {
 })
 
 describe("layerSql", () => {
+  it.effect("of all who have looked before anybody took it one gets the key", () =>
+    Effect.gen(function*() {
+      const real = yield* SqlClient.SqlClient
+      // Whoever has looked lets all others look, too.
+      const slow: SqlClient.SqlClient = new Proxy(real, {
+        apply: (target, self, args: [TemplateStringsArray]) => {
+          const statement = Reflect.apply(target, self, args) as Effect.Effect<unknown>
+          return args[0][0]?.startsWith("SELECT") ? Effect.tap(statement, Effect.yieldNow) : statement
+        },
+        get: (target, key) => key === "withoutTransforms" ? () => slow : Reflect.get(target, key) as unknown
+      })
+      const layer = Layer.provide(IdempotencyStore.layerSql(), Layer.succeed(SqlClient.SqlClient, slow))
+      const store = yield* Effect.provide(Effect.service(IdempotencyStore), layer)
+      for (const now of [0, 10]) {
+        const owners = Array.from({ length: 50 }, (_, index) => `owner ${index} at ${now}`)
+        const answers = yield* Effect.forEach(owners, (owner) => store.claim(claim(owner, now)), {
+          concurrency: "unbounded"
+        })
+        assert.strictEqual(answers.filter(({ _tag }) => _tag === "Claimed").length, 1)
+      }
+    }).pipe(Effect.provide(Sqlite.layer({ filename: ":memory:" }))))
+
   it.effect("makes its table once, under the name that it is given", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient

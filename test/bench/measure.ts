@@ -2,10 +2,10 @@
  * What each graph costs, in microseconds per stage.
  *
  * A sample is the mean of as many runs as make up the same number of stages, whatever the size of the graph: so small
- * graphs pay for their share of the garbage collection, too. What counts is the processor's time for this thread: a long
- * sample would otherwise pay more often than a short one for what other programs do. They still make the machine faster or
- * slower, and a collection falls on whoever allocates next: so the shapes take turns, the samples of one turn come in a
- * random order, and what is reported is their median.
+ * graphs pay for their share of the garbage collection, too. Other programs make the machine faster or slower while it is
+ * measured, and a collection falls on whoever allocates next: so the shapes take turns, the samples of one turn come in a
+ * random order, and what is reported is their median. It is the time on the wall: Linux counts the processor's time for a
+ * thread in steps of 4 ms, which is half a sample.
  */
 import { Effect, Fiber } from "effect"
 import { interceptedRunsOf, type InterceptorName, interceptorNames } from "./interceptors.ts"
@@ -56,10 +56,9 @@ interface Measurement {
 /** The mean time of doing it once, after once that does not count: what came before has emptied the caches. */
 const sample = Effect.fnUntraced(function*({ once, times }: Measurement) {
   yield* once
-  const started = process.threadCpuUsage()
+  const started = performance.now()
   for (let time = 0; time < times; time++) yield* once
-  const { system, user } = process.threadCpuUsage(started)
-  return (system + user) / times
+  return (performance.now() - started) * 1_000 / times
 })
 
 /** The samples of all measurements, by the name under which they are reported. */

@@ -3,6 +3,8 @@ import { Deferred, type Duration, Effect, Exit, Fiber, Layer, Scope, Stream } fr
 import { SqlClient, type SqlError } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { existsSync } from "node:fs"
+import { StatementSync } from "node:sqlite"
+import { queryObjects } from "node:v8"
 import { StageError } from "stageflow"
 import { Sqlite } from "stageflow/sqlite"
 import { temporaryFolder } from "../support/temporary-folder.ts"
@@ -53,6 +55,8 @@ describe("Sqlite.layer", () => {
       assert.deepStrictEqual(rows, [
         { text: "text", number: 1.5, bytes, absent: null, yes: 1, date: "1970-01-01T00:00:00.000Z" }
       ])
+      // The rows of node:sqlite have no prototype.
+      assert.strictEqual(Object.getPrototypeOf(rows[0]), Object.prototype)
       // What node:sqlite would take for named parameters, and bind nothing.
       const refused = yield* reasonOf(sql.unsafe("SELECT ? AS a", [{ a: 1 }]))
       assert.strictEqual(refused._tag, "UnknownError")
@@ -99,9 +103,12 @@ describe("Sqlite.layer", () => {
   it.effect("keeps a bounded number of statements", () =>
     Effect.gen(function*() {
       const sql = yield* SqlClient.SqlClient
+      const statements = () => queryObjects(StatementSync, { format: "count" })
+      const before = statements()
       for (let index = 0; index < 500; index++) {
         assert.deepStrictEqual(yield* sql.unsafe(`SELECT ${index} AS "index"`), [{ index }])
       }
+      assert.isBelow(statements() - before, 300)
     }).pipe(Effect.provide(Sqlite.layer({ filename: ":memory:" }))))
 
   describe("transactions", () => {
@@ -133,9 +140,12 @@ describe("Sqlite.layer", () => {
           Effect.gen(function*() {
             yield* add("outer")
             yield* Effect.flip(sql.withTransaction(Effect.andThen(add("inner"), Effect.fail("no"))))
+            yield* sql.withTransaction(add("inner"))
+            // What is done is not kept open until the outer one ends.
+            assert.include((yield* Effect.flip(sql.unsafe("RELEASE effect_sql_1"))).message, "no such savepoint")
           })
         )
-        assert.deepStrictEqual(yield* names, ["outer"])
+        assert.deepStrictEqual(yield* names, ["outer", "inner"])
       }).pipe(Effect.provide(Sqlite.layer({ filename: ":memory:" }))))
 
     it.effect("nobody else's statements come between", () =>

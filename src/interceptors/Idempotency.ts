@@ -332,7 +332,7 @@ class KeyedExecution {
   }
 
   private replay(result: string): Effect.Effect<Outcome, IdempotencyResultInvalid> {
-    return Schema.decodeUnknownEffect(this.codec)(result, { errors: "all" }).pipe(
+    return Schema.decodeEffect(this.codec)(result, { errors: "all" }).pipe(
       Effect.mapError(({ issue }) => this.invalid("replay", problemsOf(issue))),
       Effect.map(replayed)
     )

@@ -29,7 +29,7 @@ const Content = Schema.fromJsonString(Schema.Struct({
   key: Schema.String,
   owner: Schema.String,
   fingerprint: Schema.String,
-  until: Schema.Number,
+  until: Schema.Finite,
   result: Schema.optionalKey(Schema.String)
 }))
 
@@ -129,7 +129,7 @@ export class FileClaims implements Claims<Failure> {
 
   private read(path: string): Effect.Effect<Content | undefined, Failure> {
     return this.files.readFileString(path).pipe(
-      Effect.flatMap((text) => Schema.decodeUnknownEffect(Content)(text)),
+      Effect.flatMap((text) => Schema.decodeEffect(Content)(text)),
       Effect.catchIf((error) => error._tag === "PlatformError" && isNotThere(error), () => Effect.undefined)
     )
   }

@@ -17,7 +17,6 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Predicate from "effect/Predicate"
 import { installedIn, type StageEffect } from "../Interceptor.ts"
 import { StageContext } from "../StageContext.ts"
 import type { ActiveRun } from "./active-run.ts"
@@ -35,7 +34,7 @@ const none: ReadonlyArray<never> = []
  * Effect itself would let them live as long as the worker. There is no public way to ask for them.
  */
 const childrenOf = (fiber: Fiber.Fiber<unknown, unknown>): ReadonlyArray<Fiber.Fiber<unknown, unknown>> => {
-  const children = Predicate.hasProperty(fiber, "_children") ? fiber._children : undefined
+  const { _children: children } = fiber as { readonly _children?: unknown }
   // A set of fibers, where a fiber has forked any.
   return children instanceof Set && children.size > 0 ? Array.from(children as Set<Worker>) : none
 }

@@ -322,17 +322,20 @@ export const compile = (
     })
 }
 
+/**
+ * What a stage runs, in the form that interceptors wrap. One Effect for all stages, which asks its fiber which stage it
+ * is: one for each would be most of what a plan keeps in memory.
+ */
+const body: StageEffect = Effect.withFiber((fiber) => {
+  const { input, planned: { name, run } } = executionIn(fiber)
+  // Frozen, because what is around the stage may run it again: an attempt leaves no marks for the next one.
+  return normalize(name, effectOf(name, run(Object.freeze(input))))
+})
+
 const composed = (stage: PlannedStage, outer: ReadonlyArray<Around>): StageEffect | undefined => {
   const inner = aroundsOf(stage.definition)
   if (inner.length === 0 && outer.length === 0) return undefined
-  // Frozen, because what is around the stage may run it again: an attempt leaves no marks for the next one.
-  const body = Effect.withFiber<unknown, unknown, unknown>((fiber) =>
-    effectOf(stage.name, stage.run(Object.freeze(executionIn(fiber).input)))
-  )
-  const withInner = inner.reduce<StageEffect>(
-    (effect, around) => around(effect, stage.info),
-    normalize(stage.name, body)
-  )
+  const withInner = inner.reduce<StageEffect>((effect, around) => around(effect, stage.info), body)
   return outer.reduceRight((effect, around) => around(effect, stage.info), withInner)
 }
 

@@ -15,12 +15,7 @@ import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import type * as Outcome from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
-import type { Event } from "./Event.ts"
-import type { Any as AnyInterceptor, ErrorOf, FailsRun, ProvidedBy, ServicesOf } from "./Interceptor.ts"
-import { compile, type Edge, type Plan } from "./internal/plan.ts"
-import type { OptionsAfter, SnapshotProblem } from "./internal/run-types.ts"
-import * as Runner from "./internal/runner.ts"
-import * as Topology from "./internal/topology.ts"
+import type { OptionsAfter, SnapshotProblem } from "./checks/run.ts"
 import type {
   Added,
   AnyNode,
@@ -37,7 +32,12 @@ import type {
   StagesBefore,
   Untold,
   WiringSkips
-} from "./internal/wiring-types.ts"
+} from "./checks/wiring.ts"
+import { compile, type Edge, type Plan } from "./engine/compile.ts"
+import * as Runner from "./engine/runner.ts"
+import * as Topology from "./engine/topology.ts"
+import type { Event } from "./Event.ts"
+import type { Any as AnyInterceptor, ErrorOf, FailsRun, ProvidedBy, ServicesOf } from "./Interceptor.ts"
 import type { PipelineInvalid } from "./PipelineInvalid.ts"
 import type { Run, RunOptions } from "./Run.ts"
 import type { Cancelled, Completed, Incomplete, LayerFailed, StageFailed } from "./RunResult.ts"

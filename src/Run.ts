@@ -4,8 +4,8 @@
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
+import type { Status } from "./engine/active-run.ts"
 import type { Event } from "./Event.ts"
-import type { Status } from "./internal/active-run.ts"
 import type { Lineage } from "./StageContext.ts"
 
 /**

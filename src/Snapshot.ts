@@ -13,7 +13,7 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type { Any as AnyExtension, ExtensionClass } from "./Extension.ts"
 import { immutable } from "./internal/immutable.ts"
-import { describeProblems, Problem, problemsOf } from "./internal/schema.ts"
+import { describeProblems, Problem, problemsOf } from "./internal/problems.ts"
 import { StageContext } from "./StageContext.ts"
 
 const Id = Schema.String.check(Schema.isNonEmpty())

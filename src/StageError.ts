@@ -6,7 +6,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { describeProblems, Problem } from "./internal/schema.ts"
+import { describeProblems, Problem } from "./internal/problems.ts"
 
 /**
  * An attempt of a stage took longer than its timeout allows.

@@ -11,7 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { type Interceptor, make } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
-import { Places } from "../internal/places.ts"
+import { Places } from "./internal/places.ts"
 import { type Key, type KeyFailed, keyOf, perTenant } from "./Key.ts"
 
 /**

@@ -21,12 +21,12 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
-import type { Answer, Claim, Claims, Owned } from "../internal/claims.ts"
-import { Doorbell } from "../internal/doorbell.ts"
-import { FileClaims } from "../internal/file-claims.ts"
-import { MemoryClaims } from "../internal/memory-claims.ts"
 import * as options from "../internal/options.ts"
-import { makeSqlClaims } from "../internal/sql-claims.ts"
+import type { Answer, Claim, Claims, Owned } from "./internal/idempotency/claims.ts"
+import { Doorbell } from "./internal/idempotency/doorbell.ts"
+import { FileClaims } from "./internal/idempotency/file-claims.ts"
+import { MemoryClaims } from "./internal/idempotency/memory-claims.ts"
+import { makeSqlClaims } from "./internal/idempotency/sql-claims.ts"
 
 /**
  * A store could not be read or written.

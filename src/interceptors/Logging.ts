@@ -9,9 +9,9 @@ import type * as Exit from "effect/Exit"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
+import { summaryOf } from "../engine/announcer.ts"
+import { executionIn } from "../engine/stage-execution.ts"
 import { type Interceptor, make, type Outcome } from "../Interceptor.ts"
-import { executionIn } from "../internal/execution.ts"
-import { summaryOf } from "../internal/telling.ts"
 import type { StageContext } from "../StageContext.ts"
 
 const annotate = (

@@ -12,8 +12,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
+import { executionIn } from "../engine/stage-execution.ts"
 import { type Interceptor, make, type Outcome, type StageInfo } from "../Interceptor.ts"
-import { executionIn } from "../internal/execution.ts"
 
 type Status = "ok" | "skip" | "cancel" | "retry" | "fail" | "interrupt"
 

@@ -11,7 +11,7 @@ import * as Persistence from "effect/persistence/RateLimiter"
 import * as Schema from "effect/Schema"
 import { type Interceptor, make } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
-import { Turns } from "../internal/turns.ts"
+import { Turns } from "./internal/turns.ts"
 import { type Key, type KeyFailed, keyOf, perStage } from "./Key.ts"
 
 /**

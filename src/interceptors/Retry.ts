@@ -11,9 +11,9 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
+import { retryAround, type RetryPolicy } from "../attempt/retry.ts"
 import { fromAround, type Interceptor } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
-import { retryAround, type RetryPolicy } from "../internal/retry.ts"
 import type { RetryExhausted } from "../StageError.ts"
 
 /**

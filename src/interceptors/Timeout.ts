@@ -5,9 +5,9 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { timeoutAround } from "../attempt/timeout.ts"
 import { type FailsRun, fromAround, type Interceptor, make } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
-import { timeoutAround } from "../internal/timeout.ts"
 import type { StageTimeout } from "../StageError.ts"
 
 /**

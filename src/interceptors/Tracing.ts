@@ -5,8 +5,8 @@
  */
 import * as Effect from "effect/Effect"
 import * as Tracer from "effect/Tracer"
+import { executionIn } from "../engine/stage-execution.ts"
 import { combine, dispensable, type Interceptor, make } from "../Interceptor.ts"
-import { executionIn } from "../internal/execution.ts"
 
 /**
  * Runs an Effect in a span, which `describe` gives its attributes. `Effect.withSpan` would also keep where the span was

@@ -6,11 +6,11 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { executionOf } from "../engine/stage-execution.ts"
 import { combine, dispensable, type FailsRun, type Interceptor, make } from "../Interceptor.ts"
-import { executionOf } from "../internal/execution.ts"
-import { fingerprint, sizeOf } from "../internal/measure.ts"
 import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
+import { fingerprint, sizeOf } from "./internal/measure.ts"
 
 /**
  * The data of a stage is larger than it may be.

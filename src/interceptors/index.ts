@@ -1,7 +1,7 @@
 /**
  * Ready-made interceptors: resilience, authentication, tenancy and observability around stages.
  */
-export { type RetryPolicy } from "../internal/retry.ts"
+export { type RetryPolicy } from "../attempt/retry.ts"
 export * from "./Bulkhead.ts"
 export * from "./Cache.ts"
 export * from "./CircuitBreaker.ts"

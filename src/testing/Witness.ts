@@ -7,8 +7,8 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
+import { executionIn } from "../engine/stage-execution.ts"
 import * as Interceptor from "../Interceptor.ts"
-import { executionIn } from "../internal/execution.ts"
 
 /**
  * Something that was entered or left: an interceptor, or the body of the stage.

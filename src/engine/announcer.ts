@@ -11,8 +11,8 @@ import type { ErrorSummary, Event } from "../Event.ts"
 import type { Outcome } from "../Interceptor.ts"
 import type { Lineage } from "../StageContext.ts"
 import type { Artifact, Emitted, Settled } from "../StageOutput.ts"
-import type { StageExecution } from "./execution.ts"
-import type { PlannedStage } from "./plan.ts"
+import type { PlannedStage } from "./compile.ts"
+import type { StageExecution } from "./stage-execution.ts"
 
 export type Listener = (event: Event) => void
 

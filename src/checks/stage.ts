@@ -6,7 +6,7 @@
  * over stages is checked by what its type parameters extend.
  */
 import type { Data, Errors, StageOutput } from "../StageOutput.ts"
-import type { Amiss, OneOf } from "./sentence-types.ts"
+import type { Amiss, OneOf } from "./sentence.ts"
 
 /** What a stage may return when its data is `D` and its errors are `X`. */
 export type Returned<D, X = unknown> = unknown extends D ? object | void : (D & {}) | StageOutput<D, X>

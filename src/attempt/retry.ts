@@ -6,12 +6,12 @@ import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
+import { executionOf } from "../engine/stage-execution.ts"
 import type { Around, Outcome } from "../Interceptor.ts"
+import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
 import { RetryExhausted, StageFault } from "../StageError.ts"
 import type { Retry } from "../StageOutput.ts"
-import { executionOf } from "./execution.ts"
-import * as options from "./options.ts"
 
 /**
  * When to run a stage again: a schedule, or a schedule with conditions.

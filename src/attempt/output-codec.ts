@@ -2,8 +2,8 @@
  * What stages ended with, as JSON and back: an `Ok` goes through the `output` schema of its stage, or must be JSON as it is.
  */
 import * as Schema from "effect/Schema"
+import { immutable } from "../internal/immutable.ts"
 import { cancel, okUnsafe, settle, type Settled, skipBecause } from "../StageOutput.ts"
-import { immutable } from "./immutable.ts"
 
 export type Codec = Schema.Codec<unknown, unknown>
 

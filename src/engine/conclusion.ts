@@ -2,6 +2,7 @@
  * From the books of a run that has ended to its result.
  */
 import * as Cause from "effect/Cause"
+import { define } from "../internal/record.ts"
 import * as OutputBag from "../OutputBag.ts"
 import {
   type Cancelled,
@@ -13,7 +14,6 @@ import {
 } from "../RunResult.ts"
 import type { Settled } from "../StageOutput.ts"
 import type { ActiveRun, Stop } from "./active-run.ts"
-import { define } from "./record.ts"
 
 type Outputs = Record<string, Settled>
 

@@ -3,8 +3,8 @@
  */
 import type { Among, Names } from "../Extension.ts"
 import type { CarriedBy, Snapshot } from "../Snapshot.ts"
-import type { OneOf } from "./sentence-types.ts"
-import type { AnyNode } from "./wiring-types.ts"
+import type { OneOf } from "./sentence.ts"
+import type { AnyNode } from "./wiring.ts"
 
 type Lacking<N extends AnyNode, R, S> = Names<Exclude<Among<N["services"] | R>, CarriedBy<S>>>
 

@@ -8,11 +8,11 @@ import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { Outcome, StageEffect } from "../Interceptor.ts"
+import { immutable } from "../internal/immutable.ts"
 import { type Inputs, StageContext, type Timer, UndeclaredInput } from "../StageContext.ts"
 import type { Artifact, Settled } from "../StageOutput.ts"
 import type { ActiveRun } from "./active-run.ts"
-import { immutable } from "./immutable.ts"
-import type { PlannedStage } from "./plan.ts"
+import type { PlannedStage } from "./compile.ts"
 
 /** The StageContext of one attempt of a stage. */
 export class StageExecution {

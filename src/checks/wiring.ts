@@ -11,7 +11,7 @@
 import type * as Option from "effect/Option"
 import type { Readable, SkippableData, Source, StageData } from "../Source.ts"
 import type * as Stage from "../Stage.ts"
-import type { Checked, First, Mismatch, OneOf } from "./sentence-types.ts"
+import type { Checked, First, Mismatch, OneOf } from "./sentence.ts"
 
 /**
  * A stage in a pipeline: its name, its data, how it may end, what it can fail with and what it needs.

@@ -3,12 +3,12 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import { executionOf } from "../engine/stage-execution.ts"
 import type { Around, Outcome } from "../Interceptor.ts"
+import { InterruptionGrace, interruptWithin } from "../internal/interruption.ts"
+import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
 import { StageTimeout } from "../StageError.ts"
-import { executionOf } from "./execution.ts"
-import { InterruptionGrace, interruptWithin } from "./interruption.ts"
-import * as options from "./options.ts"
 
 /**
  * Limits an attempt. It runs in a fiber of its own: one that ignores its interruption can then be left behind, which

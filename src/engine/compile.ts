@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { effectOf, normalize } from "../attempt/outcome.ts"
 import {
   type Any as AnyInterceptor,
   type Around,
@@ -13,14 +14,13 @@ import {
   type StageEffect,
   type StageInfo
 } from "../Interceptor.ts"
+import { define, shape } from "../internal/record.ts"
 import { PipelineInvalid, type Problem } from "../PipelineInvalid.ts"
 import { internalsOf, Missing, type Reader, type Use } from "../Source.ts"
 import { type Any as AnyStage, aroundsOf } from "../Stage.ts"
-import { executionIn } from "./execution.ts"
-import { effectOf, normalize } from "./outcome.ts"
+import { nearest } from "./nearest-name.ts"
 import { inverted, packed, type PackedLists } from "./packed-lists.ts"
-import { define, shape } from "./record.ts"
-import { nearest } from "./suggest.ts"
+import { executionIn } from "./stage-execution.ts"
 import { entriesOf, type Entry, type Topology } from "./topology.ts"
 
 /** An edge as people see it: what a stage wants of another. */

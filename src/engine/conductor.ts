@@ -17,13 +17,13 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import { effectOf } from "../attempt/outcome.ts"
 import { installedIn, type StageEffect } from "../Interceptor.ts"
+import { interruptWithin } from "../internal/interruption.ts"
 import { StageContext } from "../StageContext.ts"
 import type { ActiveRun } from "./active-run.ts"
-import { conclude, type Conclusion } from "./conclude.ts"
-import type { StageExecution } from "./execution.ts"
-import { interruptWithin } from "./interruption.ts"
-import { effectOf } from "./outcome.ts"
+import { conclude, type Conclusion } from "./conclusion.ts"
+import type { StageExecution } from "./stage-execution.ts"
 
 type Worker = Fiber.Fiber<void, never>
 

@@ -10,7 +10,18 @@ import type * as Duration from "effect/Duration"
 import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import {
+  type Ending,
+  endingOfExit,
+  Failure,
+  isLiteral,
+  returnedFail,
+  unreadable,
+  wiringFailed
+} from "../attempt/outcome.ts"
 import type { Outcome } from "../Interceptor.ts"
+import { immutable } from "../internal/immutable.ts"
+import { define } from "../internal/record.ts"
 import type { AttemptEnd, Entry } from "../OutputBag.ts"
 import type { Failure as StageFailure } from "../RunResult.ts"
 import type { Current, RunIdentity } from "../Snapshot.ts"
@@ -18,13 +29,10 @@ import { Missing, missing, type Reader, some } from "../Source.ts"
 import type { Lineage } from "../StageContext.ts"
 import { RetryExhausted } from "../StageError.ts"
 import { type Artifact, noItems, okUnsafe, settle, type Settled, type Skip, skipBecause } from "../StageOutput.ts"
-import { StageExecution } from "./execution.ts"
-import { immutable } from "./immutable.ts"
+import { errorOfExit, summaryOf, type Telling } from "./announcer.ts"
+import type { Plan, PlannedStage } from "./compile.ts"
 import { Journal } from "./journal.ts"
-import { type Ending, endingOfExit, Failure, isLiteral, returnedFail, unreadable, wiringFailed } from "./outcome.ts"
-import type { Plan, PlannedStage } from "./plan.ts"
-import { define } from "./record.ts"
-import { errorOfExit, summaryOf, type Telling } from "./telling.ts"
+import { StageExecution } from "./stage-execution.ts"
 
 /** Where a stage is. */
 export type Status =

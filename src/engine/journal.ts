@@ -6,7 +6,7 @@
  */
 import type { AttemptEnd, Entry } from "../OutputBag.ts"
 import type { Settled } from "../StageOutput.ts"
-import type { StageExecution } from "./execution.ts"
+import type { StageExecution } from "./stage-execution.ts"
 
 export class Journal {
   private readonly startedMs: Float64Array

@@ -34,27 +34,6 @@ export interface OutputBag {
   readonly entries: ReadonlyArray<Entry>
 }
 
-// Most results are read for their outputs: the record is laid out when somebody looks at it.
-class OutputBagImpl implements OutputBag {
-  private readonly read: () => ReadonlyArray<Entry>
-  private known: ReadonlyArray<Entry> | undefined = undefined
-  constructor(read: () => ReadonlyArray<Entry>) {
-    this.read = read
-  }
-  get entries(): ReadonlyArray<Entry> {
-    return this.known ??= Object.freeze(this.read())
-  }
-  toJSON() {
-    return { _id: "OutputBag", entries: this.entries }
-  }
-  [Symbol.for("nodejs.util.inspect.custom")]() {
-    return this.toJSON()
-  }
-}
-
-/** @internal */
-export const make = (read: () => ReadonlyArray<Entry>): OutputBag => new OutputBagImpl(read)
-
 /**
  * The last attempt of a stage.
  */

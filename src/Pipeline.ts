@@ -33,7 +33,8 @@ import type {
   Untold,
   WiringSkips
 } from "./checks/wiring.ts"
-import { compile, type Edge, type Plan } from "./engine/compile.ts"
+import { compile } from "./engine/compile.ts"
+import { type Edge, type Plan, planOf } from "./engine/plan.ts"
 import * as Runner from "./engine/runner.ts"
 import * as Topology from "./engine/topology.ts"
 import type { Event } from "./Event.ts"
@@ -437,10 +438,6 @@ export const fromSpecs = <const Specs extends ReadonlyArray<Spec>>(
     const pipeline = implementation(make(name)).with({ topology: Topology.list(entries) })
     return Effect.as(Effect.fromResult(pipeline.plan), typed(pipeline))
   })
-
-/** @internal */
-export const planOf = (self: Any): Effect.Effect<Plan, PipelineInvalid> =>
-  Effect.suspend(() => Effect.fromResult(implementation(self).plan))
 
 /**
  * Checks a pipeline without running it: everything that is wrong with it, at once.

@@ -27,13 +27,13 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { type Codec, codecOf, JsonRecord, revived, settledSchema } from "./attempt/output-codec.ts"
 import type { AnyNode } from "./checks/wiring.ts"
-import type { Plan, PlannedStage } from "./engine/compile.ts"
+import { LazyOutputBag } from "./engine/journal.ts"
+import { type Plan, type PlannedStage, planOf } from "./engine/plan.ts"
 import { ErrorSummary } from "./Event.ts"
 import { describeProblems, Problem, problemsOf } from "./internal/problems.ts"
 import { define } from "./internal/record.ts"
-import * as OutputBag from "./OutputBag.ts"
+import type * as OutputBag from "./OutputBag.ts"
 import type * as Pipeline from "./Pipeline.ts"
-import { planOf } from "./Pipeline.ts"
 import type { PipelineInvalid } from "./PipelineInvalid.ts"
 import { StageFailed } from "./RunResult.ts"
 import { RunIdentity } from "./Snapshot.ts"
@@ -207,7 +207,7 @@ const revive = (decoded: Decoded): unknown => {
     ...entry,
     end: end._tag === "Settled" ? { ...end, output: outputs[entry.stage] as Settled } : end
   }))
-  const result = { ...decoded, outputs: Object.freeze(outputs), bag: OutputBag.make(() => entries) }
+  const result = { ...decoded, outputs: Object.freeze(outputs), bag: new LazyOutputBag(() => entries) }
   return decoded._tag === "StageFailed"
     // The schema has the fields of StageFailed.
     ? new StageFailed(result as unknown as ConstructorParameters<typeof StageFailed>[0])

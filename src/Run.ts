@@ -4,7 +4,6 @@
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
-import type { Status } from "./engine/active-run.ts"
 import type { Event } from "./Event.ts"
 import type { Lineage } from "./StageContext.ts"
 
@@ -29,7 +28,16 @@ export interface RunOptions {
 /**
  * Where a stage of a run is.
  */
-export type StageStatus = Status
+export type StageStatus =
+  | "pending"
+  | "running"
+  | "ok"
+  | "skipped"
+  | "cancelled"
+  | "failed"
+  | "blocked"
+  | "interrupted"
+  | "abandoned"
 
 /**
  * The handle of a run that ends with `Result` or fails with `Error`.

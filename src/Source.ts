@@ -14,11 +14,14 @@
  * | `s.router.is("support")` | whether the router chose this route |
  * | `Source.firstOf(s.support, s.llm)` | the data of the first that ran |
  */
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import { immutable } from "./internal/immutable.ts"
 import { define } from "./internal/record.ts"
-import type { Current } from "./Snapshot.ts"
-import type { Ok, Settled, Skip } from "./StageOutput.ts"
+import type { Current } from "./internal/snapshot-model.ts"
+import { internalsOf, mergeUses, Missing, type Read, SourceImpl, StageSource } from "./internal/source-model.ts"
+import type { Ok, Skip } from "./StageOutput.ts"
+
+export type { Use } from "./internal/source-model.ts"
 
 const TypeId = "~stageflow/Source"
 
@@ -100,97 +103,6 @@ export type Value<S> = S extends Source<infer A> ? A : never
  */
 export type Skips<S> = S extends Source<unknown, infer B> ? B : false
 
-// ---------------------------------------------------------------------------------------------------------------------
-// reading
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** @internal What a source can see of a run. */
-export interface Reader {
-  readonly snapshot: Current
-  readonly outputOf: (stage: string) => Settled
-}
-
-/** @internal There is nothing to read: the stage that was skipped first, and why. */
-export class Missing {
-  readonly origin: string
-  readonly reason: string
-  constructor(origin: string, reason: string) {
-    this.origin = origin
-    this.reason = reason
-  }
-}
-
-type Read<A> = (reader: Reader) => A | Missing
-
-/** How a source uses a stage: it goes without it, or it needs it. */
-export type Use = "optional" | "required"
-
-interface Internal {
-  readonly read: Read<unknown>
-  readonly uses: ReadonlyMap<string, Use>
-}
-
-/** @internal */
-export const missing = (stage: string, output: Skip): Missing =>
-  output.origin === undefined
-    ? new Missing(stage, `stage "${stage}" was skipped: ${output.reason}`)
-    : new Missing(output.origin, output.reason)
-
-/** @internal Frozen, because an attempt of the reader leaves no marks in it for the next one. */
-export const some = <A>(value: A): Option.Option<A> => Object.freeze(Option.some(value))
-
-class SourceImpl<A> implements Internal {
-  readonly [TypeId] = { value: undefined, skips: undefined }
-  readonly read: Read<A>
-  readonly uses: ReadonlyMap<string, Use>
-  constructor(read: Read<A>, uses: ReadonlyMap<string, Use>) {
-    this.read = read
-    this.uses = uses
-  }
-  map<B>(f: (value: A) => B): SourceImpl<B> {
-    const read = this.read
-    return new SourceImpl<B>((reader) => {
-      const value = read(reader)
-      return value instanceof Missing ? value : f(value)
-    }, this.uses)
-  }
-}
-
-class StageSource extends SourceImpl<unknown> {
-  readonly name: string
-  constructor(name: string) {
-    super((reader) => {
-      const output = reader.outputOf(name)
-      return output._tag === "Ok" ? output.data : missing(name, output as Skip)
-    }, new Map([[name, "required"]]))
-    this.name = name
-  }
-  // A stage that cannot skip has data; reading it as required is the same. Should the types have been bypassed, a
-  // reader is skipped rather than handed nothing.
-  get required(): SourceImpl<unknown> {
-    return this
-  }
-  get option(): SourceImpl<Option.Option<unknown>> {
-    return this.reading((output) => output._tag === "Ok" ? some(output.data) : Option.none())
-  }
-  get output(): SourceImpl<unknown> {
-    return this.reading((output) => Object.freeze(output))
-  }
-  orElse(fallback: () => unknown): SourceImpl<unknown> {
-    return this.reading((output) => output._tag === "Ok" ? output.data : fallback())
-  }
-  is(route: string): SourceImpl<boolean> {
-    return this.reading((output) =>
-      output._tag === "Ok" && Object.hasOwn(output.data as object, "route")
-      && (output.data as { readonly route?: unknown }).route === route
-    )
-  }
-  private reading<A>(f: (output: Settled) => A): SourceImpl<A> {
-    const name = this.name
-    return new SourceImpl((reader) => f(reader.outputOf(name)), new Map([[name, "optional"]]))
-  }
-}
-
 /**
  * The source of a stage's data by its name, for pipelines that come from data (`Pipeline.fromSpecs`).
  *
@@ -200,26 +112,10 @@ export const stage = (name: string): StageData<string, unknown> & SkippableData<
   // One class stands behind both interfaces; the types say which of its members apply.
   new StageSource(name) as unknown as StageData<string, unknown> & SkippableData<string, unknown>
 
-/** @internal */
-export const internalsOf = (self: Any): Internal =>
-  // Every source is a SourceImpl.
-  self as unknown as Internal
-
 /**
  * Whether a value is a source.
  */
 export const isSource = (u: unknown): u is Any => u instanceof SourceImpl
-
-const mergeUses = (sources: Iterable<Internal>, weaken: boolean): ReadonlyMap<string, Use> => {
-  const uses = new Map<string, Use>()
-  for (const source of sources) {
-    for (const [name, use] of source.uses) {
-      const merged = uses.get(name) === "required" || (use === "required" && !weaken) ? "required" : "optional"
-      uses.set(name, merged)
-    }
-  }
-  return uses
-}
 
 // Only when every stage may skip can there be nothing to read.
 type FirstSkips<S> = false extends (S extends Readable<string, unknown, infer Skips> ? Skips : never) ? false : true

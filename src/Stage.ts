@@ -40,17 +40,20 @@ import { dual } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Schema from "effect/Schema"
+import { aroundOf } from "./attempt/composition.ts"
+import { type Around, aroundsOf, type StageEffect, type StageInfo, type Wrapped } from "./attempt/interceptor-model.ts"
 import { invalidData, normalize } from "./attempt/outcome.ts"
 import { retryAround, type RetryPolicy } from "./attempt/retry.ts"
 import { timeoutAround } from "./attempt/timeout.ts"
 import type { CheckedName, Returned } from "./checks/stage.ts"
-import { type Around, aroundOf, type Interceptor, type StageEffect, type StageInfo } from "./Interceptor.ts"
+import type { Interceptor } from "./Interceptor.ts"
+import { changedOk } from "./internal/output-model.ts"
 import { problemsOf } from "./internal/problems.ts"
 import { effectOfPromise } from "./internal/promise.ts"
-import type { Current } from "./Snapshot.ts"
+import type { Current } from "./internal/snapshot-model.ts"
 import { StageContext } from "./StageContext.ts"
 import { type RetryExhausted, StageFault, type StageTimeout } from "./StageError.ts"
-import { type Data, type Errors, okUnsafe, type Signal, type StageOutput } from "./StageOutput.ts"
+import type { Data, Errors, Signal, StageOutput } from "./StageOutput.ts"
 
 const TypeId = "~stageflow/Stage"
 
@@ -121,11 +124,6 @@ export type Error<S extends Any> = S[typeof TypeId]["error"]
 /** The services that a stage needs. */
 export type Services<S extends Any> = S[typeof TypeId]["services"]
 
-interface Internal extends Any {
-  /** What is around `run`, innermost first. */
-  readonly arounds: ReadonlyArray<Around>
-}
-
 const Prototype = {
   [TypeId]: { input: undefined, data: undefined, signals: undefined, error: undefined, services: undefined },
   pipe() {
@@ -136,17 +134,14 @@ const Prototype = {
   }
 }
 
-type Fields = Omit<Internal, typeof TypeId | "pipe">
+type Fields = Omit<Any & Wrapped, typeof TypeId | "pipe">
 
 const build = <S>(fields: Fields): S => Object.freeze(Object.assign(Object.create(Prototype), fields)) as S
 
 const fieldsOf = (self: Any): Fields => {
-  const { annotations, arounds, error, kind, name, output, run } = self as Internal // made by `build`
-  return { annotations, arounds, error, kind, name, output, run }
+  const { annotations, error, kind, name, output, run } = self
+  return { annotations, arounds: aroundsOf(self), error, kind, name, output, run }
 }
-
-/** @internal */
-export const aroundsOf = (self: Any): ReadonlyArray<Around> => (self as Internal).arounds // made by `build`
 
 /**
  * Whether a value is a stage.
@@ -198,8 +193,7 @@ const validated = (schema: Schema.Top): Around => {
         ? Effect.succeed(outcome)
         : Effect.matchEffect(validate(outcome.data, { errors: "all" }), {
           onFailure: (error) => Effect.fail(invalidData(stage.name, problemsOf(error.issue))),
-          onSuccess: (data) =>
-            Effect.succeed(okUnsafe(data, outcome.artifacts, outcome.events, outcome.version, undefined))
+          onSuccess: (data) => Effect.succeed(changedOk(outcome, { data }))
         }))
 }
 
@@ -491,9 +485,7 @@ export const mapOutput: {
           : normalize(
             stage.name,
             // What the stage gives is D.
-            Effect.sync(() =>
-              okUnsafe(f(outcome.data as D), outcome.artifacts, outcome.events, outcome.version, undefined)
-            )
+            Effect.sync(() => changedOk(outcome, { data: f(outcome.data as D) }))
           ))
     return build({ ...fields, output: undefined, arounds: [...fields.arounds, around] })
   }

@@ -21,7 +21,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type { Current, RunIdentity } from "./Snapshot.ts"
+import type { Current, RunIdentity } from "./internal/snapshot-model.ts"
 import type { Artifact, Settled } from "./StageOutput.ts"
 
 /**

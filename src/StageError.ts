@@ -8,6 +8,8 @@ import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
 import { describeProblems, Problem } from "./internal/problems.ts"
 
+export { InvalidOption } from "./internal/options.ts"
+
 /**
  * An attempt of a stage took longer than its timeout allows.
  *
@@ -117,19 +119,5 @@ export class RunRejected extends Schema.TaggedError<RunRejected>()("RunRejected"
   readonly code = "RUN_REJECTED"
   override get message(): string {
     return `A run of pipeline "${this.pipeline}" was stopped by the interceptor "${this.interceptor}" (see \`error\`)`
-  }
-}
-
-/**
- * An option has a value that it cannot have. Thrown where the option is given, before anything runs.
- */
-export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidOption", {
-  option: Schema.String,
-  expected: Schema.String,
-  given: Schema.String
-}) {
-  readonly code = "INVALID_OPTION"
-  override get message(): string {
-    return `Invalid option "${this.option}": expected ${this.expected}, got ${this.given}`
   }
 }

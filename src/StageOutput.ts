@@ -26,169 +26,33 @@
  * The keys of the data mean nothing to the engine: `{ status: "fail" }` is data like any other.
  */
 import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
-import * as Effectable from "effect/Effectable"
 import { absurd } from "effect/Function"
-import * as Predicate from "effect/Predicate"
 import { duration } from "./internal/options.ts"
+import {
+  type Cancel,
+  type Details,
+  type Fail,
+  type Ok,
+  okWith,
+  type Retry,
+  signal,
+  type Skip,
+  type StageOutput
+} from "./internal/output-model.ts"
 
-const TypeId = "~stageflow/StageOutput"
-
-/**
- * Something a stage made besides its data: a chart, a file, a payload for a screen.
- */
-export interface Artifact {
-  readonly type: string
-  readonly payload: unknown
-}
-
-/**
- * Something that happened inside a stage and belongs in the run's events.
- */
-export interface Emitted {
-  readonly type: string
-  readonly data: unknown
-}
-
-/**
- * What every outcome can carry.
- */
-export interface Details {
-  readonly artifacts?: ReadonlyArray<Artifact> | undefined
-  readonly events?: ReadonlyArray<Emitted> | undefined
-  readonly version?: string | undefined
-}
-
-interface Common {
-  readonly [TypeId]: typeof TypeId
-  /** What the stage made besides its data. */
-  readonly artifacts: ReadonlyArray<Artifact>
-  /** What the stage reported. */
-  readonly events: ReadonlyArray<Emitted>
-  /** The version of the shape of `data`, when the stage states one. */
-  readonly version: string | undefined
-  /** How long the stage ran, all attempts together. Set by the engine. */
-  readonly durationMs: number | undefined
-}
-
-/**
- * The stage did its work; `data` is what readers get.
- */
-export interface Ok<out A> extends Common {
-  readonly _tag: "Ok"
-  readonly data: A
-}
-
-/**
- * There was nothing to do. Readers with `.option` get `None`, readers with `.required` are skipped too.
- */
-export interface Skip extends Common, Effect.Effect<never, Skip> {
-  readonly _tag: "Skip"
-  readonly reason: string
-  readonly data: Readonly<Record<string, unknown>>
-  /** The stage that was skipped first, when this one was skipped because of it. Set by the engine. */
-  readonly origin: string | undefined
-}
-
-/**
- * The run ends here, on purpose, as `Cancelled`.
- */
-export interface Cancel extends Common, Effect.Effect<never, Cancel> {
-  readonly _tag: "Cancel"
-  readonly reason: string
-  readonly data: Readonly<Record<string, unknown>>
-}
-
-/**
- * The stage failed with a typed error, as if its `Effect` had failed with it.
- */
-export interface Fail<out E> extends Common, Effect.Effect<never, Fail<E>> {
-  readonly _tag: "Fail"
-  readonly error: E
-  readonly data: Readonly<Record<string, unknown>>
-}
-
-/**
- * The stage asks to be run again; without a policy that grants it the run fails with `RetryExhausted`.
- */
-export interface Retry extends Common, Effect.Effect<never, Retry> {
-  readonly _tag: "Retry"
-  readonly reason: string
-  readonly data: Readonly<Record<string, unknown>>
-  /** How long to wait at least before the next attempt. */
-  readonly after: Duration.Duration | undefined
-}
-
-/**
- * Any outcome.
- */
-export type StageOutput<A = unknown, E = unknown> = Ok<A> | Skip | Cancel | Fail<E> | Retry
-
-/**
- * What the engine keeps of a stage that ended without failing.
- */
-export type Settled<A = unknown> = Ok<A> | Skip | Cancel
-
-const none: ReadonlyArray<never> = Object.freeze([])
-
-class OkImpl<A> implements Ok<A> {
-  // On the prototype, so that an output shows what it holds and nothing else.
-  declare readonly [TypeId]: typeof TypeId
-  static {
-    Object.defineProperty(this.prototype, TypeId, { value: TypeId })
-    // What a console shows it as.
-    Object.defineProperty(this, "name", { value: "Ok" })
-  }
-  readonly _tag = "Ok"
-  readonly data: A
-  readonly artifacts: ReadonlyArray<Artifact>
-  readonly events: ReadonlyArray<Emitted>
-  readonly version: string | undefined
-  readonly durationMs: number | undefined
-  constructor(
-    data: A,
-    artifacts: ReadonlyArray<Artifact>,
-    events: ReadonlyArray<Emitted>,
-    version: string | undefined,
-    durationMs: number | undefined
-  ) {
-    this.data = data
-    this.artifacts = artifacts
-    this.events = events
-    this.version = version
-    this.durationMs = durationMs
-  }
-}
-
-// An outcome other than Ok is itself an Effect that fails with the outcome: that is what makes it yieldable.
-const SignalPrototype = {
-  ...Effectable.Prototype<Effect.Effect<never, unknown>>({
-    label: "StageOutput",
-    evaluate() {
-      // Yielding an outcome is leaving the stage with it: the engine reads it from the failure.
-      // @effect-diagnostics-next-line effectInFailure:off
-      return Effect.fail(this)
-    }
-  }),
-  [TypeId]: TypeId,
-  toJSON(this: Skip | Cancel | Fail<unknown> | Retry) {
-    return { ...this }
-  }
-}
-
-const signal = <S extends Skip | Cancel | Fail<unknown> | Retry>(
-  fields: Omit<
-    S,
-    keyof Effect.Effect<never, unknown> | typeof TypeId | "artifacts" | "events" | "version" | "durationMs"
-  >,
-  details: Details | undefined
-): S =>
-  Object.assign(Object.create(SignalPrototype), fields, {
-    artifacts: details?.artifacts ?? none,
-    events: details?.events ?? none,
-    version: details?.version,
-    durationMs: undefined
-  })
+export { isStageOutput } from "./internal/output-model.ts"
+export type {
+  Artifact,
+  Cancel,
+  Details,
+  Emitted,
+  Fail,
+  Ok,
+  Retry,
+  Settled,
+  Skip,
+  StageOutput
+} from "./internal/output-model.ts"
 
 /**
  * The stage did its work and gives `data`, with artifacts, events or a version beside it.
@@ -197,13 +61,7 @@ const signal = <S extends Skip | Cancel | Fail<unknown> | Retry>(
  */
 export const ok = <const A extends object = {}>(data?: A, details?: Details): Ok<A> =>
   // With no argument A is `{}`, its default. Anything else that is no object is found out where the output is read.
-  new OkImpl(
-    data === undefined ? ({} as A) : data,
-    details?.artifacts ?? none,
-    details?.events ?? none,
-    details?.version,
-    undefined
-  )
+  okWith(data === undefined ? ({} as A) : data, details)
 
 /**
  * There was nothing to do, and why.
@@ -244,13 +102,6 @@ export const retry = (
   const after = options?.after === undefined ? undefined : duration("after", options.after)
   return signal<Retry>({ _tag: "Retry", reason, data: options?.data ?? {}, after }, options)
 }
-
-/**
- * Whether a value is an outcome made by this module, whatever its data looks like.
- */
-export const isStageOutput = (u: unknown): u is StageOutput =>
-  // An outcome inherits its mark. One that is a key of the object itself came with the data.
-  Predicate.hasProperty(u, TypeId) && !Object.hasOwn(u, TypeId)
 
 /**
  * Whether an outcome is `Ok`.
@@ -307,25 +158,3 @@ export type Signal<X> = X extends Skip ? "skip" : X extends Cancel ? "cancel" : 
 export type Errors<A, E> = Exclude<E, StageOutput> | FailError<A> | FailError<E>
 
 type FailError<X> = X extends Fail<infer E> ? E : never
-
-/** @internal */
-export const okUnsafe = <A>(
-  data: A,
-  artifacts: ReadonlyArray<Artifact>,
-  events: ReadonlyArray<Emitted>,
-  version: string | undefined,
-  durationMs: number | undefined
-): Ok<A> => new OkImpl(data, artifacts, events, version, durationMs)
-
-/** @internal */
-export const skipBecause = (origin: string | undefined, reason: string): Skip =>
-  signal<Skip>({ _tag: "Skip", reason, data: {}, origin }, undefined)
-
-/** @internal The same outcome with what the engine knows of it. */
-export const settle = <S extends Skip | Cancel>(
-  self: S,
-  known: Pick<S, "data" | "artifacts" | "events" | "durationMs">
-): S => Object.assign(Object.create(SignalPrototype), self, known)
-
-/** @internal */
-export const noItems = none

@@ -1,5 +1,5 @@
 /**
- * From what a stage returned to what it means.
+ * Reads what a stage returned, and how its Effect ended, as one of the outcomes or a failure.
  */
 import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
@@ -7,15 +7,17 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
-import type { Outcome } from "../Interceptor.ts"
+import { type Fail, isStageOutput, plainOk, type StageOutput } from "../internal/output-model.ts"
 import { StageFault } from "../StageError.ts"
-import { type Fail, fail, isStageOutput, noItems, okUnsafe, type StageOutput } from "../StageOutput.ts"
+import { fail } from "../StageOutput.ts"
+import type { Outcome } from "./interceptor-model.ts"
 
 /** How a stage ended: with an outcome, or with an error and its whole cause. */
-export type Ending = Outcome | Failure
+export type Ending = Outcome | FailedEnding
 
-export class Failure {
-  readonly _tag = "Failure"
+/** The error that a stage failed with, and its whole cause. */
+export class FailedEnding {
+  readonly _tag = "Failed"
   readonly error: unknown
   readonly cause: Cause.Cause<unknown>
   constructor(error: unknown, cause: Cause.Cause<unknown>) {
@@ -23,6 +25,9 @@ export class Failure {
     this.cause = cause
   }
 }
+
+/** A failure with a typed error and nothing else in its cause. */
+export const failedEnding = (error: unknown): FailedEnding => new FailedEnding(error, Cause.fail(error))
 
 const empty = Object.freeze({})
 
@@ -45,10 +50,10 @@ export const isLiteral = (value: unknown): value is object =>
 
 /** Reads what a stage returned: an outcome, an object that is its data, or nothing. */
 export const outcomeOfValue = (stage: string, value: unknown): Outcome | Fail<unknown> => {
-  if (isLiteral(value)) return okUnsafe(value, noItems, noItems, undefined, undefined)
-  if (value === undefined) return okUnsafe(empty, noItems, noItems, undefined, undefined)
+  if (isLiteral(value)) return plainOk(value)
+  if (value === undefined) return plainOk(empty)
   if (isStageOutput(value)) return value._tag === "Ok" ? checkedOk(stage, value) : value
-  if (isData(value)) return okUnsafe(value, noItems, noItems, undefined, undefined)
+  if (isData(value)) return plainOk(value)
   return fail(invalid(stage, `Expected an object, an output or nothing, got ${whatItIs(value)}`))
 }
 
@@ -58,7 +63,7 @@ const checkedOk = (stage: string, output: StageOutput & { readonly _tag: "Ok" })
     : fail(invalid(stage, `Expected the data of StageOutput.ok to be an object, got ${whatItIs(output.data)}`))
 
 /** What a stage's function returned, which without types need not be an Effect: an async function returns a Promise. */
-export const effectOf = (stage: string, returned: unknown): Effect.Effect<unknown, unknown, unknown> =>
+export const asEffect = (stage: string, returned: unknown): Effect.Effect<unknown, unknown, unknown> =>
   Effect.isEffect(returned)
     ? returned
     : Effect.fail(invalid(stage, `Expected \`run\` to be or to return an Effect, got ${whatItIs(returned)}`))
@@ -98,14 +103,14 @@ export const returnedFail = (cause: Cause.Cause<unknown>): Fail<unknown> | undef
   Option.getOrUndefined(Context.getOption(Cause.annotations(cause), ReturnedFail))
 
 const endingOfOutcome = (outcome: Outcome | Fail<unknown>): Ending =>
-  outcome._tag === "Fail" ? new Failure(outcome.error, causeOf(outcome)) : outcome
+  outcome._tag === "Fail" ? new FailedEnding(outcome.error, causeOf(outcome)) : outcome
 
 /** Reads how a stage's Effect ended. */
 export const endingOfExit = (stage: string, exit: Exit.Exit<unknown, unknown>): Ending => {
   if (exit._tag === "Success") return endingOfOutcome(outcomeOfValue(stage, exit.value))
   const output = yielded(exit.cause)
   if (output !== undefined) return endingOfOutcome(outcomeOfValue(stage, output))
-  return new Failure(errorOf(stage, exit.cause), exit.cause)
+  return new FailedEnding(errorOf(stage, exit.cause), exit.cause)
 }
 
 /** A stage's Effect in the form that interceptors wrap: an outcome, or a failure. */
@@ -134,10 +139,10 @@ export const invalidData = (
 ): StageFault => new StageFault({ stage, reason: { _tag: "InvalidOutput", problems } })
 
 /** What a stage gave threw when it was read: a getter or a Proxy in it. */
-export const unreadable = (stage: string, defect: unknown): Failure => {
+export const unreadable = (stage: string, defect: unknown): FailedEnding => {
   const fault = invalid(stage, "Its output threw when it was read (see `cause`)")
-  return new Failure(fault, Cause.combine(Cause.fail(fault), Cause.die(defect)))
+  return new FailedEnding(fault, Cause.combine(Cause.fail(fault), Cause.die(defect)))
 }
 
-export const wiringFailed = (stage: string, part: "when" | "inputs", defect: unknown): Failure =>
-  new Failure(new StageFault({ stage, reason: { _tag: "WiringFailed", part, defect } }), Cause.die(defect))
+export const wiringFailed = (stage: string, part: "when" | "inputs", defect: unknown): FailedEnding =>
+  new FailedEnding(new StageFault({ stage, reason: { _tag: "WiringFailed", part, defect } }), Cause.die(defect))

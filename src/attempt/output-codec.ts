@@ -3,7 +3,8 @@
  */
 import * as Schema from "effect/Schema"
 import { immutable } from "../internal/immutable.ts"
-import { cancel, okUnsafe, settle, type Settled, skipBecause } from "../StageOutput.ts"
+import { changedOk, changedSignal, type Settled, skipBecause } from "../internal/output-model.ts"
+import { cancel } from "../StageOutput.ts"
 
 export type Codec = Schema.Codec<unknown, unknown>
 
@@ -36,15 +37,15 @@ export const settledSchema = (output: Schema.Top | undefined) => {
 
 /** The real thing from what `settledSchema` decodes to. */
 export const revived = (output: Settled): Settled => {
-  const { artifacts, durationMs, events } = immutable(output)
+  const { artifacts, events } = immutable(output)
   switch (output._tag) {
     case "Ok":
-      return Object.freeze(okUnsafe(immutable(output.data), artifacts, events, output.version, durationMs))
+      return Object.freeze(changedOk(output, { data: immutable(output.data), artifacts, events }))
     case "Skip":
       return Object.freeze(
-        settle(skipBecause(output.origin, output.reason), { ...output, data: immutable(output.data) })
+        changedSignal(skipBecause(output.origin, output.reason), { ...output, data: immutable(output.data) })
       )
     case "Cancel":
-      return Object.freeze(settle(cancel(output.reason), { ...output, data: immutable(output.data) }))
+      return Object.freeze(changedSignal(cancel(output.reason), { ...output, data: immutable(output.data) }))
   }
 }

@@ -6,12 +6,12 @@ import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
-import { executionOf } from "../engine/stage-execution.ts"
-import type { Around, Outcome } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
 import { RetryExhausted, StageFault } from "../StageError.ts"
 import type { Retry } from "../StageOutput.ts"
+import { attemptOf } from "./attempt.ts"
+import type { Around, Outcome } from "./interceptor-model.ts"
 
 /**
  * When to run a stage again: a schedule, or a schedule with conditions.
@@ -107,25 +107,25 @@ export const retryAround = <E, R, R2 = never>(
   const policy = policyOf(given as RetryPolicy<E, unknown> | undefined)
   return (effect, stage) =>
     Effect.gen(function*(): Effect.fn.Return<Outcome, unknown, unknown> {
-      const execution = executionOf(yield* StageContext)
+      const attempt = attemptOf(yield* StageContext)
       const step = yield* Schedule.toStep(policy.schedule)
       yield* budget.started
       let exit = yield* Effect.exit(effect)
       while (true) {
         const reason = wanted(policy, exit)
         if (Option.isNone(reason)) return yield* exit
-        const next = yield* Effect.option(step(yield* Clock.currentTimeMillis, reason.value))
-        if (Option.isNone(next) || !(yield* budget.granted)) break
-        const [, wait] = next.value
+        const granted = yield* Effect.option(step(yield* Clock.currentTimeMillis, reason.value))
+        if (Option.isNone(granted) || !(yield* budget.granted)) break
+        const [, wait] = granted.value
         const delay = Duration.max(wait, Duration.min(requestedWait(exit, reason.value), policy.cap))
-        const attempt = execution.attemptEnded(exit, delay)
+        const next = attempt.another(exit, delay)
         yield* Effect.sleep(delay)
-        exit = yield* Effect.exit(attempt(effect))
+        exit = yield* Effect.exit(next(effect))
       }
       if (!isRequest(exit)) return yield* exit
       return yield* new RetryExhausted({
         stage: stage.name,
-        attempts: execution.attempts,
+        attempts: attempt.attempts,
         reason: exit.value.reason
       })
     })

@@ -3,12 +3,12 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { executionOf } from "../engine/stage-execution.ts"
-import type { Around, Outcome } from "../Interceptor.ts"
 import { InterruptionGrace, interruptWithin } from "../internal/interruption.ts"
 import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
 import { StageTimeout } from "../StageError.ts"
+import { attemptOf } from "./attempt.ts"
+import type { Around, Outcome } from "./interceptor-model.ts"
 
 /**
  * Limits an attempt. It runs in a fiber of its own: one that ignores its interruption can then be left behind, which
@@ -30,7 +30,7 @@ export const timeoutAround = (given: Duration.Input, givenGrace: Duration.Input 
         stage: stage.name,
         timeout: limit,
         // Outside a retry, the attempt that was going on.
-        attempt: executionOf(yield* StageContext).attempts,
+        attempt: attemptOf(yield* StageContext).attempts,
         abandoned: abandoned.length > 0
       })
       return yield* Effect.failCause(Cause.combine(Cause.fail(timedOut), cleanUpFailures(attempt)))

@@ -1,43 +1,24 @@
 /**
- * The telling side of a run: builds its events, numbers them and hands them to whoever listens.
+ * Announces what happens in a run: builds its events, numbers them and hands them to whoever listens.
  */
-import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import type * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import type { ErrorSummary, Event } from "../Event.ts"
-import type { Outcome } from "../Interceptor.ts"
+import { errorSummaryOf, errorSummaryOfExit } from "../attempt/error-summary.ts"
+import type { Outcome } from "../attempt/interceptor-model.ts"
+import type { Event } from "../Event.ts"
+import type { Artifact, Emitted, Settled } from "../internal/output-model.ts"
 import type { Lineage } from "../StageContext.ts"
-import type { Artifact, Emitted, Settled } from "../StageOutput.ts"
-import type { PlannedStage } from "./compile.ts"
-import type { StageExecution } from "./stage-execution.ts"
+import type { PlannedStage } from "./plan.ts"
 
 export type Listener = (event: Event) => void
 
-/** An error as an event shows it. Only what the error itself says of it: never a cause, never its fields. */
-export const summaryOf = (error: unknown): ErrorSummary => {
-  if (typeof error !== "object" || error === null) return { tag: typeof error, message: "" }
-  const text = (key: string): string | undefined => {
-    // A getter of the error may throw, which must not be taken for a failure of the engine.
-    const value = Result.getOrUndefined(Result.try((): unknown => Reflect.get(error, key)))
-    return typeof value === "string" ? value : undefined
-  }
-  const code = text("code")
-  return {
-    tag: text("_tag") ?? text("name") ?? "Error",
-    ...(code === undefined ? {} : { code }),
-    message: text("message") ?? ""
-  }
+/** An attempt that something is announced of. */
+interface Announced {
+  readonly attempt: number
+  readonly planned: PlannedStage
 }
-
-/** What an attempt that is tried again ended with. */
-export const errorOfExit = (exit: Exit.Exit<Outcome, unknown>): ErrorSummary | undefined =>
-  exit._tag === "Success" ? undefined : summaryOf(Option.getOrElse(
-    Cause.findErrorOption(exit.cause),
-    () => Cause.squash(exit.cause)
-  ))
 
 interface Base {
   readonly _tag: Event["_tag"]
@@ -50,7 +31,7 @@ interface Base {
 
 // Events are made as one object each: `base` is spread first, with a `_tag` that every event replaces, so that the tag
 // is the first thing one sees of an event and nothing is made on the way.
-export class Telling {
+export class Announcer {
   private readonly base: Base
   private readonly listeners: ReadonlyArray<Listener>
   private readonly clock: Clock.Clock
@@ -77,20 +58,20 @@ export class Telling {
     return this.clock.currentTimeMillisUnsafe()
   }
 
-  private tell(event: Event): void {
+  private announce(event: Event): void {
     // An observer changes nothing, not even for another: what a listener throws ends here.
     if (this.listeners.length > 1) Object.freeze(event)
     for (const listener of this.listeners) Result.try(() => listener(event))
   }
 
   runStarted(stages: number): void {
-    this.tell({ ...this.base, _tag: "RunStarted", sequence: this.next, at: this.now, stages })
+    this.announce({ ...this.base, _tag: "RunStarted", sequence: this.next, at: this.now, stages })
   }
   runCompleted(durationMs: number): void {
-    this.tell({ ...this.base, _tag: "RunCompleted", sequence: this.next, at: this.now, durationMs })
+    this.announce({ ...this.base, _tag: "RunCompleted", sequence: this.next, at: this.now, durationMs })
   }
   runCancelled(durationMs: number, by: string | undefined, reason: string): void {
-    this.tell({
+    this.announce({
       ...this.base,
       _tag: "RunCancelled",
       sequence: this.next,
@@ -101,25 +82,33 @@ export class Telling {
     })
   }
   runFailed(durationMs: number, stage: string, error: unknown): void {
-    this.tell({
+    this.announce({
       ...this.base,
       _tag: "RunFailed",
       sequence: this.next,
       at: this.now,
       durationMs,
       stage,
-      error: summaryOf(error)
+      error: errorSummaryOf(error)
     })
   }
   runIncomplete(durationMs: number, failed: ReadonlyArray<string>, blocked: ReadonlyArray<string>): void {
-    this.tell({ ...this.base, _tag: "RunIncomplete", sequence: this.next, at: this.now, durationMs, failed, blocked })
+    this.announce({
+      ...this.base,
+      _tag: "RunIncomplete",
+      sequence: this.next,
+      at: this.now,
+      durationMs,
+      failed,
+      blocked
+    })
   }
   runInterrupted(durationMs: number): void {
-    this.tell({ ...this.base, _tag: "RunInterrupted", sequence: this.next, at: this.now, durationMs })
+    this.announce({ ...this.base, _tag: "RunInterrupted", sequence: this.next, at: this.now, durationMs })
   }
 
-  stageStarted({ attempt, planned: { info, name } }: StageExecution): void {
-    this.tell({
+  stageStarted({ attempt, planned: { info, name } }: Announced): void {
+    this.announce({
       ...this.base,
       _tag: "StageStarted",
       sequence: this.next,
@@ -130,7 +119,7 @@ export class Telling {
     })
   }
 
-  stageSettled(execution: StageExecution, output: Settled, durationMs: number): void {
+  stageSettled(execution: Announced, output: Settled, durationMs: number): void {
     if (output.artifacts.length > 0 || output.events.length > 0) {
       this.contents(execution, output.artifacts, output.events)
     }
@@ -140,7 +129,7 @@ export class Telling {
       case "Skip":
         return this.stageSkipped(execution.planned, execution.attempt, output.reason, durationMs)
       case "Cancel":
-        return this.tell({
+        return this.announce({
           ...this.base,
           _tag: "StageCancelled",
           sequence: this.next,
@@ -153,9 +142,9 @@ export class Telling {
     }
   }
 
-  private stageCompleted({ attempt, planned }: StageExecution, version: string | undefined, durationMs: number): void {
+  private stageCompleted({ attempt, planned }: Announced, version: string | undefined, durationMs: number): void {
     const stage = planned.name
-    this.tell(
+    this.announce(
       version === undefined
         ? { ...this.base, _tag: "StageCompleted", sequence: this.next, at: this.now, stage, attempt, durationMs }
         : {
@@ -173,7 +162,7 @@ export class Telling {
 
   /** `attempt` is 0 for a stage that its wiring skipped before it started. */
   stageSkipped({ name }: PlannedStage, attempt: number, reason: string, durationMs: number): void {
-    this.tell({
+    this.announce({
       ...this.base,
       _tag: "StageSkipped",
       sequence: this.next,
@@ -187,7 +176,7 @@ export class Telling {
 
   /** `attempt` is 0 for a stage whose wiring failed before it started. */
   stageFailed({ name }: PlannedStage, attempt: number, error: unknown, durationMs: number): void {
-    this.tell({
+    this.announce({
       ...this.base,
       _tag: "StageFailed",
       sequence: this.next,
@@ -195,12 +184,12 @@ export class Telling {
       stage: name,
       attempt,
       durationMs,
-      error: summaryOf(error)
+      error: errorSummaryOf(error)
     })
   }
 
-  stageInterrupted({ attempt, planned }: StageExecution, durationMs: number, abandoned: boolean): void {
-    this.tell({
+  stageInterrupted({ attempt, planned }: Announced, durationMs: number, abandoned: boolean): void {
+    this.announce({
       ...this.base,
       _tag: "StageInterrupted",
       sequence: this.next,
@@ -213,17 +202,25 @@ export class Telling {
   }
 
   stageBlocked({ name }: PlannedStage, by: string): void {
-    this.tell({ ...this.base, _tag: "StageBlocked", sequence: this.next, at: this.now, stage: name, attempt: 0, by })
+    this.announce({
+      ...this.base,
+      _tag: "StageBlocked",
+      sequence: this.next,
+      at: this.now,
+      stage: name,
+      attempt: 0,
+      by
+    })
   }
 
   stageRetrying(
-    { attempt, planned }: StageExecution,
+    { attempt, planned }: Announced,
     exit: Exit.Exit<Outcome, unknown>,
     delay: Duration.Duration
   ): void {
-    const error = errorOfExit(exit)
+    const error = errorSummaryOfExit(exit)
     const reason = exit._tag === "Success" && exit.value._tag === "Retry" ? exit.value.reason : undefined
-    this.tell({
+    this.announce({
       ...this.base,
       _tag: "StageRetrying",
       sequence: this.next,
@@ -236,8 +233,8 @@ export class Telling {
     })
   }
 
-  stageEmitted({ attempt, planned }: StageExecution, type: string, data: unknown): void {
-    this.tell({
+  stageEmitted({ attempt, planned }: Announced, type: string, data: unknown): void {
+    this.announce({
       ...this.base,
       _tag: "StageEmitted",
       sequence: this.next,
@@ -250,10 +247,10 @@ export class Telling {
   }
 
   /** The events and artifacts that came with an output. */
-  contents(execution: StageExecution, artifacts: ReadonlyArray<Artifact>, events: ReadonlyArray<Emitted>): void {
+  contents(execution: Announced, artifacts: ReadonlyArray<Artifact>, events: ReadonlyArray<Emitted>): void {
     for (const { data, type } of events) this.stageEmitted(execution, type, data)
     for (const { payload, type } of artifacts) {
-      this.tell({
+      this.announce({
         ...this.base,
         _tag: "ArtifactAdded",
         sequence: this.next,

@@ -1,9 +1,9 @@
 /**
- * From the books of a run that has ended to its result.
+ * Concludes a run that has ended: makes its result, and announces it.
  */
 import * as Cause from "effect/Cause"
+import type { Settled } from "../internal/output-model.ts"
 import { define } from "../internal/record.ts"
-import * as OutputBag from "../OutputBag.ts"
 import {
   type Cancelled,
   type Completed,
@@ -12,8 +12,8 @@ import {
   StageFailed,
   type Summary
 } from "../RunResult.ts"
-import type { Settled } from "../StageOutput.ts"
 import type { ActiveRun, Stop } from "./active-run.ts"
+import { LazyOutputBag } from "./journal.ts"
 
 type Outputs = Record<string, Settled>
 
@@ -34,12 +34,12 @@ const outputsOf = (run: ActiveRun): Outputs => {
   return Object.freeze(outputs)
 }
 
-const summaryOf = (run: ActiveRun, durationMs: number): Summary => ({
+const runSummary = (run: ActiveRun, durationMs: number): Summary => ({
   pipeline: run.plan.pipeline,
   identity: run.identity,
   lineage: run.lineage,
   durationMs,
-  bag: OutputBag.make(run.readEntries)
+  bag: new LazyOutputBag(run.readEntries)
 })
 
 /** What a run that stopped early leaves behind. */
@@ -50,16 +50,16 @@ const leftBehind = (run: ActiveRun) => ({
 })
 
 const failed = (run: ActiveRun, { attempts, cause, data, error, stage }: Failure<unknown>, durationMs: number) => {
-  run.telling?.runFailed(durationMs, stage, error)
+  run.announcer?.runFailed(durationMs, stage, error)
   return new StageFailed<unknown, Outputs>({
     stage,
     error,
     attempts,
     data,
-    cause: run.troubles.reduce<Cause.Cause<unknown>>((all, trouble) => Cause.combine(all, trouble), cause),
+    cause: run.failuresWhileStopping.reduce<Cause.Cause<unknown>>((all, another) => Cause.combine(all, another), cause),
     outputs: outputsOf(run),
     ...leftBehind(run),
-    ...summaryOf(run, durationMs)
+    ...runSummary(run, durationMs)
   })
 }
 
@@ -68,7 +68,7 @@ const cancelled = (
   { by, data, reason }: Extract<Stop, { readonly _tag: "Cancelled" }>,
   durationMs: number
 ): Conclusion => {
-  run.telling?.runCancelled(durationMs, by, reason)
+  run.announcer?.runCancelled(durationMs, by, reason)
   return {
     _tag: "Cancelled",
     by,
@@ -77,7 +77,7 @@ const cancelled = (
     failures: failuresOf(run),
     outputs: outputsOf(run),
     ...leftBehind(run),
-    ...summaryOf(run, durationMs)
+    ...runSummary(run, durationMs)
   }
 }
 
@@ -90,7 +90,7 @@ const failuresOf = (run: ActiveRun): ReadonlyArray<Failure<unknown>> => {
 const incomplete = (run: ActiveRun, durationMs: number): Conclusion => {
   const failed = run.namesOf("failed")
   const blocked = run.namesOf("blocked")
-  run.telling?.runIncomplete(durationMs, failed, blocked)
+  run.announcer?.runIncomplete(durationMs, failed, blocked)
   return {
     _tag: "Incomplete",
     outputs: outputsOf(run),
@@ -99,7 +99,7 @@ const incomplete = (run: ActiveRun, durationMs: number): Conclusion => {
     failed,
     blocked,
     failures: failuresOf(run),
-    ...summaryOf(run, durationMs)
+    ...runSummary(run, durationMs)
   }
 }
 
@@ -109,7 +109,7 @@ export const conclude = (run: ActiveRun): Conclusion | undefined => {
   const { stop } = run
   switch (stop?._tag) {
     case "Interrupted":
-      run.telling?.runInterrupted(durationMs)
+      run.announcer?.runInterrupted(durationMs)
       return undefined
     case "Failed":
       return failed(run, stop.failure, durationMs)
@@ -117,7 +117,7 @@ export const conclude = (run: ActiveRun): Conclusion | undefined => {
       return cancelled(run, stop, durationMs)
     case undefined:
       if (run.failures.length > 0) return incomplete(run, durationMs)
-      run.telling?.runCompleted(durationMs)
-      return { _tag: "Completed", outputs: outputsOf(run), ...summaryOf(run, durationMs) }
+      run.announcer?.runCompleted(durationMs)
+      return { _tag: "Completed", outputs: outputsOf(run), ...runSummary(run, durationMs) }
   }
 }

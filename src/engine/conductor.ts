@@ -1,5 +1,5 @@
 /**
- * The second half: runs a plan.
+ * Conducts a run: moves the fibers that run its stages.
  *
  * One conductor starts workers; a worker runs one stage after the other for as long as stages are ready. A worker is
  * started with its fiber's first steps taken at once, so stages that never wait are all run by the first worker, and a
@@ -11,14 +11,13 @@
  * result says so.
  */
 import * as Cause from "effect/Cause"
-import type * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { effectOf } from "../attempt/outcome.ts"
-import { installedIn, type StageEffect } from "../Interceptor.ts"
+import type { Any as AnyInterceptor, StageEffect } from "../attempt/interceptor-model.ts"
+import { asEffect } from "../attempt/outcome.ts"
 import { interruptWithin } from "../internal/interruption.ts"
 import { StageContext } from "../StageContext.ts"
 import type { ActiveRun } from "./active-run.ts"
@@ -48,10 +47,10 @@ class Conductor {
   /** The engine's own failure, which there should never be. */
   private crash: Cause.Cause<never> | undefined = undefined
 
-  constructor(run: ActiveRun, concurrency: number, context: Context.Context<never>) {
+  constructor(run: ActiveRun, concurrency: number, installed: ReadonlyArray<AnyInterceptor>) {
     this.run = run
     this.concurrency = concurrency
-    this.effects = run.plan.effects(installedIn(context))
+    this.effects = run.plan.effects(installed)
   }
 
   /** Wakes the conductor when it waits and there is something for it to do. */
@@ -103,8 +102,10 @@ class Conductor {
     let interrupted = false
     // A stage that has ended but for the fibers that it forked and left running.
     let ending: Exit.Exit<unknown, unknown> | undefined
-    // The worker itself cannot be interrupted, only the stage: an interrupted stage is written in the books, too.
-    const runCurrent = Effect.exit(Effect.interruptible(Effect.suspend(() => this.effectOf(current as StageExecution))))
+    // The worker itself cannot be interrupted, only the stage: what an interrupted stage ended with is noted, too.
+    const runCurrent = Effect.exit(
+      Effect.interruptible(Effect.suspend(() => this.effectFor(current as StageExecution)))
+    )
     return Effect.whileLoop({
       while: () => {
         if (ending !== undefined) return true
@@ -131,10 +132,10 @@ class Conductor {
     })
   })
 
-  private effectOf({ input, planned }: StageExecution): Effect.Effect<unknown, unknown> {
+  private effectFor({ input, planned }: StageExecution): Effect.Effect<unknown, unknown> {
     const around = this.effects[planned.index]
     // The pipeline's type asks its caller for every service that a stage needs.
-    return (around ?? effectOf(planned.name, planned.run(input))) as Effect.Effect<unknown, unknown>
+    return (around ?? asEffect(planned.name, planned.run(input))) as Effect.Effect<unknown, unknown>
   }
 
   // These two take what they need as arguments: V8 keeps a generator that is made for one run, and with it all that it
@@ -147,12 +148,12 @@ class Conductor {
     grace: Duration.Duration
   ): Effect.fn.Return<Conclusion> {
     const { run } = conductor
-    run.telling?.runStarted(run.plan.stages.length)
+    run.announcer?.runStarted(run.plan.stages.length)
     const exit = yield* Effect.exit(conduct)
     if (exit._tag === "Failure") run.stop ??= { _tag: "Interrupted" }
     yield* Conductor.stopWorkers(conductor, grace)
     const conclusion = conclude(run)
-    run.closed = true
+    run.isSettled = true
     if (exit._tag === "Failure") return yield* Effect.failCause(exit.cause)
     return conclusion as Conclusion // only an interrupted run has none
   })
@@ -173,30 +174,29 @@ class Conductor {
   })
 }
 
-/** A run that has been set up: its books, and the Effect that runs it to its end. */
-export interface Prepared {
-  readonly run: ActiveRun
+/** A run that has been set up: its state, and the Effect that runs it to its end. */
+export interface Conducted {
+  readonly state: ActiveRun
   /** Ends the run on purpose, unless it is over already. */
   readonly cancel: (reason: string, data: Readonly<Record<string, unknown>>) => void
   readonly execute: Effect.Effect<Conclusion>
 }
 
 /** Sets up a run; `execute` runs it, once. */
-export const prepare = (run: ActiveRun, options: {
+export const conducted = (run: ActiveRun, { concurrency, grace, installed }: {
   readonly concurrency: number
   readonly grace: Duration.Duration
-  readonly clock: Clock.Clock
-}, context: Context.Context<never>): Prepared => {
-  const conductor = new Conductor(run, options.concurrency, context)
-  const execute = Effect.uninterruptibleMask((restore) =>
-    Conductor.toEnd(conductor, restore(conductor.conduct), options.grace)
-  )
+  /** The interceptors that Layers installed. */
+  readonly installed: ReadonlyArray<AnyInterceptor>
+}): Conducted => {
+  const conductor = new Conductor(run, concurrency, installed)
+  const execute = Effect.uninterruptibleMask((restore) => Conductor.toEnd(conductor, restore(conductor.conduct), grace))
   return {
-    run,
+    state: run,
     execute,
     cancel: (reason, data) => {
       if (run.isOver) return
-      run.stop = { _tag: "Cancelled", by: undefined, reason, data }
+      run.cancel(undefined, reason, data)
       conductor.wake()
     }
   }

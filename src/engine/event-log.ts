@@ -1,5 +1,5 @@
 /**
- * The events of one run, kept for as long as somebody holds its handle. Whoever starts to read gets them from the first.
+ * Keeps the events of one run for as long as somebody holds its handle. Whoever starts to read gets them from the first.
  */
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"

@@ -1,9 +1,8 @@
 /**
- * The ids of a run: those the caller gave, and new ones for the rest.
+ * Gives a run its ids: those that the caller gave, and new ones for the rest.
  */
-import * as Context from "effect/Context"
 import type * as Random from "effect/Random"
-import { RunIdentity, type Snapshot } from "../Snapshot.ts"
+import { type Proven, RunIdentity, type Snapshot } from "../internal/snapshot-model.ts"
 import type { Lineage, StageContext } from "../StageContext.ts"
 
 type RandomService = typeof Random.Random["Service"]
@@ -19,14 +18,6 @@ const uuid = (random: RandomService): string => {
   const variant = (8 + Math.floor(random.nextDoubleUnsafe() * 4)).toString(16)
   return `${hex(random, 8)}-${hex(random, 4)}-4${hex(random, 3)}-${variant}${hex(random, 3)}-${hex(random, 12)}`
 }
-
-/** The part of an identity that somebody can prove. */
-export type Proven = Pick<RunIdentity, "sessionId" | "userId" | "orgId">
-
-/** What an interceptor proved about who is calling: it replaces whatever the caller says. */
-export const ProvenIdentity = Context.Reference<Proven | undefined>("stageflow/internal/ProvenIdentity", {
-  defaultValue: () => undefined
-})
 
 type Parent = StageContext["Service"] | undefined
 

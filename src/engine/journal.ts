@@ -1,12 +1,21 @@
 /**
- * When every attempt of every stage started and ended, and what it ended with.
+ * Keeps when every attempt of every stage started and ended, and what it ended with.
  *
  * Numbers are kept in typed arrays and what a stage gave stays where it is: a run of many stages leaves little behind.
  * The entries that people read are made when they ask.
  */
-import type { AttemptEnd, Entry } from "../OutputBag.ts"
-import type { Settled } from "../StageOutput.ts"
-import type { StageExecution } from "./stage-execution.ts"
+import type { Settled } from "../internal/output-model.ts"
+import type { AttemptEnd, Entry, OutputBag } from "../OutputBag.ts"
+import type { PlannedStage } from "./plan.ts"
+
+/** An attempt that ended. */
+interface EndedAttempt {
+  readonly attempt: number
+  readonly planned: PlannedStage
+  readonly startedMs: number
+  /** Whether it ended before, when the next one was granted. */
+  readonly hasEnded: boolean
+}
 
 export class Journal {
   private readonly startedMs: Float64Array
@@ -32,7 +41,7 @@ export class Journal {
    * next attempt has none to add: its last one is here already.
    */
   lastEnded(
-    { attempt, hasEnded, planned: { index }, startedMs }: StageExecution,
+    { attempt, hasEnded, planned: { index }, startedMs }: EndedAttempt,
     endedMs: number,
     end: AttemptEnd | undefined
   ): void {
@@ -45,7 +54,7 @@ export class Journal {
   }
 
   /** An attempt ended that another follows. */
-  earlierEnded({ attempt, planned, startedMs }: StageExecution, endedMs: number, end: AttemptEnd): void {
+  earlierEnded({ attempt, planned, startedMs }: EndedAttempt, endedMs: number, end: AttemptEnd): void {
     const entry = { stage: planned.name, attempt, end, startedMs, endedMs }
     this.earlier.push({ position: this.count, entry })
   }
@@ -65,5 +74,23 @@ export class Journal {
       entries.push(entry)
     }
     return entries.concat(last.slice(next))
+  }
+}
+
+/** The record of a run. Most results are read for their outputs: it is laid out when somebody looks at it. */
+export class LazyOutputBag implements OutputBag {
+  private readonly read: () => ReadonlyArray<Entry>
+  private known: ReadonlyArray<Entry> | undefined = undefined
+  constructor(read: () => ReadonlyArray<Entry>) {
+    this.read = read
+  }
+  get entries(): ReadonlyArray<Entry> {
+    return this.known ??= Object.freeze(this.read())
+  }
+  toJSON() {
+    return { _id: "OutputBag", entries: this.entries }
+  }
+  [Symbol.for("nodejs.util.inspect.custom")]() {
+    return this.toJSON()
   }
 }

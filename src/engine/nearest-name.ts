@@ -1,3 +1,7 @@
+/**
+ * Finds the known name that is nearest to an unknown one.
+ */
+
 /** The edit distance between two words, up to a limit beyond which it is not worth knowing. */
 const distance = (a: string, b: string, limit: number): number => {
   if (Math.abs(a.length - b.length) > limit) return limit + 1

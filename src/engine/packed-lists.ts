@@ -1,5 +1,5 @@
 /**
- * A list of numbers for every stage, all of them in two arrays. A run goes through its stages in no particular order, and
+ * Packs a list of numbers for every stage into two arrays. A run goes through its stages in no particular order, and
  * a list of its own for each would be spread over the memory.
  */
 

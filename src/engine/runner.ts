@@ -1,5 +1,5 @@
 /**
- * From a pipeline, a snapshot and options to a run.
+ * Runs a pipeline: sets up its run in the environment of the caller, and puts around it what wraps whole runs.
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
@@ -10,50 +10,57 @@ import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
-import type * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
+import { runArounds } from "../attempt/composition.ts"
+import { installedIn } from "../attempt/installed.ts"
+import type { Any as AnyInterceptor, RunInfo } from "../attempt/interceptor-model.ts"
 import { EventSink } from "../EventSink.ts"
-import { type Any as Interceptor, installedIn, runArounds, type RunInfo } from "../Interceptor.ts"
 import { immutable } from "../internal/immutable.ts"
 import { InterruptionGrace } from "../internal/interruption.ts"
 import * as options from "../internal/options.ts"
 import { define } from "../internal/record.ts"
+import { complete, extensionsOf, ProvenIdentity, type RunIdentity, Snapshot } from "../internal/snapshot-model.ts"
 import type { PipelineInvalid } from "../PipelineInvalid.ts"
 import type { Run, RunOptions, StageStatus } from "../Run.ts"
 import { LayerFailed, StageFailed } from "../RunResult.ts"
-import { complete, extensionsOf, isSnapshot, type Snapshot } from "../Snapshot.ts"
-import { StageContext } from "../StageContext.ts"
-import { InvalidOption } from "../StageError.ts"
+import { type Lineage, StageContext } from "../StageContext.ts"
 import { ActiveRun } from "./active-run.ts"
-import { type Listener, Telling } from "./announcer.ts"
-import type { Plan } from "./compile.ts"
+import { Announcer, type Listener } from "./announcer.ts"
 import type { Conclusion } from "./conclusion.ts"
-import { prepare, type Prepared } from "./conductor.ts"
+import { type Conducted, conducted } from "./conductor.ts"
 import { EventLog } from "./event-log.ts"
-import { identityOf, lineageOf, ProvenIdentity } from "./identity.ts"
+import { identityOf, lineageOf } from "./identity.ts"
+import { type Plan, type Planned, planOf } from "./plan.ts"
 import { ReadyOrder } from "./ready-order.ts"
 
 /** What of a pipeline it takes to run it. */
-export interface Runnable {
+export interface Runnable extends Planned {
   readonly name: string
-  readonly plan: Result.Result<Plan, PipelineInvalid>
   readonly layers: ReadonlyArray<Layer.Layer<unknown, unknown, unknown>>
-  readonly interceptors: ReadonlyArray<Interceptor>
+  readonly interceptors: ReadonlyArray<AnyInterceptor>
 }
 
 type Ended = Exclude<Conclusion, StageFailed>
 type Failed = StageFailed<unknown, unknown>
 
-interface Checked {
+// ---------------------------------------------------------------------------------------------------------------------
+// options
+// ---------------------------------------------------------------------------------------------------------------------
+
+interface CheckedOptions {
   readonly concurrency: number
   readonly continueAfterFailure: boolean
   readonly interruptionGrace: RunOptions["interruptionGrace"]
 }
 
 // Options are checked when the run is made, not when it starts.
-const check = (snapshot: Snapshot, given: RunOptions | undefined): Checked => {
-  if (!isSnapshot(snapshot)) {
-    throw new InvalidOption({ option: "snapshot", expected: "a Snapshot; see Snapshot.make", given: typeof snapshot })
+const check = (snapshot: Snapshot, given: RunOptions | undefined): CheckedOptions => {
+  if (!(snapshot instanceof Snapshot)) {
+    throw new options.InvalidOption({
+      option: "snapshot",
+      expected: "a Snapshot; see Snapshot.make",
+      given: typeof snapshot
+    })
   }
   if (given?.interruptionGrace !== undefined) options.duration("interruptionGrace", given.interruptionGrace)
   return {
@@ -63,47 +70,22 @@ const check = (snapshot: Snapshot, given: RunOptions | undefined): Checked => {
   }
 }
 
-/** Who a run belongs to and where it stands, in the environment of whoever runs it. */
-const identified = (snapshot: Snapshot, environment: Context.Context<never>) => {
+// ---------------------------------------------------------------------------------------------------------------------
+// the environment
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** Who a run belongs to and where it stands. */
+interface Belonging {
+  readonly identity: RunIdentity
+  readonly lineage: Lineage
+}
+
+const belongingIn = (snapshot: Snapshot, environment: Context.Context<never>): Belonging => {
   const parent = Option.getOrUndefined(Context.getOption(environment, StageContext))
   const proven = Context.get(environment, ProvenIdentity)
   const identity = identityOf(snapshot, parent, proven, Context.get(environment, Random.Random))
   return { identity, lineage: lineageOf(identity, parent) }
 }
-
-const offerTo = (sink: EventSink["Service"]): Listener => (event) => {
-  const given: unknown = sink.offer(event)
-  // An async function passes for `offer`: what it rejects with is ignored like what it throws.
-  if (Predicate.isPromiseLike(given)) given.then(undefined, constVoid)
-}
-
-/** Sets up a run in the environment of the fiber that asks for it. */
-const setUp = (
-  plan: Plan,
-  snapshot: Snapshot,
-  settings: Checked,
-  listeners: ReadonlyArray<Listener>,
-  environment: Context.Context<never>
-): { readonly prepared: Prepared; readonly context: Context.Context<never> } => {
-  const clock = Context.get(environment, Clock.Clock)
-  const sink = Option.getOrUndefined(Context.getOption(environment, EventSink))
-  const { identity, lineage } = identified(snapshot, environment)
-  const heard = sink === undefined ? listeners : [...listeners, offerTo(sink)]
-  const telling = heard.length === 0 ? undefined : new Telling(plan.pipeline, lineage, heard, clock)
-  const current = complete(snapshot, identity)
-  const run = new ActiveRun(plan, current, identity, lineage, telling, clock, {
-    continueAfterFailure: settings.continueAfterFailure,
-    pick: Context.get(environment, ReadyOrder)
-  })
-  const grace = settings.interruptionGrace === undefined
-    ? Context.get(environment, InterruptionGrace)
-    : options.duration("interruptionGrace", settings.interruptionGrace)
-  const context = Context.merge(environment, extensionsOf(current)).pipe(Context.add(InterruptionGrace, grace))
-  return { prepared: prepare(run, { concurrency: settings.concurrency, grace, clock }, context), context }
-}
-
-const settled = (conclusion: Conclusion): Effect.Effect<Ended, Failed> =>
-  conclusion instanceof StageFailed ? Effect.fail(conclusion) : Effect.succeed(conclusion)
 
 /** The environment with the pipeline's own layers built into it; they live as long as the scope. */
 const environmentIn = (
@@ -132,15 +114,59 @@ const withEnvironment = <A, E>(
       return yield* use(yield* environmentIn(self, scope))
     }))
 
+// ---------------------------------------------------------------------------------------------------------------------
+// one run
+// ---------------------------------------------------------------------------------------------------------------------
+
+const offerTo = (sink: EventSink["Service"]): Listener => (event) => {
+  const given: unknown = sink.offer(event)
+  // An async function passes for `offer`: what it rejects with is ignored like what it throws.
+  if (Predicate.isPromiseLike(given)) given.then(undefined, constVoid)
+}
+
+/** A run to be: of a plan, with a snapshot, under options, told to listeners. */
+interface RunToBe {
+  readonly plan: Plan
+  readonly snapshot: Snapshot
+  readonly options: CheckedOptions
+  readonly listeners: ReadonlyArray<Listener>
+  readonly installed: ReadonlyArray<AnyInterceptor>
+}
+
+/** Sets up a run in the environment of the fiber that asks for it. */
+const setUp = (
+  { installed, listeners, options: given, plan, snapshot }: RunToBe,
+  { identity, lineage }: Belonging,
+  environment: Context.Context<never>
+): { readonly run: Conducted; readonly execute: Effect.Effect<Ended, Failed> } => {
+  const clock = Context.get(environment, Clock.Clock)
+  const sink = Option.getOrUndefined(Context.getOption(environment, EventSink))
+  const heard = sink === undefined ? listeners : [...listeners, offerTo(sink)]
+  const announcer = heard.length === 0 ? undefined : new Announcer(plan.pipeline, lineage, heard, clock)
+  const current = complete(snapshot, identity)
+  const state = new ActiveRun(plan, current, identity, lineage, announcer, clock, {
+    continueAfterFailure: given.continueAfterFailure,
+    pick: Context.get(environment, ReadyOrder)
+  })
+  const grace = given.interruptionGrace === undefined
+    ? Context.get(environment, InterruptionGrace)
+    : options.duration("interruptionGrace", given.interruptionGrace)
+  const run = conducted(state, { concurrency: given.concurrency, grace, installed })
+  const context = Context.merge(environment, extensionsOf(current)).pipe(Context.add(InterruptionGrace, grace))
+  return { run, execute: Effect.flatMap(Effect.provideContext(run.execute, context), endOf) }
+}
+
+const endOf = (conclusion: Conclusion): Effect.Effect<Ended, Failed> =>
+  conclusion instanceof StageFailed ? Effect.fail(conclusion) : Effect.succeed(conclusion)
+
 /** The run with every interceptor around it that wraps whole runs. */
 const intercepted = <A, E>(
-  self: Runnable,
-  snapshot: Snapshot,
-  environment: Context.Context<never>,
+  { interceptors, name }: Runnable,
+  { installed, snapshot }: RunToBe,
   effect: Effect.Effect<A, E>
 ): Effect.Effect<A, E> => {
-  const arounds = runArounds([...installedIn(environment), ...self.interceptors])
-  const info: RunInfo = { pipeline: self.name, snapshot }
+  const arounds = runArounds([...installed, ...interceptors])
+  const info: RunInfo = { pipeline: name, snapshot }
   // What they add to errors and services is in the pipeline's type.
   return arounds.reduceRight<Effect.Effect<A, unknown, unknown>>(
     (inner, around) => around(inner, info),
@@ -148,36 +174,38 @@ const intercepted = <A, E>(
   ) as Effect.Effect<A, E>
 }
 
-const planOf = ({ plan }: Runnable): Effect.Effect<Plan, PipelineInvalid> => Effect.fromResult(plan)
-
 export const run = (
   self: Runnable,
   snapshot: Snapshot,
   given: RunOptions | undefined
 ): Effect.Effect<Ended, Failed | LayerFailed | PipelineInvalid> => {
-  const settings = check(snapshot, given)
-  return Effect.flatMap(Effect.suspend(() => planOf(self)), (plan) =>
+  const options = check(snapshot, given)
+  return Effect.flatMap(planOf(self), (plan) =>
     withEnvironment(self, (environment) => {
-      const execute = Effect.contextWith((innermost: Context.Context<never>) => {
-        const { context, prepared } = setUp(plan, snapshot, settings, [], innermost)
-        return Effect.flatMap(Effect.provideContext(prepared.execute, context), settled)
-      })
-      return Effect.provideContext(intercepted(self, snapshot, environment, execute), environment)
+      const toBe: RunToBe = { plan, snapshot, options, listeners: [], installed: installedIn(environment) }
+      const execute = Effect.contextWith((innermost: Context.Context<never>) =>
+        setUp(toBe, belongingIn(snapshot, innermost), innermost).execute
+      )
+      return Effect.provideContext(intercepted(self, toBe, execute), environment)
     }))
 }
 
-const statusOf = ({ stages }: Plan, prepared: Prepared | undefined): Readonly<Record<string, StageStatus>> => {
+// ---------------------------------------------------------------------------------------------------------------------
+// a run and its handle
+// ---------------------------------------------------------------------------------------------------------------------
+
+const statusOf = ({ stages }: Plan, run: Conducted | undefined): Readonly<Record<string, StageStatus>> => {
   const record: Record<string, StageStatus> = {}
-  for (const { index, name } of stages) define(record, name, prepared?.run.statuses[index] ?? "pending")
+  for (const { index, name } of stages) define(record, name, run?.state.statuses[index] ?? "pending")
   return record
 }
 
-type Cancel = (prepared: Prepared) => void
+type Cancel = (run: Conducted) => void
 
 const begin = Effect.fnUntraced(function*(
   self: Runnable,
   snapshot: Snapshot,
-  settings: Checked
+  options: CheckedOptions
 ): Effect.fn.Return<Run<Ended, Failed>, LayerFailed | PipelineInvalid, Scope.Scope> {
   const plan = yield* planOf(self)
   const log = new EventLog()
@@ -185,23 +213,30 @@ const begin = Effect.fnUntraced(function*(
   const layers = yield* Scope.fork(yield* Scope.Scope)
   const environment = yield* environmentIn(self, layers)
   // The ids of the run are known before an interceptor may keep it waiting.
-  const { identity, lineage } = identified(snapshot, environment)
+  const { identity, lineage } = belongingIn(snapshot, environment)
   const named = complete(snapshot, identity)
+  const toBe: RunToBe = {
+    plan,
+    snapshot: named,
+    options,
+    listeners: [log.append],
+    installed: installedIn(environment)
+  }
   // Set once the run is past the interceptors around it.
-  let prepared: Prepared | undefined
+  let run: Conducted | undefined
   // A cancel that comes before does not wait for them: the run ends without having started a stage.
   const early = yield* Deferred.make<Cancel>()
   const executeIn = (innermost: Context.Context<never>, cancel?: Cancel) => {
-    const ready = setUp(plan, named, settings, [log.append], innermost)
-    prepared = ready.prepared
-    cancel?.(prepared)
-    return Effect.flatMap(Effect.provideContext(prepared.execute, ready.context), settled)
+    const ready = setUp(toBe, belongingIn(named, innermost), innermost)
+    run = ready.run
+    cancel?.(run)
+    return ready.execute
   }
   const execute = Effect.contextWith((innermost: Context.Context<never>) =>
     Deferred.isDoneUnsafe(early) ? Effect.never : executeIn(innermost)
   )
   const cancelled = Effect.flatMap(Deferred.await(early), (cancel) => executeIn(environment, cancel))
-  yield* Effect.raceFirst(intercepted(self, snapshot, environment, execute), cancelled).pipe(
+  yield* Effect.raceFirst(intercepted(self, { ...toBe, snapshot }, execute), cancelled).pipe(
     Effect.provideContext(environment),
     Effect.onExit((exit) => Scope.close(layers, exit)),
     Effect.onExit((exit) =>
@@ -217,13 +252,13 @@ const begin = Effect.fnUntraced(function*(
     await: Deferred.await(result),
     cancel: (reason, cancelOptions) =>
       Effect.suspend(() => {
-        const cancel: Cancel = (run) => run.cancel(reason, immutable(cancelOptions?.data ?? {}))
-        if (prepared === undefined) Deferred.doneUnsafe(early, Effect.succeed(cancel))
-        else cancel(prepared)
+        const cancel: Cancel = (conducted) => conducted.cancel(reason, immutable(cancelOptions?.data ?? {}))
+        if (run === undefined) Deferred.doneUnsafe(early, Effect.succeed(cancel))
+        else cancel(run)
         return Effect.asVoid(Effect.exit(Deferred.await(result)))
       }),
     events: log.stream,
-    status: Effect.sync(() => statusOf(plan, prepared))
+    status: Effect.sync(() => statusOf(plan, run))
   }
 })
 

@@ -1,24 +1,44 @@
 /**
- * One stage of one run while it is running: what stands behind its StageContext.
+ * Holds one attempt of one stage while it runs: what stands behind its StageContext.
  */
-import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import type { Outcome, StageEffect } from "../Interceptor.ts"
+import { type Attempt, attemptIn } from "../attempt/attempt.ts"
+import type { Outcome, StageEffect } from "../attempt/interceptor-model.ts"
 import { immutable } from "../internal/immutable.ts"
-import { type Inputs, StageContext, type Timer, UndeclaredInput } from "../StageContext.ts"
-import type { Artifact, Settled } from "../StageOutput.ts"
-import type { ActiveRun } from "./active-run.ts"
-import type { PlannedStage } from "./compile.ts"
+import type { Artifact, Settled } from "../internal/output-model.ts"
+import type { Current, RunIdentity } from "../internal/snapshot-model.ts"
+import { type Inputs, type Lineage, StageContext, type Timer, UndeclaredInput } from "../StageContext.ts"
+import type { Announcer } from "./announcer.ts"
+import type { Plan, PlannedStage } from "./plan.ts"
+
+/** What an execution asks of its run. */
+export interface RunOfStage {
+  readonly plan: Plan
+  readonly snapshot: Current
+  readonly identity: RunIdentity
+  readonly lineage: Lineage
+  readonly announcer: Announcer | undefined
+  readonly outputs: ReadonlyArray<Settled | undefined>
+  readonly elapsedMs: () => number
+  /** Whether a stage is running, by its first attempt. */
+  readonly isRunning: (first: StageExecution) => boolean
+  readonly attemptEnded: (
+    execution: StageExecution,
+    exit: Exit.Exit<Outcome, unknown>,
+    delay: Duration.Duration
+  ) => void
+}
+
+const noArtifacts: ReadonlyArray<Artifact> = []
 
 /** The StageContext of one attempt of a stage. */
-export class StageExecution {
-  readonly run: ActiveRun
+export class StageExecution implements Attempt {
+  readonly run: RunOfStage
   readonly planned: PlannedStage
-  /** What the wiring read for the stage. */
   readonly input: unknown
   readonly attempt: number
   /** When the attempt started, in milliseconds since the start of the run. */
@@ -32,7 +52,7 @@ export class StageExecution {
   hasEnded = false
 
   constructor(
-    run: ActiveRun,
+    run: RunOfStage,
     planned: PlannedStage,
     input: unknown,
     startedMs: number,
@@ -49,6 +69,9 @@ export class StageExecution {
 
   get attempts(): number {
     return this.first.latest.attempt
+  }
+  get output() {
+    return this.planned.definition.output
   }
   get snapshot() {
     return this.run.snapshot
@@ -78,7 +101,7 @@ export class StageExecution {
   get emit() {
     return (type: string, data: unknown): Effect.Effect<void> =>
       Effect.sync(() => {
-        if (this.isHeard) this.run.telling?.stageEmitted(this, type, immutable(data))
+        if (this.isHeard) this.run.announcer?.stageEmitted(this, type, immutable(data))
       })
   }
   get addArtifact() {
@@ -87,18 +110,13 @@ export class StageExecution {
         ;(this.artifacts ??= []).push(artifact)
       })
   }
-
-  /**
-   * Another attempt beside this one. What it adds is its own: it counts for the stage only when the attempt succeeds.
-   */
-  beside(effect: StageEffect): StageEffect {
-    return Effect.suspend(() => {
-      const next = new StageExecution(this.run, this.planned, this.input, this.run.elapsedMs(), this.first.latest)
-      return Effect.tap(Effect.provideService(effect, StageContext, next), () =>
-        Effect.sync(() => {
-          this.first.latest = next
-        }))
-    })
+  get addedArtifacts(): ReadonlyArray<Artifact> {
+    return this.first.latest.artifacts ?? noArtifacts
+  }
+  get dropAddedArtifacts() {
+    return (): void => {
+      this.first.latest.artifacts = undefined
+    }
   }
 
   /** Whether what the attempt says is part of the run: not when the stage has ended or was left behind. */
@@ -106,33 +124,45 @@ export class StageExecution {
     return this.first.latest === this && this.run.isRunning(this.first)
   }
 
-  /** An attempt ended and a policy grants another: how to run it. */
-  attemptEnded(exit: Exit.Exit<Outcome, unknown>, delay: Duration.Duration): (effect: StageEffect) => StageEffect {
-    const ended = this.first.latest
-    ended.hasEnded = true
-    this.run.attemptEnded(ended, exit, delay)
-    return (effect) =>
+  get another() {
+    return (exit: Exit.Exit<Outcome, unknown>, delay: Duration.Duration): (effect: StageEffect) => StageEffect => {
+      const ended = this.first.latest
+      ended.hasEnded = true
+      this.run.attemptEnded(ended, exit, delay)
+      return (effect) =>
+        Effect.suspend(() => {
+          const next = this.after(ended)
+          this.first.latest = next
+          return Effect.provideService(effect, StageContext, next)
+        })
+    }
+  }
+
+  get beside() {
+    return (effect: StageEffect): StageEffect =>
       Effect.suspend(() => {
-        const next = new StageExecution(this.run, this.planned, this.input, this.run.elapsedMs(), ended)
-        this.first.latest = next
-        return Effect.provideService(effect, StageContext, next)
+        const next = this.after(this.first.latest)
+        return Effect.tap(Effect.provideService(effect, StageContext, next), () =>
+          Effect.sync(() => {
+            this.first.latest = next
+          }))
       })
+  }
+
+  private after(previous: StageExecution): StageExecution {
+    return new StageExecution(this.run, this.planned, this.input, this.run.elapsedMs(), previous)
   }
 }
 
-/** The execution behind a StageContext. */
-export const executionOf = (context: StageContext["Service"]): StageExecution =>
-  // The engine makes every StageContext that reaches an interceptor, and `testing` runs stages in the engine.
-  context as StageExecution
-
 /** The execution that a fiber is part of. */
 export const executionIn = (fiber: Fiber.Fiber<unknown, unknown>): StageExecution =>
-  executionOf(Context.getUnsafe(fiber.context, StageContext))
+  // Every attempt of a stage is one of these.
+  attemptIn(fiber) as StageExecution
 
 const inputsOf = ({ planned, run }: StageExecution): Inputs => {
   // Outputs are frozen where a stage gets hold of them; what they hold is frozen already.
   const settledAt = (index: number): Settled | undefined => Object.freeze(run.outputs[index])
-  const nameAt = (index: number): string => (run.plan.stages[index] as PlannedStage).name
+  const nameAt = (index: number): string => run.plan.names[index] as string
   const lookUp = (name: string): Effect.Effect<Settled | undefined, UndeclaredInput> => {
     const index = planned.dependencies.find((dependency) => nameAt(dependency) === name)
     return index === undefined

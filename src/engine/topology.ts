@@ -1,7 +1,8 @@
 /**
- * The stages of a pipeline and how they are wired, as data.
+ * Holds the stages of a pipeline and how they are wired, as data.
  */
-import { type Any as AnySource, internalsOf } from "../Source.ts"
+import { internalsOf } from "../internal/source-model.ts"
+import type { Any as AnySource } from "../Source.ts"
 import type { Any as AnyStage } from "../Stage.ts"
 
 /** How one stage is wired. */
@@ -12,7 +13,7 @@ export interface Wiring {
   readonly inputs: ReadonlyArray<string> | Readonly<Record<string, AnySource>> | undefined
 }
 
-export interface Entry {
+export interface WiredStage {
   readonly stage: AnyStage
   readonly wiring: Wiring
 }
@@ -22,21 +23,21 @@ export interface Entry {
  */
 export type Topology =
   | { readonly _tag: "Empty" }
-  | { readonly _tag: "Add"; readonly to: Topology; readonly entry: Entry }
-  | { readonly _tag: "List"; readonly entries: ReadonlyArray<Entry> }
+  | { readonly _tag: "Add"; readonly to: Topology; readonly entry: WiredStage }
+  | { readonly _tag: "List"; readonly entries: ReadonlyArray<WiredStage> }
   | { readonly _tag: "Concat"; readonly left: Topology; readonly right: Topology }
 
 export const empty: Topology = { _tag: "Empty" }
 
-export const add = (to: Topology, entry: Entry): Topology => ({ _tag: "Add", to, entry })
+export const add = (to: Topology, entry: WiredStage): Topology => ({ _tag: "Add", to, entry })
 
-export const list = (entries: ReadonlyArray<Entry>): Topology => ({ _tag: "List", entries })
+export const list = (entries: ReadonlyArray<WiredStage>): Topology => ({ _tag: "List", entries })
 
 export const concat = (left: Topology, right: Topology): Topology => ({ _tag: "Concat", left, right })
 
 /** All entries in the order in which they were added, without recursion. */
-export const entriesOf = (topology: Topology): ReadonlyArray<Entry> => {
-  const reversed: Array<Entry> = []
+export const entriesOf = (topology: Topology): ReadonlyArray<WiredStage> => {
+  const reversed: Array<WiredStage> = []
   const rest: Array<Topology> = [topology]
   for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
     switch (next._tag) {
@@ -47,7 +48,7 @@ export const entriesOf = (topology: Topology): ReadonlyArray<Entry> => {
         rest.push(next.to)
         break
       case "List":
-        for (let index = next.entries.length - 1; index >= 0; index--) reversed.push(next.entries[index] as Entry)
+        for (let index = next.entries.length - 1; index >= 0; index--) reversed.push(next.entries[index] as WiredStage)
         break
       case "Concat":
         rest.push(next.left, next.right)
@@ -59,6 +60,18 @@ export const entriesOf = (topology: Topology): ReadonlyArray<Entry> => {
 
 export const unwired: Wiring = { after: [], when: undefined, inputs: undefined }
 
+/**
+ * The stage that an input by name reads, and whether as an Option: `"profile?"` is `profile` read as one, unless a stage
+ * is really called that.
+ */
+export const inputNamed = (
+  name: string,
+  known: { readonly has: (name: string) => boolean }
+): { readonly from: string; readonly optional: boolean } =>
+  known.has(name) || !name.endsWith("?")
+    ? { from: name, optional: false }
+    : { from: name.slice(0, -1), optional: true }
+
 const dependenciesOf = ({ after, inputs, when }: Wiring): ReadonlyArray<string> => {
   const sources = [...when === undefined ? [] : [when], ...Array.isArray(inputs) ? [] : Object.values(inputs ?? {})]
   const names = Array.isArray(inputs) ? (inputs as ReadonlyArray<string>) : []
@@ -69,11 +82,8 @@ const dependenciesOf = ({ after, inputs, when }: Wiring): ReadonlyArray<string> 
 export const leavesOf = (topology: Topology): ReadonlyArray<string> => {
   const entries = entriesOf(topology)
   const known = new Set(entries.map(({ stage }) => stage.name))
-  // `"profile?"` waits for "profile", unless a stage is really called that.
   const waitedFor = new Set(
-    entries.flatMap(({ wiring }) => dependenciesOf(wiring)).map((name) =>
-      known.has(name) ? name : name.replace(/\?$/, "")
-    )
+    entries.flatMap(({ wiring }) => dependenciesOf(wiring)).map((name) => inputNamed(name, known).from)
   )
   return entries.map(({ stage }) => stage.name).filter((name) => !waitedFor.has(name))
 }

@@ -9,12 +9,13 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { executionOf, type StageExecution } from "../engine/stage-execution.ts"
-import { fromAround, type Interceptor, type Outcome } from "../Interceptor.ts"
-import { immutable } from "../internal/immutable.ts"
+import { attemptOf } from "../attempt/attempt.ts"
+import { fromAround, type Outcome } from "../attempt/interceptor-model.ts"
+import { keptOk, withEvent } from "../attempt/kept-outcome.ts"
+import type { Interceptor } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
-import { type Ok, okUnsafe } from "../StageOutput.ts"
+import type { Ok } from "../StageOutput.ts"
 import { SingleFlight } from "./internal/single-flight.ts"
 import { type Key, type KeyFailed, keyOf, perStage } from "./Key.ts"
 
@@ -97,12 +98,12 @@ export const cache = (settings: {
       const id = JSON.stringify([scope, subject])
       const known = yield* results.get(id)
       if (known !== undefined) return hit(known)
-      const execution = executionOf(yield* StageContext)
+      const attempt = attemptOf(yield* StageContext)
       let isMine = false
       const once = Effect.gen(function*() {
         isMine = true
         const outcome: Outcome = yield* effect
-        if (outcome._tag === "Ok") yield* results.set(id, whole(outcome, execution), ttl)
+        if (outcome._tag === "Ok") yield* results.set(id, keptOk(outcome, attempt), ttl)
         return outcome
       })
       const outcome = yield* results.once(id, once)
@@ -111,15 +112,4 @@ export const cache = (settings: {
     }))
 }
 
-/** What to keep: what the stage added while it ran belongs to it, and the stage cannot change it any more. */
-const whole = ({ artifacts, data, events, version }: Ok<unknown>, { first }: StageExecution): Ok<unknown> =>
-  okUnsafe(
-    immutable(data),
-    immutable([...artifacts, ...first.latest.artifacts ?? []]),
-    immutable(events),
-    version,
-    undefined
-  )
-
-const hit = ({ artifacts, data, events, version }: Ok<unknown>): Outcome =>
-  okUnsafe(data, artifacts, [...events, { type: "cache.hit", data: {} }], version, undefined)
+const hit = (output: Ok<unknown>): Outcome => withEvent(output, { type: "cache.hit", data: {} })

@@ -8,14 +8,17 @@ import * as ExecutionPlan from "effect/ExecutionPlan"
 import { dual } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import type * as Schedule from "effect/Schedule"
+import { aroundOf } from "../attempt/composition.ts"
+import { errorSummaryOf } from "../attempt/error-summary.ts"
+import { fromAround } from "../attempt/interceptor-model.ts"
+import { withEvent } from "../attempt/kept-outcome.ts"
 import { normalize } from "../attempt/outcome.ts"
-import { summaryOf } from "../engine/announcer.ts"
-import { aroundOf, fromAround, type Interceptor, type Outcome, type StageInfo } from "../Interceptor.ts"
+import type { Interceptor, Outcome, StageInfo } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import * as Stage from "../Stage.ts"
 import type { StageContext } from "../StageContext.ts"
 import { StageFault } from "../StageError.ts"
-import { type Data, type Errors, okUnsafe, type Signal, type StageOutput } from "../StageOutput.ts"
+import type { Data, Errors, Signal, StageOutput } from "../StageOutput.ts"
 
 const used = "fallback.used"
 
@@ -28,9 +31,7 @@ const isTyped = (error: unknown): boolean => !(error instanceof StageFault)
 
 /** The outcome with a note that it is a fallback's. */
 const noted = (data: unknown) => (outcome: Outcome): Outcome =>
-  outcome._tag === "Ok"
-    ? okUnsafe(outcome.data, outcome.artifacts, [...outcome.events, { type: used, data }], outcome.version, undefined)
-    : outcome
+  outcome._tag === "Ok" ? withEvent(outcome, { type: used, data }) : outcome
 
 /** Runs `to` when the stage fails with a typed error that `when` accepts, and notes it in the output. */
 const around = (
@@ -41,7 +42,7 @@ const around = (
     Effect.catch(effect, (error) => {
       if (!isTyped(error) || !when(error)) return Effect.fail(error)
       const instead = normalize(stage.name, Effect.suspend(() => to(error, stage)))
-      return Effect.map(instead, noted({ error: summaryOf(error) }))
+      return Effect.map(instead, noted({ error: errorSummaryOf(error) }))
     }))
 
 const always = () => true

@@ -7,8 +7,9 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import { executionOf } from "../engine/stage-execution.ts"
-import { fromAround, type Interceptor } from "../Interceptor.ts"
+import { attemptOf } from "../attempt/attempt.ts"
+import { fromAround } from "../attempt/interceptor-model.ts"
+import type { Interceptor } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
 
@@ -30,7 +31,7 @@ export const hedge = (settings: { readonly after: Duration.Input }): Interceptor
           if (Option.isSome(early)) return yield* early.value
           const context = yield* StageContext
           yield* context.emit("hedge.started", { attempt: context.attempt + 1 })
-          return yield* Effect.race(Fiber.join(first), executionOf(context).beside(effect)).pipe(
+          return yield* Effect.race(Fiber.join(first), attemptOf(context).beside(effect)).pipe(
             // Both failed: the stage failed with what it failed with first.
             Effect.catchCause(() => Fiber.join(first))
           )

@@ -24,14 +24,15 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { type Attempt, attemptOf } from "../attempt/attempt.ts"
+import { fromAround, type StageEffect } from "../attempt/interceptor-model.ts"
+import { canBeKept, type Kept, keptOutcome, withEvent } from "../attempt/kept-outcome.ts"
 import { revived, settledSchema } from "../attempt/output-codec.ts"
-import { executionOf, type StageExecution } from "../engine/stage-execution.ts"
-import { fromAround, type Interceptor, type Outcome, type StageEffect } from "../Interceptor.ts"
+import type { Interceptor, Outcome } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import { describeProblems, Problem, problemsOf } from "../internal/problems.ts"
-import type { Any as AnyStage } from "../Stage.ts"
 import { StageContext } from "../StageContext.ts"
-import { type Ok, okUnsafe, settle, type Settled, type Skip } from "../StageOutput.ts"
+import type { Settled } from "../StageOutput.ts"
 import { IdempotencyStore, type IdempotencyStoreFailed } from "./IdempotencyStore.ts"
 import { digestOf } from "./internal/idempotency/digest.ts"
 import { KeyFailed } from "./Key.ts"
@@ -126,38 +127,25 @@ export type IdempotencyError =
 
 type Codec = Schema.Codec<Settled, string>
 
-// A stage's codec is made once.
-const codecs = new WeakMap<AnyStage, Codec>()
-
-const codecFor = (definition: AnyStage): Codec => {
-  const known = codecs.get(definition)
-  if (known !== undefined) return known
-  const settled = Schema.toCodecJson(settledSchema(definition.output))
+const codecOf = (output: Schema.Top | undefined): Codec =>
   // It decodes to the fields of a Settled; `revived` makes the real thing of them.
-  const codec = Schema.fromJsonString(settled) as unknown as Codec
-  codecs.set(definition, codec)
+  Schema.fromJsonString(Schema.toCodecJson(settledSchema(output))) as unknown as Codec
+
+const untyped = codecOf(undefined)
+// The codec for a schema is made once.
+const codecs = new WeakMap<Schema.Top, Codec>()
+
+const codecFor = (output: Schema.Top | undefined): Codec => {
+  if (output === undefined) return untyped
+  const known = codecs.get(output)
+  if (known !== undefined) return known
+  const codec = codecOf(output)
+  codecs.set(output, codec)
   return codec
 }
 
-const isKept = (outcome: Outcome): outcome is Ok<unknown> | Skip => outcome._tag === "Ok" || outcome._tag === "Skip"
-
-/** What to keep of an outcome: what the stage added while it ran belongs to it. */
-const whole = (outcome: Ok<unknown> | Skip, { first }: StageExecution): Settled => {
-  const artifacts = [...outcome.artifacts, ...first.latest.artifacts ?? []]
-  return outcome._tag === "Ok"
-    ? okUnsafe(outcome.data, artifacts, outcome.events, outcome.version, undefined)
-    : settle(outcome, { data: outcome.data, artifacts, events: outcome.events, durationMs: undefined })
-}
-
 /** What was kept, as the stage's outcome; its events say that it was replayed. */
-const replayed = (kept: Settled): Outcome => {
-  const output = revived(kept)
-  const { artifacts, data } = output
-  const events = [...output.events, { type: "idempotency.replayed", data: {} }]
-  return output._tag === "Ok"
-    ? okUnsafe(data, artifacts, events, output.version, undefined)
-    : settle(output, { data: output.data, artifacts, events, durationMs: undefined })
-}
+const replayed = (kept: Settled): Outcome => withEvent(revived(kept), { type: "idempotency.replayed", data: {} })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // running once
@@ -186,7 +174,7 @@ const timeAfter = (now: number, ms: number): number => Math.min(now + ms, Number
 /** One stage of one run, and the key that it asks for. */
 class KeyedExecution {
   private readonly effect: StageEffect
-  private readonly execution: StageExecution
+  private readonly attempt: Attempt
   private readonly store: IdempotencyStore["Service"]
   private readonly settings: Settings
   private readonly key: string
@@ -199,19 +187,19 @@ class KeyedExecution {
 
   constructor(
     effect: StageEffect,
-    execution: StageExecution,
+    attempt: Attempt,
     store: IdempotencyStore["Service"],
     settings: Settings,
     asked: { readonly id: string; readonly key: string; readonly fingerprint: string }
   ) {
     this.effect = effect
-    this.execution = execution
+    this.attempt = attempt
     this.store = store
     this.settings = settings
     this.id = asked.id
     this.key = asked.key
     this.fingerprint = asked.fingerprint
-    this.codec = codecFor(execution.planned.definition)
+    this.codec = codecFor(attempt.output)
   }
 
   /** The outcome: the stage's own, or the one that was kept. */
@@ -246,7 +234,7 @@ class KeyedExecution {
       if (answer._tag === "Claimed") return answer
       this.claims = false
       if (answer.fingerprint !== fingerprint) {
-        return yield* new IdempotencyMismatch({ stage: this.execution.stage, key: this.key })
+        return yield* new IdempotencyMismatch({ stage: this.attempt.stage, key: this.key })
       }
       if (answer._tag === "Running") yield* Effect.timeoutOption(changed, answer.until - now)
       return answer
@@ -260,7 +248,7 @@ class KeyedExecution {
       const effect = Effect.provideService(this.effect, Held, new Set(held).add(this.id))
       const outcome = yield* Effect.raceFirst(effect, this.renewing)
       if (outcome._tag === "Lost") return this.lose()
-      if (!isKept(outcome)) return outcome
+      if (!canBeKept(outcome)) return outcome
       const result = yield* this.encode(outcome)
       const until = timeAfter(yield* Clock.currentTimeMillis, this.settings.ttlMs)
       const isKeptNow = yield* this.answered(
@@ -295,7 +283,7 @@ class KeyedExecution {
   /** Whoever took the claim runs the stage now: what it did here counts for nothing. */
   private lose(): Lost {
     this.claims = false
-    this.execution.first.latest.artifacts = undefined
+    this.attempt.dropAddedArtifacts()
     return lost
   }
 
@@ -314,7 +302,7 @@ class KeyedExecution {
     ask: () => Effect.Effect<A, IdempotencyStoreFailed>
   ): Effect.Effect<A, IdempotencyUnavailable> {
     const unavailable = (defect: unknown) =>
-      new IdempotencyUnavailable({ stage: this.execution.stage, operation, defect })
+      new IdempotencyUnavailable({ stage: this.attempt.stage, operation, defect })
     return Effect.timeoutOption(Effect.suspend(ask), this.settings.leaseMs / 3).pipe(
       Effect.mapError(({ defect }) => unavailable(defect)),
       Effect.catchDefect((defect) => Effect.fail(unavailable(defect))),
@@ -325,8 +313,8 @@ class KeyedExecution {
     )
   }
 
-  private encode(outcome: Ok<unknown> | Skip): Effect.Effect<string, IdempotencyResultInvalid> {
-    return Schema.encodeUnknownEffect(this.codec)(whole(outcome, this.execution), { errors: "all" }).pipe(
+  private encode(outcome: Kept): Effect.Effect<string, IdempotencyResultInvalid> {
+    return Schema.encodeUnknownEffect(this.codec)(keptOutcome(outcome, this.attempt), { errors: "all" }).pipe(
       Effect.mapError(({ issue }) => this.invalid("keep", problemsOf(issue)))
     )
   }
@@ -339,7 +327,7 @@ class KeyedExecution {
   }
 
   private invalid(operation: IdempotencyResultInvalid["operation"], problems: ReadonlyArray<Problem>) {
-    return new IdempotencyResultInvalid({ stage: this.execution.stage, operation, problems })
+    return new IdempotencyResultInvalid({ stage: this.attempt.stage, operation, problems })
   }
 }
 
@@ -399,9 +387,9 @@ export const idempotency = (settings?: {
       }
       const id = JSON.stringify([context.identity.orgId ?? null, context.pipeline, stage, key])
       if ((yield* Held).has(id)) return yield* effect
-      const execution = executionOf(context)
-      const fingerprint = yield* computed(stage, () => digestOf(parametersOf(context, execution.input)))
+      const attempt = attemptOf(context)
+      const fingerprint = yield* computed(stage, () => digestOf(parametersOf(context, attempt.input)))
       const store = yield* IdempotencyStore
-      return yield* new KeyedExecution(effect, execution, store, { ttlMs, leaseMs }, { id, key, fingerprint }).outcome
+      return yield* new KeyedExecution(effect, attempt, store, { ttlMs, leaseMs }, { id, key, fingerprint }).outcome
     }))
 }

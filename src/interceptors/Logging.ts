@@ -9,8 +9,8 @@ import type * as Exit from "effect/Exit"
 import * as LogLevel from "effect/LogLevel"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
-import { summaryOf } from "../engine/announcer.ts"
-import { executionIn } from "../engine/stage-execution.ts"
+import { attemptIn } from "../attempt/attempt.ts"
+import { errorSummaryOf } from "../attempt/error-summary.ts"
 import { type Interceptor, make, type Outcome } from "../Interceptor.ts"
 import type { StageContext } from "../StageContext.ts"
 
@@ -32,7 +32,7 @@ const failed = (cause: Cause.Cause<unknown>): Effect.Effect<void> | undefined =>
   if (Cause.hasInterruptsOnly(cause)) return undefined
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
   if (error === undefined) return Effect.logWarning("Stage died")
-  const { message, tag } = summaryOf(error)
+  const { message, tag } = errorSummaryOf(error)
   return Effect.logWarning(`Stage failed: ${tag}${message === "" ? "" : `: ${message}`}`)
 }
 
@@ -55,7 +55,7 @@ export const logging = (): Interceptor =>
       const failures = Effect.onExitPrimitive(effect, endedBadly)
       return Effect.withFiber((fiber) => {
         const quiet = LogLevel.isGreaterThan(fiber.getRef(References.MinimumLogLevel), "Debug")
-        const annotations = annotate(fiber.getRef(References.CurrentLogAnnotations), executionIn(fiber))
+        const annotations = annotate(fiber.getRef(References.CurrentLogAnnotations), attemptIn(fiber))
         return Effect.provideService(quiet ? failures : all, References.CurrentLogAnnotations, annotations)
       })
     }

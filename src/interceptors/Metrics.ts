@@ -12,7 +12,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
-import { executionIn } from "../engine/stage-execution.ts"
+import { attemptIn } from "../attempt/attempt.ts"
 import { type Interceptor, make, type Outcome, type StageInfo } from "../Interceptor.ts"
 
 type Status = "ok" | "skip" | "cancel" | "retry" | "fail" | "interrupt"
@@ -68,13 +68,13 @@ export const metrics = (): Interceptor =>
       const { duration, ended, retries } = metricsOf(stage)
       return Effect.withFiber((fiber) => {
         const { context } = fiber
-        const execution = executionIn(fiber)
+        const attempt = attemptIn(fiber)
         const clock = Context.get(context, Clock.Clock)
         const started = clock.monotonicTimeNanosUnsafe()
         return Effect.onExitPrimitive(effect, (exit) => {
           duration.updateUnsafe(Number(clock.monotonicTimeNanosUnsafe() - started) / nanosPerMilli, context)
           ended(statusOf(exit)).updateUnsafe(1, context)
-          if (execution.attempts > 1) retries.updateUnsafe(execution.attempts - 1, context)
+          if (attempt.attempts > 1) retries.updateUnsafe(attempt.attempts - 1, context)
           return undefined
         })
       })

@@ -7,8 +7,8 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { ProvenIdentity } from "../engine/identity.ts"
 import { type FailsRun, type Interceptor, make } from "../Interceptor.ts"
+import { ProvenIdentity } from "../Snapshot.ts"
 
 /**
  * The organisation that a run belongs to.

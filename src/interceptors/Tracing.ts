@@ -5,8 +5,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Tracer from "effect/Tracer"
-import { executionIn } from "../engine/stage-execution.ts"
-import { combine, dispensable, type Interceptor, make } from "../Interceptor.ts"
+import { attemptIn } from "../attempt/attempt.ts"
+import { withOptionalRunPart } from "../attempt/interceptor-model.ts"
+import { combine, type Interceptor, make } from "../Interceptor.ts"
 
 /**
  * Runs an Effect in a span, which `describe` gives its attributes. `Effect.withSpan` would also keep where the span was
@@ -23,7 +24,7 @@ const inSpan = <A, E, R>(
   })
 
 // Around a single stage there are the spans of the stage and of its attempts.
-const run = dispensable(make({
+const run = withOptionalRunPart(make({
   name: "tracing (run)",
   order: 5,
   aroundRun: (effect, { pipeline }) =>
@@ -36,7 +37,7 @@ const stage = make({
   around: (effect, { kind, name, pipeline }) => {
     const spanName = `stage ${name}`
     return Effect.withFiber((fiber) => {
-      const { identity, lineage } = executionIn(fiber)
+      const { identity, lineage } = attemptIn(fiber)
       return Effect.useSpan(spanName, (span) => {
         span.attribute("stageflow.pipeline", pipeline)
         span.attribute("stageflow.stage", name)
@@ -59,7 +60,7 @@ const attempt = make({
   order: 80,
   around: (effect, { name }) =>
     Effect.withFiber((fiber) => {
-      const { attempt } = executionIn(fiber)
+      const { attempt } = attemptIn(fiber)
       return inSpan(`attempt ${attempt} of ${name}`, effect, (span) => {
         span.attribute("stageflow.stage", name)
         span.attribute("stageflow.attempt", attempt)

@@ -6,8 +6,9 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { executionOf } from "../engine/stage-execution.ts"
-import { combine, dispensable, type FailsRun, type Interceptor, make } from "../Interceptor.ts"
+import { attemptOf } from "../attempt/attempt.ts"
+import { withOptionalRunPart } from "../attempt/interceptor-model.ts"
+import { combine, type FailsRun, type Interceptor, make } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
 import { fingerprint, sizeOf } from "./internal/measure.ts"
@@ -94,7 +95,7 @@ export const unchangedInputs = (): Interceptor<InputChanged> =>
     order: 76,
     around: (effect, stage) =>
       Effect.flatMap(StageContext, (context) => {
-        const { input } = executionOf(context)
+        const { input } = attemptOf(context)
         const before = fingerprint(input)
         return Effect.flatMap(effect, (outcome) =>
           fingerprint(input) === before
@@ -108,6 +109,6 @@ export const unchangedInputs = (): Interceptor<InputChanged> =>
  */
 export const validation: Interceptor<OutputTooLarge | FailsRun<SnapshotTooLarge>> = combine(
   // Around a single stage there is no snapshot to look at, only its data.
-  dispensable(snapshotSize({ maxBytes: 1024 * 1024 })),
+  withOptionalRunPart(snapshotSize({ maxBytes: 1024 * 1024 })),
   outputSize({ maxBytes: 10 * 1024 * 1024 })
 )

@@ -3,7 +3,21 @@
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
-import { InvalidOption } from "../StageError.ts"
+import * as Schema from "effect/Schema"
+
+/**
+ * An option has a value that it cannot have. Thrown where the option is given, before anything runs.
+ */
+export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidOption", {
+  option: Schema.String,
+  expected: Schema.String,
+  given: Schema.String
+}) {
+  readonly code = "INVALID_OPTION"
+  override get message(): string {
+    return `Invalid option "${this.option}": expected ${this.expected}, got ${this.given}`
+  }
+}
 
 const reject = (option: string, expected: string, given: unknown): never => {
   throw new InvalidOption({

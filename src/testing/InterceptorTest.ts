@@ -42,8 +42,9 @@ import * as Equal from "effect/Equal"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Schema from "effect/Schema"
+import { errorSummaryOf } from "../attempt/error-summary.ts"
+import { fromAround } from "../attempt/interceptor-model.ts"
 import { retryAround } from "../attempt/retry.ts"
-import { summaryOf } from "../engine/announcer.ts"
 import type { Event } from "../Event.ts"
 import * as Interceptor from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
@@ -420,7 +421,7 @@ const settle = (
     : Effect.fail(new ContractBroken({ check, interceptor: name, problems, trace: Simulation.trace(tested) }))
 
 const inWords = (error: unknown): string => {
-  const { message, tag } = summaryOf(error)
+  const { message, tag } = errorSummaryOf(error)
   return message === "" ? tag : `${tag}: ${message}`
 }
 
@@ -700,7 +701,7 @@ export const coversEveryAttempt = <E, R, P, S extends Snapshot.Snapshot = Snapsh
   ContractBroken | Simulation.SimulationTimeout,
   Needed<R, P, Effect.Effect<void>, S>
 > => {
-  const retry = Interceptor.fromAround("retry", retryOrder, retryAround({ times: attempts - 1 }))
+  const retry = fromAround("retry", retryOrder, retryAround({ times: attempts - 1 }))
   return Effect.gen(function*() {
     const body = inTurn(Effect.fail(new BodyFailed()), Effect.fail(new BodyFailed()), Effect.void)
     const tested = yield* test(interceptor, { ...given, body }, { others: [retry] })

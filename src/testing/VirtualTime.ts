@@ -16,7 +16,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Scheduler from "effect/Scheduler"
 import type * as Scope from "effect/Scope"
 import * as TestClock from "effect/testing/TestClock"
-import type { Pick } from "../engine/active-run.ts"
+import type { Pick } from "../engine/ready-order.ts"
 
 /**
  * Why a drive ended before the fiber did.

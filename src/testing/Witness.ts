@@ -7,7 +7,8 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import { executionIn } from "../engine/stage-execution.ts"
+import { attemptIn } from "../attempt/attempt.ts"
+import { surround } from "../attempt/composition.ts"
 import * as Interceptor from "../Interceptor.ts"
 
 /**
@@ -80,7 +81,7 @@ export class Witness {
         const run = runOf(fiber)
         const passage: Seen<Passage> = {
           run,
-          attempt: executionIn(fiber).attempt,
+          attempt: attemptIn(fiber).attempt,
           waited: nowOf(fiber) - (this.calledAt.get(run) ?? 0),
           startedAt: nowOf(fiber),
           endedAt: undefined,
@@ -112,7 +113,7 @@ export class Witness {
 
   /** The same interceptor, and every entry into one of its parts is seen. */
   watched<E, R, P>(interceptor: Interceptor.Interceptor<E, R, P>): Interceptor.Interceptor<E, R, P> {
-    return Interceptor.surround(interceptor, (effect, part, wraps) => this.stepping(effect, part, wraps))
+    return surround(interceptor, (effect, part, wraps) => this.stepping(effect, part, wraps))
   }
 
   private stepping<A, E, R>(

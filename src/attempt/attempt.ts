@@ -1,0 +1,43 @@
+/**
+ * Shows one attempt of a running stage to what wraps it: which one it is, what it was given, and how to make another.
+ *
+ * Retry, timeout, the interceptors and the test kit see a stage through this, and nothing of the engine.
+ */
+import * as Context from "effect/Context"
+import type * as Duration from "effect/Duration"
+import type * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type * as Schema from "effect/Schema"
+import type { Artifact } from "../internal/output-model.ts"
+import { StageContext } from "../StageContext.ts"
+import type { Outcome, StageEffect } from "./interceptor-model.ts"
+
+/** The StageContext of an attempt, with what only those see that wrap stages. */
+export type Attempt = StageContext["Service"] & {
+  /** How many attempts the stage has made so far. */
+  readonly attempts: number
+  /** What the wiring read for the stage. */
+  readonly input: unknown
+  /** The schema of the stage's data, when it has one. */
+  readonly output: Schema.Top | undefined
+  /** What the attempt that is going on has added so far. */
+  readonly addedArtifacts: ReadonlyArray<Artifact>
+  /** Forgets what the attempt that is going on has added. */
+  readonly dropAddedArtifacts: () => void
+  /** The attempt that is going on has ended, and another follows after `delay`: runs an Effect as that one. */
+  readonly another: (
+    ended: Exit.Exit<Outcome, unknown>,
+    delay: Duration.Duration
+  ) => (effect: StageEffect) => StageEffect
+  /** Runs an Effect as an attempt beside this one. What it adds counts for the stage only when it succeeds. */
+  readonly beside: (effect: StageEffect) => StageEffect
+}
+
+/** The attempt behind a StageContext. */
+export const attemptOf = (context: StageContext["Service"]): Attempt =>
+  // The engine makes every StageContext that reaches an interceptor, and `testing` runs stages in the engine.
+  context as Attempt
+
+/** The attempt that a fiber is part of. */
+export const attemptIn = (fiber: Fiber.Fiber<unknown, unknown>): Attempt =>
+  attemptOf(Context.getUnsafe(fiber.context, StageContext))

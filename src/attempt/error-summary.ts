@@ -1,0 +1,31 @@
+/**
+ * Summarizes errors for events, logs and fallbacks: what an error itself says of it, never a cause, never its fields.
+ */
+import * as Cause from "effect/Cause"
+import type * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import type { ErrorSummary } from "../Event.ts"
+
+/** The tag, code and message of an error. */
+export const errorSummaryOf = (error: unknown): ErrorSummary => {
+  if (typeof error !== "object" || error === null) return { tag: typeof error, message: "" }
+  const text = (key: string): string | undefined => {
+    // A getter of the error may throw, which must not be taken for a failure of the engine.
+    const value = Result.getOrUndefined(Result.try((): unknown => Reflect.get(error, key)))
+    return typeof value === "string" ? value : undefined
+  }
+  const code = text("code")
+  return {
+    tag: text("_tag") ?? text("name") ?? "Error",
+    ...(code === undefined ? {} : { code }),
+    message: text("message") ?? ""
+  }
+}
+
+/** The summary of what an Effect failed with, its typed error if it has one. */
+export const errorSummaryOfExit = (exit: Exit.Exit<unknown, unknown>): ErrorSummary | undefined =>
+  exit._tag === "Success" ? undefined : errorSummaryOf(Option.getOrElse(
+    Cause.findErrorOption(exit.cause),
+    () => Cause.squash(exit.cause)
+  ))

@@ -1,0 +1,119 @@
+/**
+ * Installs interceptors with Layers: each runs with the services of the place where its Layer was built, around stages
+ * that see nothing of those.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Context from "effect/Context"
+import * as Effect from "effect/Effect"
+import * as Random from "effect/Random"
+import * as References from "effect/References"
+import * as Scheduler from "effect/Scheduler"
+import * as Tracer from "effect/Tracer"
+import { InterruptionGrace } from "../internal/interruption.ts"
+import { StageContext } from "../StageContext.ts"
+import { RunRejected, StageFault } from "../StageError.ts"
+import { outermostFirst } from "./composition.ts"
+import { type Any, build, combine, type Wrapper } from "./interceptor-model.ts"
+
+const installed = "stageflow/Interceptor/Installed/"
+let layers = 0
+
+/** The interceptors that Layers installed, outermost first. */
+export const installedIn = (context: Context.Context<never>): ReadonlyArray<Any> => {
+  const found = Array.from(context.mapUnsafe).flatMap(([key, value]) => key.startsWith(installed) ? [value as Any] : [])
+  return found.length === 0 ? none : found
+}
+
+const none: ReadonlyArray<Any> = []
+
+/** A key for each Layer: those that are merged side by side must not replace one another. */
+export const newKey = () => Context.Service<never, Any>(`${installed}${++layers}`)
+
+/**
+ * Without what belongs to where the Layer is built and not to the runs that the interceptor will wrap: the stage and the
+ * span around it, its log annotations, its time.
+ */
+export const withoutSurroundings = Context.omit(
+  StageContext,
+  InterruptionGrace,
+  Clock.Clock,
+  Random.Random,
+  Scheduler.Scheduler,
+  Tracer.ParentSpan,
+  References.CurrentLogAnnotations,
+  References.CurrentLogSpans,
+  References.CurrentStackFrame,
+  References.TracerSpanAnnotations,
+  References.TracerSpanLinks
+)
+
+/** The interceptor with its services at hand and its own failures wrapped; what it wraps runs as it would without. */
+export const enclosed = (interceptor: Any, own: Context.Context<never>): Any =>
+  combine(...outermostFirst([interceptor]).map((part) => enclosedPart(part, own)))
+
+const enclosedPart = ({ around, aroundRun, name, order }: Wrapper, own: Context.Context<never>): Any => {
+  const failed = (stage: string, error: unknown) =>
+    new StageFault({ stage, reason: { _tag: "InterceptorFailed", interceptor: name, error } })
+  const rejected = (pipeline: string, error: unknown) => new RunRejected({ pipeline, interceptor: name, error })
+  return build(name, order, {
+    around: around === undefined ?
+      undefined :
+      (effect, stage) =>
+        withServices(effect, own, (inner) => around(inner, stage), (error) => failed(stage.name, error)),
+    aroundRun: aroundRun === undefined ?
+      undefined :
+      (effect, run) =>
+        withServices(effect, own, (inner) => aroundRun(inner, run), (error) => rejected(run.pipeline, error)).pipe(
+          Effect.catch((error) => error instanceof RunRejected ? Effect.die(error) : Effect.fail(error))
+        )
+  })
+}
+
+/**
+ * Wraps an Effect with a wrapper that has services of its own. The Effect sees its environment as it is without them,
+ * and its failures pass with their whole cause; only those of the wrapper are translated.
+ */
+const withServices = <A, B>(
+  effect: Effect.Effect<A, unknown, unknown>,
+  own: Context.Context<never>,
+  wrapper: (inner: Effect.Effect<A, unknown, unknown>) => Effect.Effect<B, unknown, unknown>,
+  translate: (error: unknown) => unknown
+): Effect.Effect<B, unknown, unknown> =>
+  Effect.contextWith((outside: Context.Context<never>) => {
+    const fromInside = new WeakSet<object>()
+    const inner = effect.pipe(
+      Effect.mapError((error) => {
+        const marked = { error }
+        fromInside.add(marked)
+        return marked
+      }),
+      Effect.updateContext((inside: Context.Context<unknown>) => without(own, inside, outside))
+    )
+    const isMarked = (error: unknown): error is { readonly error: unknown } =>
+      typeof error === "object" && error !== null && fromInside.has(error)
+    const unmarked = (reason: Cause.Reason<unknown>): Cause.Reason<unknown> =>
+      Cause.isDieReason(reason) && isMarked(reason.defect) ? Cause.makeDieReason(reason.defect.error) : reason
+    return wrapper(inner).pipe(
+      Effect.provideContext(own),
+      Effect.catchCause((cause) => {
+        const passed = Cause.map(cause, (error) => isMarked(error) ? error.error : translate(error))
+        return Effect.failCause(Cause.fromReasons(passed.reasons.map(unmarked)))
+      })
+    )
+  })
+
+/** The environment inside a wrapper as it is outside of it, with what the wrapper provided, without what it was given. */
+const without = (
+  own: Context.Context<never>,
+  inside: Context.Context<unknown>,
+  outside: Context.Context<never>
+): Context.Context<unknown> => {
+  const services = new Map(inside.mapUnsafe)
+  for (const [key, value] of own.mapUnsafe) {
+    if (services.get(key) !== value) continue
+    if (outside.mapUnsafe.has(key)) services.set(key, outside.mapUnsafe.get(key))
+    else services.delete(key)
+  }
+  return Context.makeUnsafe(services)
+}

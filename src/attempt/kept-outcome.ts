@@ -1,0 +1,41 @@
+/**
+ * Keeps what a stage ended with, to hand it out again: as a whole, and with a note that it was kept.
+ */
+import { immutable } from "../internal/immutable.ts"
+import { changedOk, changedSignal, type Emitted, type Ok, type Skip } from "../internal/output-model.ts"
+import type { Attempt } from "./attempt.ts"
+import type { Outcome } from "./interceptor-model.ts"
+
+/** What can be kept: a stage that fails, cancels or asks for a retry is run again. */
+export type Kept = Ok<unknown> | Skip
+
+/** Whether an outcome can be kept. */
+export const canBeKept = (outcome: Outcome): outcome is Kept => outcome._tag === "Ok" || outcome._tag === "Skip"
+
+/** What to keep of data: what the stage added while it ran belongs to it, and nobody can change it any more. */
+export const keptOk = (output: Ok<unknown>, attempt: Attempt): Ok<unknown> =>
+  changedOk(output, { data: immutable(output.data), ...contents(output, attempt) })
+
+/** What to keep of an outcome. */
+export const keptOutcome = (outcome: Kept, attempt: Attempt): Kept =>
+  outcome._tag === "Ok"
+    ? keptOk(outcome, attempt)
+    : changedSignal(outcome, { data: immutable(outcome.data), ...contents(outcome, attempt) })
+
+const contents = ({ artifacts, events }: Kept, { addedArtifacts }: Attempt) => ({
+  artifacts: immutable([...artifacts, ...addedArtifacts]),
+  events: immutable(events)
+})
+
+/** The outcome with one more event. */
+export const withEvent = <K extends Outcome>(outcome: K, event: Emitted): Outcome => {
+  switch (outcome._tag) {
+    case "Ok":
+      return changedOk(outcome, { events: [...outcome.events, event] })
+    case "Skip":
+    case "Cancel":
+      return changedSignal(outcome, { events: [...outcome.events, event] })
+    case "Retry":
+      return outcome
+  }
+}

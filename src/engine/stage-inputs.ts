@@ -1,0 +1,87 @@
+/**
+ * Reads what a stage's wiring wants before the stage starts: its condition and its inputs.
+ */
+import * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import { type FailedEnding, wiringFailed } from "../attempt/outcome.ts"
+import { type Settled, type Skip, skipBecause } from "../internal/output-model.ts"
+import { define } from "../internal/record.ts"
+import type { Current } from "../internal/snapshot-model.ts"
+import { Missing, missing, type Reader, some } from "../internal/source-model.ts"
+import type { Plan, PlannedStage, ReadInputs } from "./plan.ts"
+
+/** Instead of inputs: the stage does not start, because it is skipped or because its wiring failed. */
+export class NoStart {
+  readonly ending: Skip | FailedEnding
+  constructor(ending: Skip | FailedEnding) {
+    this.ending = ending
+  }
+}
+
+const skipped = ({ origin, reason }: Missing): NoStart => new NoStart(skipBecause(origin, reason))
+
+const notSelected = new NoStart(skipBecause(undefined, "its condition did not hold"))
+
+/** What the stages of one run gave, within reach of the stages that read it. */
+export class StageInputs implements Reader {
+  readonly snapshot: Current
+  private readonly plan: Plan
+  private readonly outputs: ReadonlyArray<Settled | undefined>
+  /** The data of the outputs that have data, by the index of their stage. */
+  private readonly data: ReadonlyArray<object | undefined>
+
+  constructor(
+    plan: Plan,
+    snapshot: Current,
+    outputs: ReadonlyArray<Settled | undefined>,
+    data: ReadonlyArray<object | undefined>
+  ) {
+    this.plan = plan
+    this.snapshot = snapshot
+    this.outputs = outputs
+    this.data = data
+  }
+
+  /** A source asks for the output of a stage that has ended: everything it uses is among its dependencies. */
+  outputOf(name: string): Settled {
+    return this.outputs[this.plan.indexOf.get(name) as number] as Settled
+  }
+
+  /** The inputs of a stage whose dependencies have ended, `undefined` when it takes none. */
+  of(planned: PlannedStage): unknown {
+    if (planned.when !== undefined) {
+      const selected = this.read(planned, "when", planned.when)
+      if (selected instanceof NoStart) return selected
+      if (selected !== true) return notSelected
+    }
+    if (planned.InputsByName !== undefined) return this.readByName(planned, new planned.InputsByName())
+    return planned.inputs === undefined ? undefined : this.read(planned, "inputs", planned.inputs)
+  }
+
+  private read(planned: PlannedStage, part: "when" | "inputs", read: ReadInputs): unknown {
+    const result = Result.try(() => read(this))
+    if (Result.isFailure(result)) return new NoStart(wiringFailed(planned.name, part, result.failure))
+    return result.success instanceof Missing ? skipped(result.success) : result.success
+  }
+
+  private readByName(planned: PlannedStage, inputs: object): unknown {
+    const { optional } = planned
+    const { names, reads: { items, starts } } = this.plan
+    const start = starts[planned.index] as number
+    const end = starts[planned.index + 1] as number
+    for (let at = start; at < end; at++) {
+      const index = items[at] as number
+      // No data is ever undefined: see `outcomeOfValue`.
+      const data = this.data[index]
+      const key = names[index] as string
+      if (optional?.[at - start] === true) {
+        define(inputs, key, data === undefined ? Option.none() : some(data))
+      } else if (data === undefined) {
+        return skipped(missing(key, this.outputs[index] as Skip))
+      } else {
+        define(inputs, key, data)
+      }
+    }
+    return inputs
+  }
+}

@@ -1,0 +1,114 @@
+/**
+ * Reads the inputs of a stage from the outputs of the stages before it: what stands behind every `Source`.
+ */
+import * as Option from "effect/Option"
+import { type Settled, type Skip } from "./output-model.ts"
+import type { Current } from "./snapshot-model.ts"
+
+const TypeId = "~stageflow/Source"
+
+/** What a source can see of a run. */
+export interface Reader {
+  readonly snapshot: Current
+  readonly outputOf: (stage: string) => Settled
+}
+
+/** There is nothing to read: the stage that was skipped first, and why. */
+export class Missing {
+  readonly origin: string
+  readonly reason: string
+  constructor(origin: string, reason: string) {
+    this.origin = origin
+    this.reason = reason
+  }
+}
+
+/** Reads a value of a run, or says why there is none. */
+export type Read<A> = (reader: Reader) => A | Missing
+
+/** How a source uses a stage: it goes without it, or it needs it. */
+export type Use = "optional" | "required"
+
+/** What every source is: how it reads, and what of. */
+export interface SourceInternals {
+  readonly read: Read<unknown>
+  readonly uses: ReadonlyMap<string, Use>
+}
+
+/** What a reader of a skipped stage misses. */
+export const missing = (stage: string, output: Skip): Missing =>
+  output.origin === undefined
+    ? new Missing(stage, `stage "${stage}" was skipped: ${output.reason}`)
+    : new Missing(output.origin, output.reason)
+
+/** An Option that is frozen, because an attempt of the reader leaves no marks in it for the next one. */
+export const some = <A>(value: A): Option.Option<A> => Object.freeze(Option.some(value))
+
+export class SourceImpl<A> implements SourceInternals {
+  readonly [TypeId] = { value: undefined, skips: undefined }
+  readonly read: Read<A>
+  readonly uses: ReadonlyMap<string, Use>
+  constructor(read: Read<A>, uses: ReadonlyMap<string, Use>) {
+    this.read = read
+    this.uses = uses
+  }
+  map<B>(f: (value: A) => B): SourceImpl<B> {
+    const read = this.read
+    return new SourceImpl<B>((reader) => {
+      const value = read(reader)
+      return value instanceof Missing ? value : f(value)
+    }, this.uses)
+  }
+}
+
+export class StageSource extends SourceImpl<unknown> {
+  readonly name: string
+  constructor(name: string) {
+    super((reader) => {
+      const output = reader.outputOf(name)
+      return output._tag === "Ok" ? output.data : missing(name, output as Skip)
+    }, new Map([[name, "required"]]))
+    this.name = name
+  }
+  // A stage that cannot skip has data; reading it as required is the same. Should the types have been bypassed, a
+  // reader is skipped rather than handed nothing.
+  get required(): SourceImpl<unknown> {
+    return this
+  }
+  get option(): SourceImpl<Option.Option<unknown>> {
+    return this.reading((output) => output._tag === "Ok" ? some(output.data) : Option.none())
+  }
+  get output(): SourceImpl<unknown> {
+    return this.reading((output) => Object.freeze(output))
+  }
+  orElse(fallback: () => unknown): SourceImpl<unknown> {
+    return this.reading((output) => output._tag === "Ok" ? output.data : fallback())
+  }
+  is(route: string): SourceImpl<boolean> {
+    return this.reading((output) =>
+      output._tag === "Ok" && Object.hasOwn(output.data as object, "route")
+      && (output.data as { readonly route?: unknown }).route === route
+    )
+  }
+  private reading<A>(f: (output: Settled) => A): SourceImpl<A> {
+    const name = this.name
+    return new SourceImpl((reader) => f(reader.outputOf(name)), new Map([[name, "optional"]]))
+  }
+}
+
+/** What several sources use together. */
+export const mergeUses = (sources: Iterable<SourceInternals>, weaken: boolean): ReadonlyMap<string, Use> => {
+  const uses = new Map<string, Use>()
+  for (const source of sources) {
+    for (const [name, use] of source.uses) {
+      const merged = uses.get(name) === "required" || (use === "required" && !weaken) ? "required" : "optional"
+      uses.set(name, merged)
+    }
+  }
+  return uses
+}
+
+/** How a source reads. */
+export const internalsOf = (self: object): SourceInternals =>
+  // Every source is a SourceImpl.
+  self as SourceImpl<unknown>

@@ -105,6 +105,12 @@ export const returnedFail = (cause: Cause.Cause<unknown>): Fail<unknown> | undef
 const endingOfOutcome = (outcome: Outcome | Fail<unknown>): Ending =>
   outcome._tag === "Fail" ? new FailedEnding(outcome.error, causeOf(outcome)) : outcome
 
+/** Whether what a stage's Effect ended with is more than its own business: it failed, or it ends the run. */
+export const leavesRun = (exit: Exit.Exit<unknown, unknown>): boolean => {
+  const output = exit._tag === "Failure" ? yielded(exit.cause) : isStageOutput(exit.value) ? exit.value : undefined
+  return output === undefined ? exit._tag === "Failure" : output._tag !== "Ok" && output._tag !== "Skip"
+}
+
 /** Reads how a stage's Effect ended. */
 export const endingOfExit = (stage: string, exit: Exit.Exit<unknown, unknown>): Ending => {
   if (exit._tag === "Success") return endingOfOutcome(outcomeOfValue(stage, exit.value))

@@ -71,6 +71,8 @@ export class ActiveRun implements RunOfStage {
   /** What went wrong while the run was being stopped. */
   readonly failuresWhileStopping: Array<Cause.Cause<unknown>> = []
   stop: Stop | undefined = undefined
+  /** Told when the caller cancels the run. */
+  onStop: (() => void) | undefined = undefined
   /** Set when the run has its result: whatever an abandoned stage still does is no part of it. */
   isSettled = false
 
@@ -198,7 +200,7 @@ export class ActiveRun implements RunOfStage {
 
   /** A stage's Effect ended. */
   end(first: StageExecution, exit: Exit.Exit<unknown, unknown>): void {
-    if (this.isSettled) return
+    if (!this.isRunning(first)) return
     const execution = first.latest
     this.executions[first.planned.index] = undefined
     if (this.stop !== undefined && exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)) {
@@ -240,7 +242,8 @@ export class ActiveRun implements RunOfStage {
       case "Cancel":
         this.statuses[planned.index] = "cancelled"
         this.left--
-        return this.cancel(planned.name, output.reason, output.data)
+        this.stop ??= { _tag: "Cancelled", by: planned.name, reason: output.reason, data: output.data }
+        return
     }
   }
 
@@ -302,9 +305,11 @@ export class ActiveRun implements RunOfStage {
   // ending the run
   // -------------------------------------------------------------------------------------------------------------------
 
-  /** Ends the run on purpose, unless something else has ended it. */
-  cancel(by: string | undefined, reason: string, data: Readonly<Record<string, unknown>>): void {
-    this.stop ??= { _tag: "Cancelled", by, reason, data }
+  /** The caller ends the run on purpose, unless it is over. */
+  cancel(reason: string, data: Readonly<Record<string, unknown>>): void {
+    if (this.isOver) return
+    this.stop = { _tag: "Cancelled", by: undefined, reason, data }
+    this.onStop?.()
   }
 
   /** The stages that outlived the grace: the run ends without them. */

@@ -1,13 +1,10 @@
 /**
- * Conducts a run: moves the fibers that run its stages.
+ * Conducts a run: starts a fiber for every stage that is ready, and ends the fibers that run when the run is over.
  *
- * One conductor starts workers; a worker runs one stage after the other for as long as stages are ready. A worker is
- * started with its fiber's first steps taken at once, so stages that never wait are all run by the first worker, and a
- * chain never forks. Only when a worker has to wait while other stages are ready does the conductor start another: there
- * are never more fibers than stages that wait at the same time, nor more than the concurrency allows.
- *
- * When a stage fails, a stage cancels, the caller cancels or the caller is interrupted, the conductor interrupts every
- * worker and waits for its finalizers before the run returns. A worker that outlives the grace is abandoned, and the
+ * A stage takes its first steps at once, inside the conductor: one that never waits has ended when the conductor goes on
+ * with the next. Every other belongs to a FiberSet of the run from the moment it exists. When a stage fails, a stage
+ * cancels, the caller cancels or the caller is interrupted, the conductor closes that set: everything in flight is
+ * interrupted, and its finalizers have run before the run returns. A stage that outlives the grace is abandoned, and the
  * result says so.
  */
 import * as Cause from "effect/Cause"
@@ -16,49 +13,51 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as FiberSet from "effect/FiberSet"
+import { constVoid } from "effect/Function"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
 import type { Any as AnyInterceptor, StageEffect } from "../attempt/interceptor-model.ts"
-import { asEffect } from "../attempt/outcome.ts"
-import { interruptWithin } from "../internal/interruption.ts"
+import { asEffect, leavesRun } from "../attempt/outcome.ts"
+import { closeWithin } from "../internal/interruption.ts"
 import { StageContext } from "../StageContext.ts"
 import type { ActiveRun } from "./active-run.ts"
 import { conclude, type Conclusion } from "./conclusion.ts"
-import type { StageExecution } from "./stage-execution.ts"
+import { executionIn, type StageExecution } from "./stage-execution.ts"
 
-type Worker = Fiber.Fiber<void, never>
+type StageFiber = Fiber.Fiber<unknown, unknown>
 
-const none: ReadonlyArray<never> = []
-
-/**
- * The fibers that a fiber forked and that still run. They end with the stage that forked them, though its worker goes on:
- * Effect itself would let them live as long as the worker. There is no public way to ask for them.
- */
-const childrenOf = (fiber: Fiber.Fiber<unknown, unknown>): ReadonlyArray<Fiber.Fiber<unknown, unknown>> => {
-  const { _children: children } = fiber as { readonly _children?: unknown }
-  // A set of fibers, where a fiber has forked any.
-  return children instanceof Set && children.size > 0 ? Array.from(children as Set<Worker>) : none
-}
+/** How many stages that do not wait start in a row before others get their turn; the conductor yields by itself. */
+const atOnce = 64
 
 class Conductor {
   private readonly run: ActiveRun
   private readonly concurrency: number
+  private readonly grace: Duration.Duration
+  private readonly context: Context.Context<never>
   private readonly effects: ReadonlyArray<StageEffect | undefined>
-  private readonly workers = new Set<Worker>()
+  /** The fibers of the stages that wait for something. */
+  private readonly fibers: FiberSet.FiberSet<unknown, unknown>
+  /** How many stages are running. */
+  private running = 0
+  /** The stage that is taking its first steps. */
+  private starting: StageExecution | undefined = undefined
+  /** What it ended with, if it has. */
+  private startingExit: Exit.Exit<unknown, unknown> | undefined = undefined
+  /** Stages that ended without waiting any longer for what they left running. */
+  private readonly leftBehind = new Set<StageExecution>()
   private resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
   /** The engine's own failure, which there should never be. */
   private crash: Cause.Cause<never> | undefined = undefined
 
-  constructor(run: ActiveRun, concurrency: number, installed: ReadonlyArray<AnyInterceptor>) {
+  constructor(run: ActiveRun, settings: Settings, fibers: FiberSet.FiberSet<unknown, unknown>) {
     this.run = run
-    this.concurrency = concurrency
-    this.effects = run.plan.effects(installed)
-  }
-
-  /** Wakes the conductor when it waits and there is something for it to do. */
-  wake(): void {
-    const { resume } = this
-    if (resume === undefined || !(this.isOver || this.canStart)) return
-    this.resume = undefined
-    resume(Effect.void)
+    this.fibers = fibers
+    this.concurrency = settings.concurrency
+    this.grace = settings.grace
+    this.context = settings.context
+    this.effects = run.plan.effects(settings.installed)
+    run.onStop = () => this.wake()
   }
 
   private get isOver(): boolean {
@@ -66,71 +65,71 @@ class Conductor {
   }
 
   private get canStart(): boolean {
-    return this.run.hasReady && this.workers.size < this.concurrency
+    return this.run.hasReady && this.running < this.concurrency
   }
 
-  /** Starts workers until the run is over. */
+  /** Starts stages until the run is over. */
   readonly conduct: Effect.Effect<void> = Effect.whileLoop({
     while: () => !this.isOver,
-    body: (): Effect.Effect<Worker | void> => this.canStart ? this.startWorker : this.wait,
-    step: (worker) => {
-      if (worker !== undefined) this.watch(worker)
-    }
+    body: () => {
+      if (!this.canStart) return this.wait
+      this.startNext()
+      return Effect.void
+    },
+    step: constVoid
   })
 
   private readonly wait = Effect.callback<void>((resume) => {
     this.resume = resume
   })
 
-  private watch(worker: Worker): void {
-    this.workers.add(worker)
-    worker.addObserver((exit) => {
-      this.workers.delete(worker)
-      if (exit._tag === "Failure") this.crash ??= exit.cause
-      this.wake()
+  /** Wakes the conductor when it waits and there is something for it to do. */
+  private wake(): void {
+    const { resume } = this
+    if (resume === undefined || !(this.isOver || this.canStart)) return
+    this.resume = undefined
+    resume(Effect.void)
+  }
+
+  /**
+   * Starts the next stage. Nothing can come between its fiber and the set of fibers that the run owns: no Effect runs in
+   * between.
+   */
+  private startNext(): void {
+    const execution = this.run.next()
+    if (execution === undefined) return
+    this.running++
+    this.starting = execution
+    this.startingExit = undefined
+    const fiber = Effect.runForkWith(Context.add(this.context, StageContext, execution))(this.stage)
+    this.starting = undefined
+    const exit = fiber.pollUnsafe()
+    if (exit !== undefined) return this.ended(execution, exit)
+    FiberSet.addUnsafe(this.fibers, fiber)
+    fiber.addObserver((exit) => this.endedLater(execution, exit))
+    if (this.startingExit !== undefined) this.bodyEnded(execution, fiber, this.startingExit)
+  }
+
+  /** Hears what a stage's Effect ended with. Nearly always it has left nothing running, and its fiber ends now. */
+  private readonly hear = (exit: Exit.Exit<unknown, unknown>): undefined => {
+    // A finalizer runs in the fiber that it belongs to.
+    const fiber = Fiber.getCurrent() as StageFiber
+    const execution = executionIn(fiber)
+    if (execution === this.starting) {
+      this.startingExit = exit
+      return
+    }
+    // A task of the fiber's scheduler would cost a turn of the event loop for every stage.
+    queueMicrotask(() => {
+      if (fiber.pollUnsafe() === undefined) this.bodyEnded(execution, fiber, exit)
     })
   }
 
-  private get startWorker(): Effect.Effect<Worker> {
-    return Effect.forkDetach(this.work, { startImmediately: true, uninterruptible: true })
-  }
-
-  /** Runs ready stages, one after the other, each with a StageContext of its own. */
-  private readonly work: Effect.Effect<void> = Effect.withFiber((fiber) => {
-    const { context } = fiber
-    let current: StageExecution | undefined
-    let interrupted = false
-    // A stage that has ended but for the fibers that it forked and left running.
-    let ending: Exit.Exit<unknown, unknown> | undefined
-    // The worker itself cannot be interrupted, only the stage: what an interrupted stage ended with is noted, too.
-    const runCurrent = Effect.exit(
-      Effect.interruptible(Effect.suspend(() => this.effectFor(current as StageExecution)))
-    )
-    return Effect.whileLoop({
-      while: () => {
-        if (ending !== undefined) return true
-        current = interrupted ? undefined : this.run.next()
-        this.wake()
-        return current !== undefined
-      },
-      body: () => {
-        if (ending !== undefined) return Effect.as(Fiber.interruptAll(childrenOf(fiber)), ending)
-        // The loop calls `body` only after `while` has found a stage.
-        fiber.setContext(Context.add(context, StageContext, current as StageExecution))
-        return runCurrent
-      },
-      step: (exit: Exit.Exit<unknown, unknown>) => {
-        if (ending === undefined && childrenOf(fiber).length > 0) {
-          ending = exit
-          return
-        }
-        ending = undefined
-        // Whatever an interrupted fiber does next is interrupted again, so it does nothing more.
-        interrupted = exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)
-        this.run.end(current as StageExecution, exit)
-      }
-    })
-  })
+  /** Runs the stage of a fiber. One Effect for all stages, which asks its fiber which stage it is. */
+  private readonly stage: Effect.Effect<unknown, unknown> = Effect.onExitPrimitive(
+    Effect.withFiber((fiber) => this.effectFor(executionIn(fiber))),
+    this.hear
+  )
 
   private effectFor({ input, planned }: StageExecution): Effect.Effect<unknown, unknown> {
     const around = this.effects[planned.index]
@@ -138,66 +137,92 @@ class Conductor {
     return (around ?? asEffect(planned.name, planned.run(input))) as Effect.Effect<unknown, unknown>
   }
 
-  // These two take what they need as arguments: V8 keeps a generator that is made for one run, and with it all that it
-  // can see of the run, until the next full garbage collection.
+  /**
+   * What a stage runs has ended, and its fiber waits for what the stage left running, which is interrupted. A failure or a
+   * cancel is heard at once: the others are to stop.
+   */
+  private bodyEnded(execution: StageExecution, fiber: StageFiber, exit: Exit.Exit<unknown, unknown>): void {
+    if (this.run.stop !== undefined) return
+    if (!leavesRun(exit)) return this.endWithGrace(execution, fiber, exit)
+    this.run.end(execution, exit)
+    this.wake()
+  }
 
-  /** Runs the plan to its end, whatever that is. */
-  static readonly toEnd = Effect.fnUntraced(function*(
-    conductor: Conductor,
-    conduct: Effect.Effect<void>,
-    grace: Duration.Duration
-  ): Effect.fn.Return<Conclusion> {
-    const { run } = conductor
-    run.announcer?.runStarted(run.plan.stages.length)
-    const exit = yield* Effect.exit(conduct)
-    if (exit._tag === "Failure") run.stop ??= { _tag: "Interrupted" }
-    yield* Conductor.stopWorkers(conductor, grace)
-    const conclusion = conclude(run)
-    run.isSettled = true
-    if (exit._tag === "Failure") return yield* Effect.failCause(exit.cause)
-    return conclusion as Conclusion // only an interrupted run has none
-  })
+  /** Ends a stage whose fiber still waits for what the stage left running: after the grace, without it. */
+  private endWithGrace(execution: StageExecution, fiber: StageFiber, exit: Exit.Exit<unknown, unknown>): void {
+    const wait = Effect.gen({ self: this }, function*() {
+      yield* Effect.sleep(this.grace)
+      yield* Effect.logWarning(`Stage "${execution.stage}" left something running that ignores its interruption`)
+      this.endedLater(execution, exit)
+      this.leftBehind.add(execution)
+    })
+    const waiting = Effect.runForkWith(this.context)(wait)
+    FiberSet.addUnsafe(this.fibers, waiting)
+    fiber.addObserver(() => waiting.interruptUnsafe())
+  }
 
-  /** Ends the run early: from outside, at once. */
-  private static readonly stopWorkers = Effect.fnUntraced(function*(
-    conductor: Conductor,
-    grace: Duration.Duration
-  ) {
-    const { run, workers } = conductor
-    if (workers.size > 0) {
-      // Stages that end in this very instant still count as ended.
-      yield* Effect.yieldNow
-      yield* interruptWithin(Array.from(workers), grace)
-    }
-    if (run.stop !== undefined) run.abandonRunning()
-    if (conductor.crash !== undefined) return yield* Effect.failCause(conductor.crash)
-  })
+  /** A stage's fiber has ended, or was left behind. */
+  private ended(execution: StageExecution, exit: Exit.Exit<unknown, unknown>): void {
+    if (this.leftBehind.size > 0 && this.leftBehind.delete(execution)) return
+    this.running--
+    this.run.end(execution, exit)
+  }
+
+  /** A stage has ended that had to wait. What is ready now starts here: it does not take the conductor's fiber for that. */
+  private endedLater(execution: StageExecution, exit: Exit.Exit<unknown, unknown>): void {
+    const result = Result.try(() => {
+      this.ended(execution, exit)
+      for (let started = 0; started < atOnce && this.resume !== undefined && this.canStart; started++) this.startNext()
+    })
+    if (Result.isFailure(result)) this.crash ??= Cause.die(result.failure)
+    this.wake()
+  }
+
+  /** How many stages have not ended. */
+  get inFlight(): number {
+    return this.running
+  }
+
+  /** Why the engine failed, which it never should. */
+  get failure(): Cause.Cause<never> | undefined {
+    return this.crash
+  }
 }
 
-/** A run that has been set up: its state, and the Effect that runs it to its end. */
-export interface Conducted {
-  readonly state: ActiveRun
-  /** Ends the run on purpose, unless it is over already. */
-  readonly cancel: (reason: string, data: Readonly<Record<string, unknown>>) => void
-  readonly execute: Effect.Effect<Conclusion>
-}
-
-/** Sets up a run; `execute` runs it, once. */
-export const conducted = (run: ActiveRun, { concurrency, grace, installed }: {
+interface Settings {
   readonly concurrency: number
   readonly grace: Duration.Duration
   /** The interceptors that Layers installed. */
   readonly installed: ReadonlyArray<AnyInterceptor>
-}): Conducted => {
-  const conductor = new Conductor(run, concurrency, installed)
-  const execute = Effect.uninterruptibleMask((restore) => Conductor.toEnd(conductor, restore(conductor.conduct), grace))
-  return {
-    state: run,
-    execute,
-    cancel: (reason, data) => {
-      if (run.isOver) return
-      run.cancel(undefined, reason, data)
-      conductor.wake()
-    }
-  }
+  /** The environment of the stages. */
+  readonly context: Context.Context<never>
 }
+
+// It takes what it needs as arguments: V8 keeps a generator that is made for one run, and with it all that it can see of
+// the run, until the next full garbage collection.
+const conductToEnd = Effect.fnUntraced(function*(
+  run: ActiveRun,
+  settings: Settings,
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+): Effect.fn.Return<Conclusion> {
+  const scope = yield* Scope.make()
+  const conductor = new Conductor(run, settings, yield* Scope.provide(FiberSet.make<unknown, unknown>(), scope))
+  run.announcer?.runStarted(run.plan.stages.length)
+  const exit = yield* Effect.exit(restore(conductor.conduct))
+  if (exit._tag === "Failure") run.stop ??= { _tag: "Interrupted" }
+  if (conductor.inFlight > 0) {
+    // Stages that end in this very instant still count as ended.
+    yield* Effect.yieldNow
+    yield* closeWithin(scope, settings.grace)
+  }
+  if (run.stop !== undefined) run.abandonRunning()
+  if (conductor.failure !== undefined) return yield* Effect.failCause(conductor.failure)
+  const conclusion = conclude(run)
+  run.isSettled = true
+  if (exit._tag === "Failure") return yield* Effect.failCause(exit.cause)
+  return conclusion as Conclusion // only an interrupted run has none
+})
+
+/** Runs a plan to its end, whatever that is. */
+export const conduct = (run: ActiveRun, settings: Settings): Effect.Effect<Conclusion> =>
+  Effect.uninterruptibleMask((restore) => conductToEnd(run, settings, restore))

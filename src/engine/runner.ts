@@ -27,7 +27,7 @@ import { type Lineage, StageContext } from "../StageContext.ts"
 import { ActiveRun } from "./active-run.ts"
 import { Announcer, type Listener } from "./announcer.ts"
 import type { Conclusion } from "./conclusion.ts"
-import { type Conducted, conducted } from "./conductor.ts"
+import { conduct } from "./conductor.ts"
 import { EventLog } from "./event-log.ts"
 import { identityOf, lineageOf } from "./identity.ts"
 import { type Plan, type Planned, planOf } from "./plan.ts"
@@ -138,22 +138,22 @@ const setUp = (
   { installed, listeners, options: given, plan, snapshot }: RunToBe,
   { identity, lineage }: Belonging,
   environment: Context.Context<never>
-): { readonly run: Conducted; readonly execute: Effect.Effect<Ended, Failed> } => {
+): { readonly run: ActiveRun; readonly execute: Effect.Effect<Ended, Failed> } => {
   const clock = Context.get(environment, Clock.Clock)
   const sink = Option.getOrUndefined(Context.getOption(environment, EventSink))
   const heard = sink === undefined ? listeners : [...listeners, offerTo(sink)]
   const announcer = heard.length === 0 ? undefined : new Announcer(plan.pipeline, lineage, heard, clock)
   const current = complete(snapshot, identity)
-  const state = new ActiveRun(plan, current, identity, lineage, announcer, clock, {
+  const run = new ActiveRun(plan, current, identity, lineage, announcer, clock, {
     continueAfterFailure: given.continueAfterFailure,
     pick: Context.get(environment, ReadyOrder)
   })
   const grace = given.interruptionGrace === undefined
     ? Context.get(environment, InterruptionGrace)
     : options.duration("interruptionGrace", given.interruptionGrace)
-  const run = conducted(state, { concurrency: given.concurrency, grace, installed })
   const context = Context.merge(environment, extensionsOf(current)).pipe(Context.add(InterruptionGrace, grace))
-  return { run, execute: Effect.flatMap(Effect.provideContext(run.execute, context), endOf) }
+  const execute = conduct(run, { concurrency: given.concurrency, grace, installed, context })
+  return { run, execute: Effect.flatMap(execute, endOf) }
 }
 
 const endOf = (conclusion: Conclusion): Effect.Effect<Ended, Failed> =>
@@ -194,13 +194,13 @@ export const run = (
 // a run and its handle
 // ---------------------------------------------------------------------------------------------------------------------
 
-const statusOf = ({ stages }: Plan, run: Conducted | undefined): Readonly<Record<string, StageStatus>> => {
+const statusOf = ({ stages }: Plan, run: ActiveRun | undefined): Readonly<Record<string, StageStatus>> => {
   const record: Record<string, StageStatus> = {}
-  for (const { index, name } of stages) define(record, name, run?.state.statuses[index] ?? "pending")
+  for (const { index, name } of stages) define(record, name, run?.statuses[index] ?? "pending")
   return record
 }
 
-type Cancel = (run: Conducted) => void
+type Cancel = (run: ActiveRun) => void
 
 const begin = Effect.fnUntraced(function*(
   self: Runnable,
@@ -223,7 +223,7 @@ const begin = Effect.fnUntraced(function*(
     installed: installedIn(environment)
   }
   // Set once the run is past the interceptors around it.
-  let run: Conducted | undefined
+  let run: ActiveRun | undefined
   // A cancel that comes before does not wait for them: the run ends without having started a stage.
   const early = yield* Deferred.make<Cancel>()
   const executeIn = (innermost: Context.Context<never>, cancel?: Cancel) => {
@@ -252,7 +252,7 @@ const begin = Effect.fnUntraced(function*(
     await: Deferred.await(result),
     cancel: (reason, cancelOptions) =>
       Effect.suspend(() => {
-        const cancel: Cancel = (conducted) => conducted.cancel(reason, immutable(cancelOptions?.data ?? {}))
+        const cancel: Cancel = (run) => run.cancel(reason, immutable(cancelOptions?.data ?? {}))
         if (run === undefined) Deferred.doneUnsafe(early, Effect.succeed(cancel))
         else cancel(run)
         return Effect.asVoid(Effect.exit(Deferred.await(result)))

@@ -1,10 +1,13 @@
 /**
- * Interrupting fibers without waiting for ever.
+ * Interrupts fibers without waiting for ever: what ignores its interruption for longer than the grace is left behind, here
+ * and nowhere else.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import * as Scope from "effect/Scope"
 
 /**
  * How long an interrupted stage may go on cleaning up before it is abandoned: the timeout or the run that interrupted
@@ -22,10 +25,17 @@ export const interruptWithin = Effect.fnUntraced(function*<F extends Fiber.Fiber
   for (const fiber of fibers) fiber.interruptUnsafe()
   const running = fibers.filter(isRunning)
   if (running.length === 0) return running
-  const all = Fiber.awaitAll(running)
-  if (Duration.isFinite(grace)) yield* Effect.timeoutOption(all, grace)
-  else yield* all
+  yield* within(Fiber.awaitAll(running), grace)
   return running.filter(isRunning)
 })
+
+/** Closes a scope and waits for that, up to the grace. */
+export const closeWithin = Effect.fnUntraced(function*(scope: Scope.Closeable, grace: Duration.Duration) {
+  const closing = yield* Effect.forkDetach(Scope.close(scope, Exit.void), { startImmediately: true })
+  if (isRunning(closing)) yield* within(Fiber.await(closing), grace)
+})
+
+const within = <A>(effect: Effect.Effect<A>, grace: Duration.Duration): Effect.Effect<unknown> =>
+  Duration.isFinite(grace) ? Effect.timeoutOption(effect, grace) : effect
 
 const isRunning = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.pollUnsafe() === undefined

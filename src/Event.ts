@@ -74,6 +74,16 @@ export const RunIncomplete = event("RunIncomplete", {
   failed: names,
   blocked: names
 })
+/**
+ * The run ended outside of its stages: an interceptor around it denied it or died, or one of its layers could not be built
+ * or released.
+ */
+export const RunRejected = event("RunRejected", {
+  durationMs: Schema.Number,
+  /** The interceptor that it was, where that is known. */
+  interceptor: Schema.optionalKey(Schema.String),
+  error: ErrorSummary
+})
 /** The caller of the run was interrupted. */
 export const RunInterrupted = event("RunInterrupted", { durationMs: Schema.Number })
 
@@ -120,6 +130,7 @@ export const Event = Schema.Union([
   RunCancelled,
   RunFailed,
   RunIncomplete,
+  RunRejected,
   RunInterrupted,
   StageStarted,
   StageCompleted,
@@ -153,9 +164,9 @@ export const isStageEvent = (event: Event): event is Extract<Event, { readonly a
  */
 export const isRunEnd = (
   event: Event
-): event is Of<"RunCompleted" | "RunCancelled" | "RunFailed" | "RunIncomplete" | "RunInterrupted"> =>
+): event is Of<"RunCompleted" | "RunCancelled" | "RunFailed" | "RunIncomplete" | "RunRejected" | "RunInterrupted"> =>
   event._tag === "RunCompleted" || event._tag === "RunCancelled" || event._tag === "RunFailed"
-  || event._tag === "RunIncomplete" || event._tag === "RunInterrupted"
+  || event._tag === "RunIncomplete" || event._tag === "RunRejected" || event._tag === "RunInterrupted"
 
 /**
  * Whether an event is the last one of a stage.
@@ -184,6 +195,7 @@ const detail = (event: Event): string => {
       return `: ${event.reason}`
     case "StageFailed":
     case "RunFailed":
+    case "RunRejected":
       return `: ${event.error.tag}: ${event.error.message}`
     case "StageBlocked":
       return `: by ${event.by}`

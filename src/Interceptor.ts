@@ -39,6 +39,7 @@ import {
   type StageServices
 } from "./attempt/interceptor-model.ts"
 import type { StageContext } from "./StageContext.ts"
+import type { RunRejected } from "./StageError.ts"
 
 export { combine, isInterceptor } from "./attempt/interceptor-model.ts"
 export type {
@@ -88,7 +89,7 @@ export const make = <
     run: RunInfo
   ) => Effect.Effect<RunEnd, E2, R2>
 }): Interceptor<
-  Exclude<E, StageErrors> | ([Exclude<E2, RunErrors>] extends [never] ? never : FailsRun<Exclude<E2, RunErrors>>),
+  Exclude<E, StageErrors> | ([E2] extends [never] ? never : FailsRun<Exclude<E2, RunErrors> | RunRejected>),
   Exclude<R | R2, StageServices | RunServices | StageContext>,
   Keys[number]["Identifier"]
 > =>

@@ -1,9 +1,11 @@
 /**
  * Composes interceptors: what several of them do around one stage or one run, from the outermost to the innermost.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { InvalidOption } from "../internal/options.ts"
+import { RunRejected } from "../StageError.ts"
 import {
   type Any,
   type Around,
@@ -12,6 +14,8 @@ import {
   combine,
   type Interceptor,
   partsOf,
+  type RunInfo,
+  undeclaringFaults,
   withOptionalRunPart,
   type Wrapper
 } from "./interceptor-model.ts"
@@ -50,9 +54,50 @@ const failingClosed = (name: string, around: Around): Around => (effect, stage) 
     : Effect.die(new TypeError(`Interceptor "${name}" gave no Effect for stage "${stage.name}"`))
 }
 
-/** What interceptors do around runs, outermost first. */
-export const runArounds = (interceptors: ReadonlyArray<Any>): ReadonlyArray<AroundRun> =>
-  outermostFirst(interceptors).flatMap(({ aroundRun }) => aroundRun ?? [])
+type RunEffect = Effect.Effect<unknown, unknown, unknown>
+
+/**
+ * What interceptors do around a run, all together. It fails closed: one that throws, dies, gives no Effect or ends with
+ * something else than the run fails the run with `RunRejected`, or makes it die of that where a Layer installed it and the
+ * types of the run say nothing of it. The run happens once, however often an interceptor asks for it.
+ */
+export const runAround = (interceptors: ReadonlyArray<Any>, run: RunInfo) => (effect: RunEffect): RunEffect =>
+  outermostFirst(interceptors).reduceRight<RunEffect>(
+    (inner, part) => part.aroundRun === undefined ? inner : guardedRun(part, part.aroundRun, inner, run),
+    effect
+  )
+
+const guardedRun = (part: Wrapper, aroundRun: AroundRun, effect: RunEffect, run: RunInfo): RunEffect =>
+  Effect.suspend(() => {
+    const reject = (error: unknown): RunEffect => {
+      const rejected = new RunRejected({ pipeline: run.pipeline, interceptor: part.name, error })
+      return part.faultsAreUndeclared === true ? Effect.die(rejected) : Effect.fail(rejected)
+    }
+    let hasRun = false
+    let end: unknown
+    const once = Effect.suspend(() => {
+      if (hasRun) return reject(new TypeError("It ran the run a second time; a run happens once"))
+      hasRun = true
+      return Effect.map(effect, (value) => {
+        end = value
+        return value
+      })
+    })
+    const wrapped = Result.try(() => aroundRun(once, run))
+    if (Result.isFailure(wrapped)) return reject(wrapped.failure)
+    if (!Effect.isEffect(wrapped.success)) return reject(new TypeError("It gave no Effect"))
+    return Effect.matchCauseEffect(wrapped.success, {
+      onSuccess: (value) =>
+        end !== undefined && value === end
+          ? Effect.succeed(value)
+          : reject(new TypeError("It ended with something else than what the run ended with")),
+      onFailure: (cause) => {
+        const [defect] = cause.reasons.filter(Cause.isDieReason)
+        const isNamed = defect === undefined || defect.defect instanceof RunRejected
+        return isNamed || cause.reasons.some(Cause.isFailReason) ? Effect.failCause(cause) : reject(defect.defect)
+      }
+    })
+  })
 
 /** The same interceptor, with something around what each of its parts makes of a stage or a run. */
 export const surround = <E, R, P>(
@@ -65,7 +110,8 @@ export const surround = <E, R, P>(
       around: around && ((effect, stage) => outside(failingClosed(name, around)(effect, stage), name, "stage")),
       aroundRun: aroundRun && ((effect, run) => outside(aroundRun(effect, run), name, "run"))
     })
-    return part.runPartIsOptional === true ? withOptionalRunPart(surrounded) : surrounded
+    const onStages = part.runPartIsOptional === true ? withOptionalRunPart(surrounded) : surrounded
+    return part.faultsAreUndeclared === true ? undeclaringFaults(onStages) : onStages
   })
   // What is around it changes neither its errors nor its services.
   return combine(...parts) as unknown as Interceptor<E, R, P>

@@ -14,7 +14,7 @@ import { InterruptionGrace } from "../internal/interruption.ts"
 import { StageContext } from "../StageContext.ts"
 import { RunRejected, StageFault } from "../StageError.ts"
 import { outermostFirst } from "./composition.ts"
-import { type Any, build, combine, type Wrapper } from "./interceptor-model.ts"
+import { type Any, build, combine, undeclaringFaults, type Wrapper } from "./interceptor-model.ts"
 
 const installed = "stageflow/Interceptor/Installed/"
 let layers = 0
@@ -56,7 +56,7 @@ const enclosedPart = ({ around, aroundRun, name, order }: Wrapper, own: Context.
   const failed = (stage: string, error: unknown) =>
     new StageFault({ stage, reason: { _tag: "InterceptorFailed", interceptor: name, error } })
   const rejected = (pipeline: string, error: unknown) => new RunRejected({ pipeline, interceptor: name, error })
-  return build(name, order, {
+  const part = build<unknown, unknown, unknown>(name, order, {
     around: around === undefined ?
       undefined :
       (effect, stage) =>
@@ -65,9 +65,12 @@ const enclosedPart = ({ around, aroundRun, name, order }: Wrapper, own: Context.
       undefined :
       (effect, run) =>
         withServices(effect, own, (inner) => aroundRun(inner, run), (error) => rejected(run.pipeline, error)).pipe(
-          Effect.catch((error) => error instanceof RunRejected ? Effect.die(error) : Effect.fail(error))
+          Effect.catch((error) =>
+            error instanceof RunRejected && error.interceptor === name ? Effect.die(error) : Effect.fail(error)
+          )
         )
   })
+  return undeclaringFaults(part)
 }
 
 /**

@@ -124,6 +124,8 @@ export interface Wrapper extends Any {
   readonly aroundRun: AroundRun | undefined
   /** What `combine` put together. */
   readonly parts?: ReadonlyArray<Wrapper>
+  /** Whether the types of the pipelines that it wraps say nothing of the faults with which it rejects runs. */
+  readonly faultsAreUndeclared?: boolean
   /** Around a single stage, what it does around runs is left out. */
   readonly runPartIsOptional?: boolean
 }
@@ -177,6 +179,15 @@ export const combine = <const I extends ReadonlyArray<Any>>(
 export const partsOf = (self: Any): ReadonlyArray<Wrapper> =>
   // Every interceptor is made by `build`.
   (self as Wrapper).parts ?? [self as Wrapper]
+
+/**
+ * The same interceptor, for one that is not to die: should it all the same, the run dies of `RunRejected`, which then is in
+ * no type. `Error` is what it fails with otherwise.
+ */
+export const undeclaringFaults = <Error, R = never, P = never>(
+  self: Interceptor<unknown, R, P>
+): Interceptor<Error, R, P> =>
+  Object.assign(Object.create(Prototype) as Interceptor<Error, R, P>, self, { faultsAreUndeclared: true })
 
 /** The same interceptor; around a single stage, what it does around runs is left out. */
 export const withOptionalRunPart = <E, R, P>(self: Interceptor<E, R, P>): Interceptor<E, R, P> =>

@@ -11,6 +11,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { undeclaringFaults } from "../attempt/interceptor-model.ts"
 import { combine, type FailsRun, type Interceptor, make } from "../Interceptor.ts"
 import { ProvenIdentity } from "../Snapshot.ts"
 import { AuthContext } from "./AuthContext.ts"
@@ -159,9 +160,13 @@ export {
  */
 export const authentication = (settings?: {
   readonly claims?: ((claims: Claims) => Effect.Effect<AuthContext["Service"], AuthenticationFailed>) | undefined
-}): Interceptor<FailsRun<AuthenticationFailed> | AccessDenied, TokenVerifier | BearerToken, AuthContext> =>
+}): Interceptor<
+  FailsRun<AuthenticationFailed> | AccessDenied,
+  TokenVerifier | BearerToken,
+  AuthContext
+> =>
   combine(
-    make({
+    undeclaringFaults<FailsRun<AuthenticationFailed>, TokenVerifier | BearerToken, AuthContext>(make({
       name: "authentication",
       order: 10,
       provides: [AuthContext],
@@ -173,6 +178,6 @@ export const authentication = (settings?: {
             Effect.provideService(ProvenIdentity, proven(caller))
           )
         })
-    }),
+    })),
     authorization
   )

@@ -1,15 +1,19 @@
 /**
  * Announces what happens in a run: builds its events, numbers them and hands them to whoever listens.
  */
+import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { errorSummaryOf, errorSummaryOfExit } from "../attempt/error-summary.ts"
 import type { Outcome } from "../attempt/interceptor-model.ts"
 import type { Event } from "../Event.ts"
 import type { Artifact, Emitted, Settled } from "../internal/output-model.ts"
+import { type RunResult, StageFailed } from "../RunResult.ts"
 import type { Lineage } from "../StageContext.ts"
+import { RunRejected } from "../StageError.ts"
 import type { PlannedStage } from "./plan.ts"
 
 export type Listener = (event: Event) => void
@@ -67,10 +71,31 @@ export class Announcer {
   runStarted(stages: number): void {
     this.announce({ ...this.base, _tag: "RunStarted", sequence: this.next, at: this.now, stages })
   }
-  runCompleted(durationMs: number): void {
+
+  /** The run is over, with all that was around it. `elapsedMs` is how long all of that took. */
+  runEnded(exit: Exit.Exit<RunResult, unknown>, elapsedMs: number): void {
+    if (exit._tag === "Success") return this.runGave(exit.value)
+    const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+    if (error instanceof StageFailed) return this.runFailed(error.durationMs, error.stage, error.error)
+    if (error === undefined && Exit.hasInterrupts(exit)) return this.runInterrupted(elapsedMs)
+    this.runRejected(elapsedMs, error ?? Cause.squash(exit.cause))
+  }
+
+  private runGave(result: RunResult): void {
+    switch (result._tag) {
+      case "Completed":
+        return this.runCompleted(result.durationMs)
+      case "Cancelled":
+        return this.runCancelled(result.durationMs, result.by, result.reason)
+      case "Incomplete":
+        return this.runIncomplete(result.durationMs, [...result.failed], [...result.blocked])
+    }
+  }
+
+  private runCompleted(durationMs: number): void {
     this.announce({ ...this.base, _tag: "RunCompleted", sequence: this.next, at: this.now, durationMs })
   }
-  runCancelled(durationMs: number, by: string | undefined, reason: string): void {
+  private runCancelled(durationMs: number, by: string | undefined, reason: string): void {
     this.announce({
       ...this.base,
       _tag: "RunCancelled",
@@ -81,7 +106,7 @@ export class Announcer {
       reason
     })
   }
-  runFailed(durationMs: number, stage: string, error: unknown): void {
+  private runFailed(durationMs: number, stage: string, error: unknown): void {
     this.announce({
       ...this.base,
       _tag: "RunFailed",
@@ -92,7 +117,7 @@ export class Announcer {
       error: errorSummaryOf(error)
     })
   }
-  runIncomplete(durationMs: number, failed: ReadonlyArray<string>, blocked: ReadonlyArray<string>): void {
+  private runIncomplete(durationMs: number, failed: ReadonlyArray<string>, blocked: ReadonlyArray<string>): void {
     this.announce({
       ...this.base,
       _tag: "RunIncomplete",
@@ -103,7 +128,19 @@ export class Announcer {
       blocked
     })
   }
-  runInterrupted(durationMs: number): void {
+  private runRejected(durationMs: number, error: unknown): void {
+    const rejected = error instanceof RunRejected ? error : undefined
+    this.announce({
+      ...this.base,
+      _tag: "RunRejected",
+      sequence: this.next,
+      at: this.now,
+      durationMs,
+      ...(rejected === undefined ? {} : { interceptor: rejected.interceptor }),
+      error: errorSummaryOf(rejected?.error ?? error)
+    })
+  }
+  private runInterrupted(durationMs: number): void {
     this.announce({ ...this.base, _tag: "RunInterrupted", sequence: this.next, at: this.now, durationMs })
   }
 

@@ -1,5 +1,5 @@
 /**
- * Concludes a run that has ended: makes its result, and announces it.
+ * Concludes a run whose stages have ended: makes its result.
  */
 import * as Cause from "effect/Cause"
 import type { Settled } from "../internal/output-model.ts"
@@ -50,7 +50,6 @@ const leftBehind = (run: ActiveRun) => ({
 })
 
 const failed = (run: ActiveRun, { attempts, cause, data, error, stage }: Failure<unknown>, durationMs: number) => {
-  run.announcer?.runFailed(durationMs, stage, error)
   return new StageFailed<unknown, Outputs>({
     stage,
     error,
@@ -68,7 +67,6 @@ const cancelled = (
   { by, data, reason }: Extract<Stop, { readonly _tag: "Cancelled" }>,
   durationMs: number
 ): Conclusion => {
-  run.announcer?.runCancelled(durationMs, by, reason)
   return {
     _tag: "Cancelled",
     by,
@@ -90,7 +88,6 @@ const failuresOf = (run: ActiveRun): ReadonlyArray<Failure<unknown>> => {
 const incomplete = (run: ActiveRun, durationMs: number): Conclusion => {
   const failed = run.namesOf("failed")
   const blocked = run.namesOf("blocked")
-  run.announcer?.runIncomplete(durationMs, failed, blocked)
   return {
     _tag: "Incomplete",
     outputs: outputsOf(run),
@@ -109,7 +106,6 @@ export const conclude = (run: ActiveRun): Conclusion | undefined => {
   const { stop } = run
   switch (stop?._tag) {
     case "Interrupted":
-      run.announcer?.runInterrupted(durationMs)
       return undefined
     case "Failed":
       return failed(run, stop.failure, durationMs)
@@ -117,7 +113,6 @@ export const conclude = (run: ActiveRun): Conclusion | undefined => {
       return cancelled(run, stop, durationMs)
     case undefined:
       if (run.failures.length > 0) return incomplete(run, durationMs)
-      run.announcer?.runCompleted(durationMs)
       return { _tag: "Completed", outputs: outputsOf(run), ...runSummary(run, durationMs) }
   }
 }

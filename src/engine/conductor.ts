@@ -207,7 +207,6 @@ const conductToEnd = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Conclusion> {
   const scope = yield* Scope.make()
   const conductor = new Conductor(run, settings, yield* Scope.provide(FiberSet.make<unknown, unknown>(), scope))
-  run.announcer?.runStarted(run.plan.stages.length)
   const exit = yield* Effect.exit(restore(conductor.conduct))
   if (exit._tag === "Failure") run.stop ??= { _tag: "Interrupted" }
   if (conductor.inFlight > 0) {

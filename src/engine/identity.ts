@@ -21,21 +21,35 @@ const uuid = (random: RandomService): string => {
 
 type Parent = StageContext["Service"] | undefined
 
+/** The ids that nobody can prove. */
+export type Ids = Pick<RunIdentity, "pipelineRunId" | "requestId" | "interactionId">
+
 /** Every run has an id of its own: a child that was handed its parent's snapshot gets a new one. */
+export const idsOf = (snapshot: Snapshot, parent: Parent, random: RandomService): Ids => {
+  const { pipelineRunId } = snapshot
+  const { interactionId, requestId } = parent?.identity ?? snapshot
+  const isParents = pipelineRunId === parent?.lineage.runId
+  return {
+    pipelineRunId: pipelineRunId === undefined || isParents ? uuid(random) : pipelineRunId,
+    requestId: requestId ?? uuid(random),
+    interactionId: interactionId ?? uuid(random)
+  }
+}
+
+/**
+ * Who a run belongs to: whoever was proven, or else whoever the run belongs to that started this one. Only a run that
+ * nobody started, and of which nothing was proven, belongs to whom its snapshot says.
+ */
 export const identityOf = (
+  ids: Ids,
   snapshot: Snapshot,
   parent: Parent,
-  proven: Proven | undefined,
-  random: RandomService
+  proven: Proven | undefined
 ): RunIdentity => {
-  const { interactionId, pipelineRunId, requestId } = snapshot
-  const { orgId, sessionId, userId } = proven ?? snapshot
-  const isParents = pipelineRunId === parent?.lineage.runId
+  const { orgId, sessionId, userId } = proven ?? parent?.identity ?? snapshot
   return Object.freeze(
     new RunIdentity({
-      pipelineRunId: pipelineRunId === undefined || isParents ? uuid(random) : pipelineRunId,
-      requestId: requestId ?? uuid(random),
-      interactionId: interactionId ?? uuid(random),
+      ...ids,
       ...(sessionId === undefined ? {} : { sessionId }),
       ...(userId === undefined ? {} : { userId }),
       ...(orgId === undefined ? {} : { orgId })
@@ -43,7 +57,7 @@ export const identityOf = (
   )
 }
 
-export const lineageOf = ({ pipelineRunId }: RunIdentity, parent: Parent): Lineage =>
+export const lineageOf = ({ pipelineRunId }: Ids, parent: Parent): Lineage =>
   Object.freeze({
     runId: pipelineRunId,
     parentRunId: parent?.lineage.runId,

@@ -1,22 +1,26 @@
 /**
  * Runs a pipeline: sets up its run in the environment of the caller, and puts around it what wraps whole runs.
  */
+import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import { constVoid } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
-import { runArounds } from "../attempt/composition.ts"
+import { runAround } from "../attempt/composition.ts"
 import { installedIn } from "../attempt/installed.ts"
-import type { Any as AnyInterceptor, RunInfo } from "../attempt/interceptor-model.ts"
+import type { Any as AnyInterceptor } from "../attempt/interceptor-model.ts"
 import { EventSink } from "../EventSink.ts"
 import { immutable } from "../internal/immutable.ts"
-import { InterruptionGrace } from "../internal/interruption.ts"
+import { InterruptionGrace, interruptWithin, within } from "../internal/interruption.ts"
 import * as options from "../internal/options.ts"
 import { define } from "../internal/record.ts"
 import { complete, extensionsOf, ProvenIdentity, type RunIdentity, Snapshot } from "../internal/snapshot-model.ts"
@@ -26,10 +30,10 @@ import { LayerFailed, StageFailed } from "../RunResult.ts"
 import { type Lineage, StageContext } from "../StageContext.ts"
 import { ActiveRun } from "./active-run.ts"
 import { Announcer, type Listener } from "./announcer.ts"
-import type { Conclusion } from "./conclusion.ts"
+import { conclude, type Conclusion } from "./conclusion.ts"
 import { conduct } from "./conductor.ts"
 import { EventLog } from "./event-log.ts"
-import { identityOf, lineageOf } from "./identity.ts"
+import { identityOf, type Ids, idsOf, lineageOf } from "./identity.ts"
 import { type Plan, type Planned, planOf } from "./plan.ts"
 import { ReadyOrder } from "./ready-order.ts"
 
@@ -50,7 +54,7 @@ type Failed = StageFailed<unknown, unknown>
 interface CheckedOptions {
   readonly concurrency: number
   readonly continueAfterFailure: boolean
-  readonly interruptionGrace: RunOptions["interruptionGrace"]
+  readonly interruptionGrace: Duration.Duration | undefined
 }
 
 // Options are checked when the run is made, not when it starts.
@@ -62,30 +66,17 @@ const check = (snapshot: Snapshot, given: RunOptions | undefined): CheckedOption
       given: typeof snapshot
     })
   }
-  if (given?.interruptionGrace !== undefined) options.duration("interruptionGrace", given.interruptionGrace)
+  const grace = given?.interruptionGrace
   return {
     concurrency: given?.concurrency === undefined ? Infinity : options.concurrency("concurrency", given.concurrency),
     continueAfterFailure: given?.failure === "continue",
-    interruptionGrace: given?.interruptionGrace
+    interruptionGrace: grace === undefined ? undefined : options.duration("interruptionGrace", grace)
   }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the environment
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** Who a run belongs to and where it stands. */
-interface Belonging {
-  readonly identity: RunIdentity
-  readonly lineage: Lineage
-}
-
-const belongingIn = (snapshot: Snapshot, environment: Context.Context<never>): Belonging => {
-  const parent = Option.getOrUndefined(Context.getOption(environment, StageContext))
-  const proven = Context.get(environment, ProvenIdentity)
-  const identity = identityOf(snapshot, parent, proven, Context.get(environment, Random.Random))
-  return { identity, lineage: lineageOf(identity, parent) }
-}
 
 /** The environment with the pipeline's own layers built into it; they live as long as the scope. */
 const environmentIn = (
@@ -103,17 +94,6 @@ const environmentIn = (
   }).pipe(Effect.mapError((error) => new LayerFailed({ pipeline: name, error })))
 }
 
-const withEnvironment = <A, E>(
-  self: Runnable,
-  use: (environment: Context.Context<never>) => Effect.Effect<A, E>
-): Effect.Effect<A, E | LayerFailed> =>
-  self.layers.length === 0
-    ? Effect.flatMap(Effect.context<never>(), use)
-    : Effect.scoped(Effect.gen(function*() {
-      const scope = yield* Scope.Scope
-      return yield* use(yield* environmentIn(self, scope))
-    }))
-
 // ---------------------------------------------------------------------------------------------------------------------
 // one run
 // ---------------------------------------------------------------------------------------------------------------------
@@ -124,54 +104,156 @@ const offerTo = (sink: EventSink["Service"]): Listener => (event) => {
   if (Predicate.isPromiseLike(given)) given.then(undefined, constVoid)
 }
 
-/** A run to be: of a plan, with a snapshot, under options, told to listeners. */
-interface RunToBe {
-  readonly plan: Plan
-  readonly snapshot: Snapshot
-  readonly options: CheckedOptions
-  readonly listeners: ReadonlyArray<Listener>
-  readonly installed: ReadonlyArray<AnyInterceptor>
+/** What the caller says who cancels a run. */
+interface Cancellation {
+  readonly reason: string
+  readonly data: Readonly<Record<string, unknown>>
 }
 
-/** Sets up a run in the environment of the fiber that asks for it. */
-const setUp = (
-  { installed, listeners, options: given, plan, snapshot }: RunToBe,
-  { identity, lineage }: Belonging,
-  environment: Context.Context<never>
-): { readonly run: ActiveRun; readonly execute: Effect.Effect<Ended, Failed> } => {
-  const clock = Context.get(environment, Clock.Clock)
-  const sink = Option.getOrUndefined(Context.getOption(environment, EventSink))
-  const heard = sink === undefined ? listeners : [...listeners, offerTo(sink)]
-  const announcer = heard.length === 0 ? undefined : new Announcer(plan.pipeline, lineage, heard, clock)
-  const current = complete(snapshot, identity)
-  const run = new ActiveRun(plan, current, identity, lineage, announcer, clock, {
-    continueAfterFailure: given.continueAfterFailure,
-    pick: Context.get(environment, ReadyOrder)
-  })
-  const grace = given.interruptionGrace === undefined
-    ? Context.get(environment, InterruptionGrace)
-    : options.duration("interruptionGrace", given.interruptionGrace)
-  const context = Context.merge(environment, extensionsOf(current)).pipe(Context.add(InterruptionGrace, grace))
-  const execute = conduct(run, { concurrency: given.concurrency, grace, installed, context })
-  return { run, execute: Effect.flatMap(execute, endOf) }
+/**
+ * One run, from before what is around it (layers, interceptors) to after that. Its stages run inside, once.
+ */
+class OneRun {
+  readonly lineage: Lineage
+  private readonly pipeline: Runnable
+  private readonly plan: Plan
+  /** With the identity as far as it is known before anything is proven. */
+  private readonly snapshot: Snapshot
+  private readonly options: CheckedOptions
+  private readonly ids: Ids
+  private readonly parent: StageContext["Service"] | undefined
+  private readonly announcer: Announcer | undefined
+  private readonly clock: Clock.Clock
+  private readonly startedNanos: bigint
+  /** The stages, once the run is past what is around them. */
+  state: ActiveRun | undefined = undefined
+  /** What the stages ended with. */
+  private conclusion: Conclusion | undefined = undefined
+  private readonly ended = Deferred.makeUnsafe<void>()
+  private isCancelled = false
+
+  constructor(
+    pipeline: Runnable,
+    plan: Plan,
+    snapshot: Snapshot,
+    options: CheckedOptions,
+    listeners: ReadonlyArray<Listener>,
+    environment: Context.Context<never>
+  ) {
+    this.pipeline = pipeline
+    this.plan = plan
+    this.options = options
+    this.parent = Option.getOrUndefined(Context.getOption(environment, StageContext))
+    this.ids = idsOf(snapshot, this.parent, Context.get(environment, Random.Random))
+    this.lineage = lineageOf(this.ids, this.parent)
+    this.snapshot = complete(snapshot, this.identityIn(snapshot, environment))
+    this.clock = Context.get(environment, Clock.Clock)
+    this.startedNanos = this.clock.monotonicTimeNanosUnsafe()
+    const sink = Option.getOrUndefined(Context.getOption(environment, EventSink))
+    const heard = sink === undefined ? listeners : [...listeners, offerTo(sink)]
+    this.announcer = heard.length === 0 ? undefined : new Announcer(plan.pipeline, this.lineage, heard, this.clock)
+    this.announcer?.runStarted(plan.stages.length)
+  }
+
+  private identityIn(snapshot: Snapshot, environment: Context.Context<never>): RunIdentity {
+    return identityOf(this.ids, snapshot, this.parent, Context.get(environment, ProvenIdentity))
+  }
+
+  /** The grace of the run, wherever its environment says so. */
+  graceIn(environment: Context.Context<never>): Duration.Duration {
+    return this.options.interruptionGrace ?? Context.get(environment, InterruptionGrace)
+  }
+
+  /** The stages with every interceptor around them that wraps whole runs, in the environment of the run. */
+  intercepted(environment: Context.Context<never>): Effect.Effect<Ended, Failed> {
+    const installed = installedIn(environment)
+    const stages = Effect.contextWith((innermost: Context.Context<never>) =>
+      // What was left behind when the run was cancelled starts nothing any more.
+      this.isCancelled ? Effect.interrupt : this.stages(innermost, installed)
+    )
+    const around = runAround([...installed, ...this.pipeline.interceptors], {
+      pipeline: this.plan.pipeline,
+      snapshot: this.snapshot
+    })
+    // What they add to errors and services is in the pipeline's type.
+    return Effect.provideContext(around(stages), environment) as Effect.Effect<Ended, Failed>
+  }
+
+  /** The stages, in the environment of the fiber that asks for them. */
+  private stages(
+    environment: Context.Context<never>,
+    installed: ReadonlyArray<AnyInterceptor>
+  ): Effect.Effect<Ended, Failed> {
+    const { context, state } = this.setUp(environment)
+    const conducted = conduct(state, {
+      concurrency: this.options.concurrency,
+      grace: this.graceIn(environment),
+      installed,
+      context
+    })
+    return Effect.flatMap(conducted, (conclusion) => {
+      this.conclusion = conclusion
+      Deferred.doneUnsafe(this.ended, Exit.void)
+      return endOf(conclusion)
+    })
+  }
+
+  private setUp(environment: Context.Context<never>): {
+    readonly state: ActiveRun
+    readonly context: Context.Context<never>
+  } {
+    const identity = this.identityIn(this.snapshot, environment)
+    const current = complete(this.snapshot, identity)
+    const state = new ActiveRun(this.plan, current, identity, this.lineage, this.announcer, this.clock, {
+      continueAfterFailure: this.options.continueAfterFailure,
+      pick: Context.get(environment, ReadyOrder)
+    })
+    this.state = state
+    const context = Context.merge(environment, extensionsOf(current))
+    return { state, context: Context.add(context, InterruptionGrace, this.graceIn(environment)) }
+  }
+
+  /** Waits until the stages have ended, or were left behind after the grace. */
+  get stagesEnded(): Effect.Effect<void> {
+    return Deferred.await(this.ended)
+  }
+
+  /** Cancels the stages; says whether they had started. */
+  cancelStages({ data, reason }: Cancellation): boolean {
+    this.isCancelled = true
+    this.state?.cancel(reason, data)
+    return this.state !== undefined
+  }
+
+  /** What a cancelled run ends with, however far it had come. */
+  endAsCancelled(environment: Context.Context<never>, { data, reason }: Cancellation): Effect.Effect<Ended, Failed> {
+    const { conclusion } = this
+    if (conclusion !== undefined && (conclusion instanceof StageFailed || conclusion._tag === "Cancelled")) {
+      return endOf(conclusion)
+    }
+    const state = this.state ?? this.setUp(environment).state
+    state.stop ??= { _tag: "Cancelled", by: undefined, reason, data }
+    return endOf(conclude(state) as Conclusion) // only an interrupted run has none
+  }
+
+  /** The run is over: `exit` is what it ended with, `released` how the release of its layers went. */
+  end(exit: Exit.Exit<Ended, Failed>, released: Exit.Exit<unknown>): Exit.Exit<Ended, Failed> {
+    const end = released._tag === "Failure" ? withRelease(exit, released.cause) : exit
+    this.announcer?.runEnded(end, Number(this.clock.monotonicTimeNanosUnsafe() - this.startedNanos) / 1_000_000)
+    return end
+  }
 }
 
 const endOf = (conclusion: Conclusion): Effect.Effect<Ended, Failed> =>
   conclusion instanceof StageFailed ? Effect.fail(conclusion) : Effect.succeed(conclusion)
 
-/** The run with every interceptor around it that wraps whole runs. */
-const intercepted = <A, E>(
-  { interceptors, name }: Runnable,
-  { installed, snapshot }: RunToBe,
-  effect: Effect.Effect<A, E>
-): Effect.Effect<A, E> => {
-  const arounds = runArounds([...installed, ...interceptors])
-  const info: RunInfo = { pipeline: name, snapshot }
-  // What they add to errors and services is in the pipeline's type.
-  return arounds.reduceRight<Effect.Effect<A, unknown, unknown>>(
-    (inner, around) => around(inner, info),
-    effect
-  ) as Effect.Effect<A, E>
+/** A release that went wrong: a failed stage stays the error of the run, anything else is overruled. */
+const withRelease = (exit: Exit.Exit<Ended, Failed>, cause: Cause.Cause<never>): Exit.Exit<Ended, Failed> => {
+  if (exit._tag === "Success") return Exit.failCause(cause)
+  const failed = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  return failed instanceof StageFailed
+    ? Exit.fail(new StageFailed({ ...failed, cause: Cause.combine(failed.cause, cause) }))
+    : Exit.failCause(Cause.combine(exit.cause, cause))
 }
 
 export const run = (
@@ -181,14 +263,32 @@ export const run = (
 ): Effect.Effect<Ended, Failed | LayerFailed | PipelineInvalid> => {
   const options = check(snapshot, given)
   return Effect.flatMap(planOf(self), (plan) =>
-    withEnvironment(self, (environment) => {
-      const toBe: RunToBe = { plan, snapshot, options, listeners: [], installed: installedIn(environment) }
-      const execute = Effect.contextWith((innermost: Context.Context<never>) =>
-        setUp(toBe, belongingIn(snapshot, innermost), innermost).execute
+    Effect.contextWith((outside: Context.Context<never>) => {
+      const run = new OneRun(self, plan, snapshot, options, [], outside)
+      if (self.layers.length === 0) {
+        return Effect.onExitPrimitive(run.intercepted(outside), (exit) => {
+          run.end(exit, Exit.void)
+          return undefined
+        })
+      }
+      return Effect.uninterruptibleMask((restore) =>
+        runWithLayers(run, self, (inside) =>
+          restore(Effect.flatMap(inside, (environment) =>
+            run.intercepted(environment))))
       )
-      return Effect.provideContext(intercepted(self, toBe, execute), environment)
     }))
 }
+
+const runWithLayers = Effect.fnUntraced(function*(
+  run: OneRun,
+  self: Runnable,
+  use: (environment: Effect.Effect<Context.Context<never>, LayerFailed>) => Effect.Effect<Ended, Failed | LayerFailed>
+): Effect.fn.Return<Ended, Failed | LayerFailed> {
+  const layers = yield* Scope.make()
+  const exit = yield* Effect.exit(use(environmentIn(self, layers)))
+  const released = yield* Effect.exit(Scope.close(layers, exit))
+  return yield* run.end(exit as Exit.Exit<Ended, Failed>, released)
+})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // a run and its handle
@@ -200,7 +300,33 @@ const statusOf = ({ stages }: Plan, run: ActiveRun | undefined): Readonly<Record
   return record
 }
 
-type Cancel = (run: ActiveRun) => void
+/**
+ * Waits for the end of a run that can be cancelled. Cancelled before its stages start, it does not wait for what is around
+ * them; cancelled later, what is around them gets the grace.
+ */
+const awaitOrCancel = Effect.fnUntraced(function*(
+  run: OneRun,
+  environment: Context.Context<never>,
+  cancelled: Deferred.Deferred<Cancellation>,
+  restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+): Effect.fn.Return<Ended, Failed> {
+  const grace = run.graceIn(environment)
+  const fiber = yield* Effect.forkDetach(run.intercepted(environment), { startImmediately: true })
+  const first = yield* restore(Effect.raceFirst(Fiber.await(fiber), Deferred.await(cancelled))).pipe(
+    Effect.onInterrupt(() => Fiber.interrupt(fiber))
+  )
+  if (Exit.isExit(first)) return yield* first
+  if (run.cancelStages(first)) {
+    yield* run.stagesEnded
+    yield* within(Fiber.await(fiber), grace)
+    fiber.interruptUnsafe()
+  } else {
+    yield* interruptWithin([fiber], grace)
+  }
+  const exit = fiber.pollUnsafe()
+  // What is around the stages may still say no; what it had no time to say is not waited for.
+  return yield* exit === undefined || Exit.hasInterrupts(exit) ? run.endAsCancelled(environment, first) : exit
+})
 
 const begin = Effect.fnUntraced(function*(
   self: Runnable,
@@ -210,55 +336,35 @@ const begin = Effect.fnUntraced(function*(
   const plan = yield* planOf(self)
   const log = new EventLog()
   const result = yield* Deferred.make<Ended, Failed>()
+  const run = new OneRun(self, plan, snapshot, options, [log.append], yield* Effect.context<never>())
   const layers = yield* Scope.fork(yield* Scope.Scope)
-  const environment = yield* environmentIn(self, layers)
-  // The ids of the run are known before an interceptor may keep it waiting.
-  const { identity, lineage } = belongingIn(snapshot, environment)
-  const named = complete(snapshot, identity)
-  const toBe: RunToBe = {
-    plan,
-    snapshot: named,
-    options,
-    listeners: [log.append],
-    installed: installedIn(environment)
-  }
-  // Set once the run is past the interceptors around it.
-  let run: ActiveRun | undefined
-  // A cancel that comes before does not wait for them: the run ends without having started a stage.
-  const early = yield* Deferred.make<Cancel>()
-  const executeIn = (innermost: Context.Context<never>, cancel?: Cancel) => {
-    const ready = setUp(toBe, belongingIn(named, innermost), innermost)
-    run = ready.run
-    cancel?.(run)
-    return ready.execute
-  }
-  const execute = Effect.contextWith((innermost: Context.Context<never>) =>
-    Deferred.isDoneUnsafe(early) ? Effect.never : executeIn(innermost)
-  )
-  const cancelled = Effect.flatMap(Deferred.await(early), (cancel) => executeIn(environment, cancel))
-  yield* Effect.raceFirst(intercepted(self, { ...toBe, snapshot }, execute), cancelled).pipe(
-    Effect.provideContext(environment),
-    Effect.onExit((exit) => Scope.close(layers, exit)),
+  const environment = yield* environmentIn(self, layers).pipe(
     Effect.onExit((exit) =>
       Effect.sync(() => {
-        log.end()
-        Deferred.doneUnsafe(result, exit)
+        if (exit._tag === "Failure") run.end(exit as Exit.Exit<never, never>, Exit.void)
       })
-    ),
-    Effect.forkScoped({ startImmediately: true })
+    )
   )
+  const cancelled = yield* Deferred.make<Cancellation>()
+  const toEnd = Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const exit = yield* Effect.exit(awaitOrCancel(run, environment, cancelled, restore))
+      const end = run.end(exit, yield* Effect.exit(Scope.close(layers, exit)))
+      log.end()
+      Deferred.doneUnsafe(result, end)
+    })
+  )
+  yield* Effect.forkScoped(toEnd, { startImmediately: true })
   return {
-    lineage,
+    lineage: run.lineage,
     await: Deferred.await(result),
     cancel: (reason, cancelOptions) =>
       Effect.suspend(() => {
-        const cancel: Cancel = (run) => run.cancel(reason, immutable(cancelOptions?.data ?? {}))
-        if (run === undefined) Deferred.doneUnsafe(early, Effect.succeed(cancel))
-        else cancel(run)
+        Deferred.doneUnsafe(cancelled, Effect.succeed({ reason, data: immutable(cancelOptions?.data ?? {}) }))
         return Effect.asVoid(Effect.exit(Deferred.await(result)))
       }),
     events: log.stream,
-    status: Effect.sync(() => statusOf(plan, run))
+    status: Effect.sync(() => statusOf(plan, run.state))
   }
 })
 

@@ -9,6 +9,7 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type FailsRun, type Interceptor, make } from "../Interceptor.ts"
 import { ProvenIdentity } from "../Snapshot.ts"
+import type { RunRejected } from "../StageError.ts"
 
 /**
  * The organisation that a run belongs to.
@@ -56,7 +57,7 @@ export class CrossTenantAccess extends Schema.TaggedError<CrossTenantAccess>()("
  */
 export const tenant = <E = never, R = never>(settings?: {
   readonly lookUp?: (orgId: string) => Effect.Effect<Omit<OrgContext["Service"], "orgId">, E, R>
-}): Interceptor<FailsRun<TenantMissing | E>, R, OrgContext> =>
+}): Interceptor<FailsRun<TenantMissing | E | RunRejected>, R, OrgContext> =>
   make({
     name: "tenant",
     order: 20,
@@ -69,7 +70,7 @@ export const tenant = <E = never, R = never>(settings?: {
         return yield* Effect.provideService(effect, OrgContext, { ...known, orgId })
       })
     // The errors of `lookUp` are E, which `make` cannot tell from the placeholders it takes out.
-  }) as Interceptor<FailsRun<TenantMissing | E>, R, OrgContext>
+  }) as Interceptor<FailsRun<TenantMissing | E | RunRejected>, R, OrgContext>
 
 /**
  * Fails with `CrossTenantAccess` unless the resource belongs to the run's organisation.

@@ -5,7 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { fromAround } from "../attempt/interceptor-model.ts"
+import { fromAround, undeclaringFaults } from "../attempt/interceptor-model.ts"
 import { timeoutAround } from "../attempt/timeout.ts"
 import { type FailsRun, type Interceptor, make } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
@@ -41,7 +41,7 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("De
  */
 export const deadline = (duration: Duration.Input): Interceptor<FailsRun<DeadlineExceeded>> => {
   const limit = options.positiveDuration("deadline", duration)
-  return make({
+  return undeclaringFaults<FailsRun<DeadlineExceeded>>(make({
     name: "deadline",
     order: 2,
     aroundRun: (effect, run) =>
@@ -49,5 +49,5 @@ export const deadline = (duration: Duration.Input): Interceptor<FailsRun<Deadlin
         Option.isSome(ended)
           ? Effect.succeed(ended.value)
           : Effect.fail(new DeadlineExceeded({ pipeline: run.pipeline, deadline: limit })))
-  })
+  }))
 }

@@ -6,7 +6,7 @@
 import * as Effect from "effect/Effect"
 import * as Tracer from "effect/Tracer"
 import { attemptIn } from "../attempt/attempt.ts"
-import { withOptionalRunPart } from "../attempt/interceptor-model.ts"
+import { undeclaringFaults, withOptionalRunPart } from "../attempt/interceptor-model.ts"
 import { combine, type Interceptor, make } from "../Interceptor.ts"
 
 /**
@@ -24,12 +24,12 @@ const inSpan = <A, E, R>(
   })
 
 // Around a single stage there are the spans of the stage and of its attempts.
-const run = withOptionalRunPart(make({
+const run = withOptionalRunPart(undeclaringFaults<never>(make({
   name: "tracing (run)",
   order: 5,
   aroundRun: (effect, { pipeline }) =>
     inSpan(`pipeline ${pipeline}`, effect, (span) => span.attribute("stageflow.pipeline", pipeline))
-}))
+})))
 
 const stage = make({
   name: "tracing (stage)",

@@ -7,7 +7,7 @@
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { attemptOf } from "../attempt/attempt.ts"
-import { withOptionalRunPart } from "../attempt/interceptor-model.ts"
+import { undeclaringFaults, withOptionalRunPart } from "../attempt/interceptor-model.ts"
 import { combine, type FailsRun, type Interceptor, make } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
@@ -72,9 +72,11 @@ export const outputSize = (settings: { readonly maxBytes: number }): Interceptor
 /**
  * Fails runs whose snapshot is larger than `maxBytes`, before any stage starts.
  */
-export const snapshotSize = (settings: { readonly maxBytes: number }): Interceptor<FailsRun<SnapshotTooLarge>> => {
+export const snapshotSize = (
+  settings: { readonly maxBytes: number }
+): Interceptor<FailsRun<SnapshotTooLarge>> => {
   const limit = options.concurrency("maxBytes", settings.maxBytes)
-  return make({
+  return undeclaringFaults<FailsRun<SnapshotTooLarge>>(make({
     name: "snapshot size",
     order: 8,
     aroundRun: (effect, { pipeline, snapshot }) =>
@@ -83,7 +85,7 @@ export const snapshotSize = (settings: { readonly maxBytes: number }): Intercept
         if (bytes > limit) return yield* new SnapshotTooLarge({ pipeline, bytes, limit })
         return yield* effect
       })
-  })
+  }))
 }
 
 /**

@@ -35,7 +35,8 @@ export const closeWithin = Effect.fnUntraced(function*(scope: Scope.Closeable, g
   if (isRunning(closing)) yield* within(Fiber.await(closing), grace)
 })
 
-const within = <A>(effect: Effect.Effect<A>, grace: Duration.Duration): Effect.Effect<unknown> =>
+/** Waits for an Effect, up to the grace. */
+export const within = <A>(effect: Effect.Effect<A>, grace: Duration.Duration): Effect.Effect<unknown> =>
   Duration.isFinite(grace) ? Effect.timeoutOption(effect, grace) : effect
 
 const isRunning = (fiber: Fiber.Fiber<unknown, unknown>): boolean => fiber.pollUnsafe() === undefined

@@ -443,7 +443,7 @@ const outcomeInWords = (exit: Exit.Exit<Interceptor.Outcome, unknown>): string =
   exit._tag === "Failure" ? `it ${causeInWords(exit.cause)}` : `it ended as ${exit.value._tag}`
 
 /** What an interceptor denies with, as the types of its pipeline have it. */
-export type Denial<E> = E extends Interceptor.FailsRun<infer X> ? X : E
+export type Denial<E> = E extends Interceptor.FailsRun<infer X> ? Exclude<X, RunRejected> : E
 
 /**
  * A test in which the interceptor denied.

@@ -386,14 +386,17 @@ describe("R31 one start and one terminal event for every run and every started s
       ])
     }))
 
-  it.effect("a run that never came to be has neither a start nor an end", () =>
+  it.effect("a run that is denied before any stage has both, and nothing between", () =>
     Effect.gen(function*() {
       class Port extends Context.Service<Port, {}>()("test/Port") {}
       const pipeline = Pipeline.make("pipeline").add(Stage.work("stage", { run: Effect.asVoid(Port) }))
       const unbuilt = pipeline.pipe(Pipeline.provide(Layer.effect(Port, Effect.fail(broken))))
       const layer = yield* recorded(Effect.flip(Pipeline.run(unbuilt, Snapshot.make())))
       assert.strictEqual((Exit.isSuccess(layer.exit) ? layer.exit.value : undefined)?._tag, "LayerFailed")
-      assert.deepStrictEqual(layer.events, [])
+      assert.deepStrictEqual(layer.events.map(({ _tag, sequence }) => [_tag, sequence]), [
+        ["RunStarted", 1],
+        ["RunRejected", 2]
+      ])
     }))
 })
 

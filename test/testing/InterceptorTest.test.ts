@@ -81,9 +81,11 @@ describe("run", () => {
       const error = yield* Effect.flip(typed)
       assert.strictEqual(error.error, denied)
       const around = yield* InterceptorTest.run(runGate)
-      const outside: Pipeline.Failure<never, Interceptor.FailsRun<Denied>> | RunResult.StageFailed = yield* Effect.flip(
-        around.exit
-      )
+      const outside:
+        | Pipeline.Failure<never, Interceptor.FailsRun<Denied | StageError.RunRejected>>
+        | RunResult.StageFailed = yield* Effect.flip(
+          around.exit
+        )
       assert.strictEqual(outside, denied)
       assert.deepStrictEqual(around.outcomes, [undefined])
     }))

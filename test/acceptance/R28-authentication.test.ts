@@ -1,9 +1,10 @@
 // One run here is not to compile, and says so.
 // @effect-diagnostics missingEffectContext:off
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer, Logger, Redacted } from "effect"
 import { TestClock } from "effect/testing"
 import * as jose from "jose"
+import { generateKeyPairSync } from "node:crypto"
 import { createServer, type Server } from "node:http"
 import type { AddressInfo } from "node:net"
 import { Pipeline, RunResult, Snapshot, Stage, StageError } from "stageflow"
@@ -192,6 +193,22 @@ describe("R28 no permissive default", () => {
       assert.throws(() => Auth.layerJwks({ url: "http://localhost", issuer: "", audience }), /issuer/)
     }))
 
+  it.effect("a key that could verify no token does not start, and is not shown", () =>
+    Effect.gen(function*() {
+      const { privateKey } = yield* Effect.promise(() => jose.generateKeyPair("RS256", { extractable: true }))
+      const privateJwk = yield* Effect.promise(() => jose.exportJWK(privateKey))
+      const symmetricJwk = { kty: "oct", k: Buffer.from(secret).toString("base64url") }
+      const short = generateKeyPairSync("rsa", { modulusLength: 1024 }).publicKey.export({ format: "jwk" })
+      for (const publicKey of [{ ...privateJwk }, symmetricJwk, { ...short }]) {
+        const layer = Auth.layerJwt({ issuer, audience, key: { algorithm: "RS256", publicKey } })
+        const error = yield* Effect.flip(Effect.provide(Auth.TokenVerifier, layer))
+        assert(error instanceof StageError.InvalidOption && error.option === "publicKey")
+        for (const hidden of [privateJwk.d, symmetricJwk.k]) assert.notInclude(error.message, String(hidden))
+      }
+      const key: Auth.Key = { algorithm: "HS256", secret: Redacted.make(secret) }
+      assert.throws(() => Auth.layerJwt({ issuer, audience, key, clockTolerance: "Infinity" }), /clockTolerance/)
+    }))
+
   it.effect("roles and scopes are required by annotation on a stage", () =>
     Effect.gen(function*() {
       const state = { ran: false }
@@ -248,8 +265,9 @@ describe("R28 no permissive default", () => {
 
     beforeAll(async () => {
       const jwk = await jose.exportJWK((await keys).publicKey)
-      server = createServer((_request, response) => {
+      server = createServer((request, response) => {
         requests.count++
+        if (request.url === "/jwks/down") response.statusCode = 500
         response.setHeader("content-type", "application/json")
         response.end(JSON.stringify({ keys: [{ ...jwk, kid: "k1", alg: "ES256", use: "sig" }] }))
       })
@@ -277,6 +295,25 @@ describe("R28 no permissive default", () => {
           yield* reasonFor(yield* signed(privateKey, "ES256", { kid: "k1" }), dead),
           "keys-unavailable"
         )
+      }))
+
+    it.effect("an issuer that is down is asked once by 20 runs, and no stage starts", () =>
+      Effect.gen(function*() {
+        const { privateKey } = yield* Effect.promise(() => keys)
+        const token = yield* signed(privateKey, "ES256", { kid: "k1" })
+        const asked = requests.count
+        const { pipeline, state } = subject()
+        const run = Effect.flip(Pipeline.run(pipeline, Snapshot.make())).pipe(
+          Effect.provide(Auth.layerBearer(token)),
+          Effect.map((error) => error instanceof Auth.AuthenticationFailed ? error.reason : error._tag)
+        )
+        const reasons = yield* Effect.all(Array.from({ length: 20 }, () => run)).pipe(
+          Effect.provide(Auth.layerJwks({ url: `${url}/down`, issuer, audience })),
+          Effect.provide(Logger.layer([]))
+        )
+        assert.deepStrictEqual(new Set(reasons), new Set(["keys-unavailable"]))
+        assert.strictEqual(requests.count - asked, 1)
+        assert.strictEqual(state.started, 0)
       }))
   })
 })

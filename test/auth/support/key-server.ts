@@ -14,8 +14,6 @@ export interface KeyServer {
   readonly requests: () => number
   /** Ends when this many requests have come in. */
   readonly asked: (times: number) => Effect.Effect<void>
-  /** How many connections are open. */
-  readonly connections: Effect.Effect<number>
 }
 
 /** A server on 127.0.0.1 that answers as the test says, and is gone when the scope closes. */
@@ -54,10 +52,7 @@ export const keyServer = (answer: (exchange: Exchange) => void): Effect.Effect<K
           waiting.add(check)
           check()
           return Effect.sync(() => waiting.delete(check))
-        }),
-      connections: Effect.callback<number>((resume) => {
-        server.getConnections((_, count) => resume(Effect.succeed(count)))
-      })
+        })
     }
   })
 

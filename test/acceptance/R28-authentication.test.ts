@@ -308,8 +308,7 @@ describe("R28 no permissive default", () => {
           Effect.map((error) => error instanceof Auth.AuthenticationFailed ? error.reason : error._tag)
         )
         const reasons = yield* Effect.all(Array.from({ length: 20 }, () => run)).pipe(
-          Effect.provide(Auth.layerJwks({ url: `${url}/down`, issuer, audience })),
-          Effect.provide(Logger.layer([]))
+          Effect.provide(Layer.provide(Auth.layerJwks({ url: `${url}/down`, issuer, audience }), Logger.layer([])))
         )
         assert.deepStrictEqual(new Set(reasons), new Set(["keys-unavailable"]))
         assert.strictEqual(requests.count - asked, 1)

@@ -134,6 +134,7 @@ const resultSchema = ({ stages }: Plan): Codec => {
           by: Schema.UndefinedOr(Schema.String),
           reason: Schema.String,
           data: JsonRecord,
+          blocked: Names,
           failures: Schema.Array(Schema.Struct(failure))
         }),
         Schema.TaggedStruct("Incomplete", {

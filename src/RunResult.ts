@@ -7,6 +7,7 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
+import { errorSummaryOf } from "./attempt/error-summary.ts"
 import type { OutputBag } from "./OutputBag.ts"
 import type { RunIdentity } from "./Snapshot.ts"
 import type { Lineage } from "./StageContext.ts"
@@ -48,6 +49,8 @@ export interface Cancelled<out Outputs, out By = string | undefined> extends Sum
   /** Those of them that ignored their interruption beyond the grace and were left behind. */
   readonly abandoned: ReadonlyArray<string>
   readonly neverStarted: ReadonlyArray<string>
+  /** Stages that depend on one that failed before, where `failure: "continue"` let the others go on. */
+  readonly blocked: ReadonlyArray<string>
   /** What failed before, where `failure: "continue"` let the others go on. */
   readonly failures: ReadonlyArray<Failure<unknown>>
 }
@@ -146,13 +149,10 @@ export class StageFailed<out Error = unknown, out Outputs = unknown>
 }
 
 const messageOf = (error: unknown): string => {
-  if (typeof error === "object" && error !== null) {
-    const tag = "_tag" in error && typeof error._tag === "string" ? error._tag : undefined
-    const message = "message" in error && typeof error.message === "string" ? error.message : ""
-    if (tag !== undefined) return message === "" ? tag : `${tag}: ${message}`
-    if (message !== "") return message
-  }
-  return typeof error === "string" ? error : `a value of type ${typeof error}`
+  if (typeof error === "string") return error
+  const { message, tag } = errorSummaryOf(error)
+  if (typeof error !== "object" || error === null) return `a value of type ${tag}`
+  return message === "" ? tag : `${tag}: ${message}`
 }
 
 /**

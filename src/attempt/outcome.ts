@@ -81,9 +81,15 @@ const errorOf = (stage: string, cause: Cause.Cause<unknown>): unknown => {
   if (failed !== undefined) return isStageOutput(failed.error) ? errorOfOutput(stage, failed.error) : failed.error
   const died = cause.reasons.find(Cause.isDieReason)
   if (died === undefined) return new StageFault({ stage, reason: { _tag: "SelfInterrupted" } })
-  // Effect turns what was yielded into a defect when a finalizer dies as well.
-  return isStageOutput(died.defect) ? errorOfOutput(stage, died.defect) : faultOf(stage, died.defect)
+  // Effect turns what was yielded, and a typed error, into a defect when a finalizer dies as well.
+  if (isStageOutput(died.defect)) return errorOfOutput(stage, died.defect)
+  return diedOnTheWayOut(cause) && isTagged(died.defect) ? died.defect : faultOf(stage, died.defect)
 }
+
+const diedOnTheWayOut = (cause: Cause.Cause<unknown>): boolean => cause.reasons.filter(Cause.isDieReason).length > 1
+
+/** Whether it is what typed errors are: an error with a tag. A defect hardly ever is. */
+const isTagged = (defect: unknown): boolean => defect instanceof Error && Predicate.hasProperty(defect, "_tag")
 
 // An outcome was yielded and something else went wrong as well, a finalizer for one.
 const errorOfOutput = (stage: string, output: StageOutput): unknown =>

@@ -21,7 +21,16 @@ import {
   unreadable
 } from "../attempt/outcome.ts"
 import { immutable } from "../internal/immutable.ts"
-import { type Artifact, changedOk, changedSignal, plainOk, type Settled, type Skip } from "../internal/output-model.ts"
+import {
+  type Artifact,
+  changedOk,
+  changedSignal,
+  type Emitted,
+  noItems,
+  plainOk,
+  type Settled,
+  type Skip
+} from "../internal/output-model.ts"
 import type { Current, RunIdentity } from "../internal/snapshot-model.ts"
 import type { AttemptEnd, Entry } from "../OutputBag.ts"
 import type { StageStatus } from "../Run.ts"
@@ -29,6 +38,7 @@ import type { Failure } from "../RunResult.ts"
 import type { Lineage } from "../StageContext.ts"
 import { RetryExhausted } from "../StageError.ts"
 import type { Announcer } from "./announcer.ts"
+import { readArtifact, readEmitted } from "./handed-over.ts"
 import { Journal } from "./journal.ts"
 import type { Plan, PlannedStage } from "./plan.ts"
 import type { Pick } from "./ready-order.ts"
@@ -249,12 +259,13 @@ export class ActiveRun implements RunOfStage {
 
   private endFailed(execution: StageExecution, ending: FailedEnding): void {
     const now = this.elapsedMs()
-    const returned = returnedFail(ending.cause)
-    if (this.announcer !== undefined) {
-      const artifacts = [...returned?.artifacts ?? [], ...execution.artifacts ?? []]
-      this.announcer.contents(execution, artifacts, returned?.events ?? [])
-      this.announcer.stageFailed(execution.planned, execution.attempt, ending.error, now - execution.first.startedMs)
-    }
+    // Read whether anybody listens or not; what cannot be read must not hide the failure that it came with.
+    const contents = Result.getOrElse(
+      Result.try(() => contentsOf(returnedFail(ending.cause), execution.artifacts)),
+      () => none
+    )
+    this.announcer?.contents(execution, contents.artifacts, contents.events)
+    this.announcer?.stageFailed(execution.planned, execution.attempt, ending.error, now - execution.first.startedMs)
     this.journal.lastEnded(execution, now, { _tag: "Failed", error: errorSummaryOf(ending.error) })
     this.fail(execution.planned, ending, execution.attempt)
   }
@@ -360,10 +371,16 @@ const endingOf = (
   }
 }
 
-const contentsOf = ({ artifacts, events }: Settled, added: ReadonlyArray<Artifact> | undefined) => {
-  const all = added === undefined ? artifacts : [...artifacts, ...added]
-  return {
-    artifacts: all.length === 0 ? all : immutable(all),
-    events: events.length === 0 ? events : immutable(events)
-  }
+interface Contents {
+  readonly artifacts: ReadonlyArray<Artifact>
+  readonly events: ReadonlyArray<Emitted>
 }
+
+const none: Contents = { artifacts: noItems, events: noItems }
+
+/** What came with an outcome, and what the stage added, each read once. */
+const contentsOf = ({ artifacts, events }: Contents = none, added: ReadonlyArray<Artifact> = noItems): Contents =>
+  artifacts.length === 0 && events.length === 0 && added.length === 0 ? none : {
+    artifacts: Object.freeze([...artifacts.map(readArtifact), ...added]),
+    events: Object.freeze(events.map(({ data, type }) => readEmitted(type, data)))
+  }

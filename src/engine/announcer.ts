@@ -270,7 +270,7 @@ export class Announcer {
     })
   }
 
-  stageEmitted({ attempt, planned }: Announced, type: string, data: unknown): void {
+  stageEmitted({ attempt, planned }: Announced, { data, type }: Emitted): void {
     this.announce({
       ...this.base,
       _tag: "StageEmitted",
@@ -285,7 +285,7 @@ export class Announcer {
 
   /** The events and artifacts that came with an output. */
   contents(execution: Announced, artifacts: ReadonlyArray<Artifact>, events: ReadonlyArray<Emitted>): void {
-    for (const { data, type } of events) this.stageEmitted(execution, type, data)
+    for (const emitted of events) this.stageEmitted(execution, emitted)
     for (const { payload, type } of artifacts) {
       this.announce({
         ...this.base,

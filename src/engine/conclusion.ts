@@ -72,6 +72,7 @@ const cancelled = (
     by,
     reason,
     data,
+    blocked: run.namesOf("blocked"),
     failures: failuresOf(run),
     outputs: outputsOf(run),
     ...leftBehind(run),

@@ -8,11 +8,11 @@ import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { type Attempt, attemptIn } from "../attempt/attempt.ts"
 import type { Outcome, StageEffect } from "../attempt/interceptor-model.ts"
-import { immutable } from "../internal/immutable.ts"
 import type { Artifact, Settled } from "../internal/output-model.ts"
 import type { Current, RunIdentity } from "../internal/snapshot-model.ts"
 import { type Inputs, type Lineage, StageContext, type Timer, UndeclaredInput } from "../StageContext.ts"
 import type { Announcer } from "./announcer.ts"
+import { readArtifact, readEmitted } from "./handed-over.ts"
 import type { Plan, PlannedStage } from "./plan.ts"
 
 /** What an execution asks of its run. */
@@ -101,13 +101,15 @@ export class StageExecution implements Attempt {
   get emit() {
     return (type: string, data: unknown): Effect.Effect<void> =>
       Effect.sync(() => {
-        if (this.isHeard) this.run.announcer?.stageEmitted(this, type, immutable(data))
+        // Read whether anybody listens or not: what cannot be read makes the stage die in either case.
+        const emitted = readEmitted(type, data)
+        if (this.isHeard) this.run.announcer?.stageEmitted(this, emitted)
       })
   }
   get addArtifact() {
     return (artifact: Artifact): Effect.Effect<void> =>
       Effect.sync(() => {
-        ;(this.artifacts ??= []).push(artifact)
+        ;(this.artifacts ??= []).push(readArtifact(artifact))
       })
   }
   get addedArtifacts(): ReadonlyArray<Artifact> {

@@ -222,8 +222,8 @@ describe("R10 a failure ends the run with one envelope", () => {
       const pipeline = Pipeline.make("pipeline")
         .add(stage(Effect.ensuring(Effect.fail(broken), Effect.die(boom))))
       const error = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
-      // When a finalizer dies Effect makes a defect of the typed error, too: it still comes first.
-      assert.isTrue(isFault("Defect")(error.error))
+      // When a finalizer dies Effect makes a defect of the typed error, too: it stays the error all the same.
+      assert.strictEqual(error.error, broken)
       assert.deepStrictEqual(
         error.cause.reasons.map((reason) => Cause.isDieReason(reason) ? reason.defect : reason),
         [broken, boom]

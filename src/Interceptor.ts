@@ -22,6 +22,7 @@
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
+import { gateOrder } from "./attempt/gate.ts"
 import { enclosed, newKey, withoutSurroundings } from "./attempt/installed.ts"
 import {
   type Around,
@@ -76,8 +77,13 @@ export const make = <
   const Keys extends ReadonlyArray<Context.Key<any, any>> = []
 >(options: {
   readonly name: string
-  /** Lower is further out. 100 when left out. */
+  /** Lower is further out. 100 when left out, and 29 for a gate. */
   readonly order?: number | undefined
+  /**
+   * Whether `around` asks if the stage may run at all. On a single stage a gate goes outside of everything that could
+   * answer for the stage (a cache, a fallback, a retry), wherever that was put; inside of tracing and metrics.
+   */
+  readonly gate?: boolean | undefined
   /** The services that `around` provides to the stage, or `aroundRun` to all of them. */
   readonly provides?: Keys | undefined
   readonly around?: (
@@ -94,10 +100,13 @@ export const make = <
   Keys[number]["Identifier"]
 > =>
   // The placeholders stand for what stage and run really have; Effect does not look at types when it runs.
-  build(options.name, options.order ?? 100, {
-    around: options.around as unknown as Around | undefined,
-    aroundRun: options.aroundRun as unknown as AroundRun | undefined
-  })
+  Object.assign(
+    build<never, never, never>(options.name, options.order ?? (options.gate === true ? gateOrder : 100), {
+      around: options.around as unknown as Around | undefined,
+      aroundRun: options.aroundRun as unknown as AroundRun | undefined
+    }),
+    { isGate: options.gate === true }
+  )
 
 /**
  * Installs an interceptor around the stages of every pipeline that runs below the Layer.

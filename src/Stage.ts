@@ -40,11 +40,13 @@ import { dual } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Schema from "effect/Schema"
-import { aroundOf } from "./attempt/composition.ts"
-import { type Around, aroundsOf, type StageEffect, type StageInfo, type Wrapped } from "./attempt/interceptor-model.ts"
+import { onStage } from "./attempt/composition.ts"
+import { gateOfAnnotation } from "./attempt/gate.ts"
+import type { Around, StageEffect, StageInfo } from "./attempt/interceptor-model.ts"
 import { invalidData, normalize } from "./attempt/outcome.ts"
 import { retryAround, type RetryPolicy } from "./attempt/retry.ts"
 import { timeoutAround } from "./attempt/timeout.ts"
+import { type Wrapped, wrappedOf } from "./attempt/wrapped.ts"
 import type { CheckedName, Returned } from "./checks/stage.ts"
 import type { Interceptor } from "./Interceptor.ts"
 import { changedOk } from "./internal/output-model.ts"
@@ -140,7 +142,8 @@ const build = <S>(fields: Fields): S => Object.freeze(Object.assign(Object.creat
 
 const fieldsOf = (self: Any): Fields => {
   const { annotations, error, kind, name, output, run } = self
-  return { annotations, arounds: aroundsOf(self), error, kind, name, output, run }
+  const { arounds, gates } = wrappedOf(self)
+  return { annotations, arounds, gates, error, kind, name, output, run }
 }
 
 /**
@@ -224,7 +227,8 @@ export const make = <
     output,
     error,
     annotations: Context.empty(),
-    arounds: output === undefined ? [] : [validated(output)]
+    arounds: output === undefined ? [] : [validated(output)],
+    gates: []
   })
 }
 
@@ -399,7 +403,15 @@ export const intercept: {
   <Name extends string, In, D, S, E, R, E2, R2, P>(
     self: Stage<Name, In, D, S, E, R>,
     interceptor: Interceptor<E2, R2, P>
-  ): Stage<Name, In, D, S, E | E2, Exclude<R, P> | R2> => wrap(self, aroundOf(interceptor))
+  ): Stage<Name, In, D, S, E | E2, Exclude<R, P> | R2> => {
+    const { around, gates } = onStage(interceptor)
+    const fields = fieldsOf(self)
+    return build({
+      ...fields,
+      arounds: around === undefined ? fields.arounds : [...fields.arounds, around],
+      gates: [...gates, ...fields.gates]
+    })
+  }
 )
 
 /**
@@ -550,7 +562,9 @@ export const annotate: {
   ): Stage<Name, In, D, S, E, R> => {
     const fields = fieldsOf(self)
     // Annotations are read with the key that they were made with.
-    return build({ ...fields, annotations: Context.add(fields.annotations, key, value) as Context.Context<never> })
+    const annotations = Context.add(fields.annotations, key, value) as Context.Context<never>
+    const gate = gateOfAnnotation(key, value)
+    return build({ ...fields, annotations, gates: gate === undefined ? fields.gates : [gate, ...fields.gates] })
   }
 )
 

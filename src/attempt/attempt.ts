@@ -12,7 +12,13 @@ import type { Artifact } from "../internal/output-model.ts"
 import { StageContext } from "../StageContext.ts"
 import type { Outcome, StageEffect } from "./interceptor-model.ts"
 
-/** The StageContext of an attempt, with what only those see that wrap stages. */
+/**
+ * The StageContext of an attempt, with what only those see that wrap stages.
+ *
+ * Attempts are nested: who makes several (a retry, a hedge) is inside of one attempt and makes its own inside of that. What
+ * an attempt adds belongs to the stage when it succeeds, and is dropped with it otherwise; one that is over is not heard
+ * any more, whatever it still does.
+ */
 export type Attempt = StageContext["Service"] & {
   /** How many attempts the stage has made so far. */
   readonly attempts: number
@@ -20,17 +26,19 @@ export type Attempt = StageContext["Service"] & {
   readonly input: unknown
   /** The schema of the stage's data, when it has one. */
   readonly output: Schema.Top | undefined
-  /** What the attempt that is going on has added so far. */
+  /** What this attempt, and those inside of it that succeeded, have added so far. */
   readonly addedArtifacts: ReadonlyArray<Artifact>
-  /** Forgets what the attempt that is going on has added. */
+  /** Forgets what this attempt has added. */
   readonly dropAddedArtifacts: () => void
+  /** Runs an Effect as the first of several attempts inside of this one. */
+  readonly firstAttempt: (effect: StageEffect) => StageEffect
   /** The attempt that is going on has ended, and another follows after `delay`: runs an Effect as that one. */
-  readonly another: (
+  readonly nextAttempt: (
     ended: Exit.Exit<Outcome, unknown>,
     delay: Duration.Duration
   ) => (effect: StageEffect) => StageEffect
-  /** Runs an Effect as an attempt beside this one. What it adds counts for the stage only when it succeeds. */
-  readonly beside: (effect: StageEffect) => StageEffect
+  /** Runs an Effect as an attempt at the same time as the first. The first that succeeds ends the others. */
+  readonly parallelAttempt: (effect: StageEffect) => StageEffect
 }
 
 /** The attempt behind a StageContext. */

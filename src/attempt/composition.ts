@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { InvalidOption } from "../internal/options.ts"
 import { RunRejected } from "../StageError.ts"
+import { type Gate, gateOrder } from "./gate.ts"
 import {
   type Any,
   type Around,
@@ -15,34 +16,51 @@ import {
   type Interceptor,
   partsOf,
   type RunInfo,
-  undeclaringFaults,
-  withOptionalRunPart,
   type Wrapper
 } from "./interceptor-model.ts"
 
-/** What it does around a stage, all its parts together. One that wraps runs has no place on a stage. */
-export const aroundOf = (self: Any): Around => {
-  if (
-    outermostFirst([self]).some(({ aroundRun, runPartIsOptional }) =>
-      aroundRun !== undefined && runPartIsOptional !== true
-    )
-  ) {
+/** What an interceptor is on a single stage: what goes around it, and what asks before it. */
+export const onStage = (self: Any): { readonly around: Around | undefined; readonly gates: ReadonlyArray<Gate> } => {
+  const parts = outermostFirst([self])
+  if (parts.some(({ aroundRun, runPartIsOptional }) => aroundRun !== undefined && runPartIsOptional !== true)) {
     throw new InvalidOption({
       option: "interceptor",
       expected: "one that wraps stages only; give this one to Pipeline.intercept or Interceptor.layer",
       given: `"${self.name}", which wraps runs`
     })
   }
-  const arounds = stageArounds([self])
-  return (effect, stage) => arounds.reduceRight((inner, around) => around(inner, stage), effect)
+  const arounds = stageArounds(parts.filter(({ isGate }) => isGate !== true))
+  return {
+    around: arounds.length === 0
+      ? undefined
+      : (effect, stage) => arounds.reduceRight((inner, around) => around(inner, stage), effect),
+    gates: parts.flatMap(({ around, isGate, name }) =>
+      isGate === true && around !== undefined ? [{ name, around: failingClosed(name, around), needs: undefined }] : []
+    )
+  }
+}
+
+/** What an interceptor does around a stage, all its parts together. */
+export const aroundOf = (self: Any): Around => {
+  const { around, gates } = onStage(self)
+  return (effect, stage) =>
+    gates.reduceRight((inner, gate) => gate.around(inner, stage), around === undefined ? effect : around(effect, stage))
 }
 
 /** Single interceptors, outermost first: by `order`, and among equals in the order given. */
 export const outermostFirst = (interceptors: ReadonlyArray<Any>): ReadonlyArray<Wrapper> =>
   interceptors.flatMap(partsOf).toSorted((a, b) => a.order - b.order)
 
+/** What interceptors do around stages: outside of the gates of a stage, and inside of them; each outermost first. */
+export const aroundGates = (interceptors: ReadonlyArray<Any>) => {
+  const parts = outermostFirst(interceptors)
+  const first = parts.findIndex(({ order }) => order > gateOrder)
+  const outside = first === -1 ? parts.length : first
+  return { outside: stageArounds(parts.slice(0, outside)), inside: stageArounds(parts.slice(outside)) }
+}
+
 /** What interceptors do around stages, outermost first. */
-export const stageArounds = (interceptors: ReadonlyArray<Any>): ReadonlyArray<Around> =>
+const stageArounds = (interceptors: ReadonlyArray<Any>): ReadonlyArray<Around> =>
   outermostFirst(interceptors).flatMap(({ around, name }) => around === undefined ? [] : failingClosed(name, around))
 
 /** Fails closed: an interceptor that throws, or gives no Effect, stops the stages that it was to wrap. */
@@ -92,7 +110,7 @@ const guardedRun = (part: Wrapper, aroundRun: AroundRun, effect: RunEffect, run:
           ? Effect.succeed(value)
           : reject(new TypeError("It ended with something else than what the run ended with")),
       onFailure: (cause) => {
-        const [defect] = cause.reasons.filter(Cause.isDieReason)
+        const defect = cause.reasons.find(Cause.isDieReason)
         const isNamed = defect === undefined || defect.defect instanceof RunRejected
         return isNamed || cause.reasons.some(Cause.isFailReason) ? Effect.failCause(cause) : reject(defect.defect)
       }
@@ -110,8 +128,8 @@ export const surround = <E, R, P>(
       around: around && ((effect, stage) => outside(failingClosed(name, around)(effect, stage), name, "stage")),
       aroundRun: aroundRun && ((effect, run) => outside(aroundRun(effect, run), name, "run"))
     })
-    const onStages = part.runPartIsOptional === true ? withOptionalRunPart(surrounded) : surrounded
-    return part.faultsAreUndeclared === true ? undeclaringFaults(onStages) : onStages
+    const { faultsAreUndeclared = false, isGate = false, runPartIsOptional = false } = part
+    return Object.assign(surrounded, { faultsAreUndeclared, isGate, runPartIsOptional })
   })
   // What is around it changes neither its errors nor its services.
   return combine(...parts) as unknown as Interceptor<E, R, P>

@@ -52,7 +52,7 @@ export const withoutSurroundings = Context.omit(
 export const enclosed = (interceptor: Any, own: Context.Context<never>): Any =>
   combine(...outermostFirst([interceptor]).map((part) => enclosedPart(part, own)))
 
-const enclosedPart = ({ around, aroundRun, name, order }: Wrapper, own: Context.Context<never>): Any => {
+const enclosedPart = ({ around, aroundRun, isGate, name, order }: Wrapper, own: Context.Context<never>): Any => {
   const failed = (stage: string, error: unknown) =>
     new StageFault({ stage, reason: { _tag: "InterceptorFailed", interceptor: name, error } })
   const rejected = (pipeline: string, error: unknown) => new RunRejected({ pipeline, interceptor: name, error })
@@ -70,7 +70,7 @@ const enclosedPart = ({ around, aroundRun, name, order }: Wrapper, own: Context.
           )
         )
   })
-  return undeclaringFaults(part)
+  return undeclaringFaults(Object.assign(part, { isGate: isGate === true }))
 }
 
 /**

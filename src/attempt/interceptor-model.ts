@@ -102,16 +102,6 @@ export type StageEffect = Effect.Effect<Outcome, unknown, unknown>
 /** What an interceptor does around a stage. */
 export type Around = (effect: StageEffect, stage: StageInfo) => StageEffect
 
-/** A stage with what is around its `run`, innermost first. */
-export interface Wrapped {
-  readonly arounds: ReadonlyArray<Around>
-}
-
-/** What is around the `run` of a stage, innermost first. */
-export const aroundsOf = (stage: object): ReadonlyArray<Around> =>
-  // Every stage is made in `Stage`, as one of these.
-  (stage as Wrapped).arounds
-
 /** What an interceptor does around a run. */
 export type AroundRun = <A>(
   effect: Effect.Effect<A, unknown, unknown>,
@@ -124,6 +114,8 @@ export interface Wrapper extends Any {
   readonly aroundRun: AroundRun | undefined
   /** What `combine` put together. */
   readonly parts?: ReadonlyArray<Wrapper>
+  /** Whether it asks before a stage runs; see `gate.ts`. */
+  readonly isGate?: boolean
   /** Whether the types of the pipelines that it wraps say nothing of the faults with which it rejects runs. */
   readonly faultsAreUndeclared?: boolean
   /** Around a single stage, what it does around runs is left out. */

@@ -110,7 +110,7 @@ export const retryAround = <E, R, R2 = never>(
       const attempt = attemptOf(yield* StageContext)
       const step = yield* Schedule.toStep(policy.schedule)
       yield* budget.started
-      let exit = yield* Effect.exit(effect)
+      let exit = yield* Effect.exit(attempt.firstAttempt(effect))
       while (true) {
         const reason = wanted(policy, exit)
         if (Option.isNone(reason)) return yield* exit
@@ -118,7 +118,7 @@ export const retryAround = <E, R, R2 = never>(
         if (Option.isNone(granted) || !(yield* budget.granted)) break
         const [, wait] = granted.value
         const delay = Duration.max(wait, Duration.min(requestedWait(exit, reason.value), policy.cap))
-        const next = attempt.another(exit, delay)
+        const next = attempt.nextAttempt(exit, delay)
         yield* Effect.sleep(delay)
         exit = yield* Effect.exit(next(effect))
       }

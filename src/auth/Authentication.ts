@@ -11,9 +11,12 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { type Gate, gatedKey } from "../attempt/gate.ts"
 import { undeclaringFaults } from "../attempt/interceptor-model.ts"
 import { combine, type FailsRun, type Interceptor, make } from "../Interceptor.ts"
+import { RefusalTypeId } from "../internal/refusal.ts"
 import { ProvenIdentity } from "../Snapshot.ts"
+import { StageFault } from "../StageError.ts"
 import { AuthContext } from "./AuthContext.ts"
 import { BearerToken } from "./BearerToken.ts"
 import { AuthenticationFailed, type Claims, TokenVerifier } from "./TokenVerifier.ts"
@@ -27,6 +30,7 @@ export class AccessDenied extends Schema.TaggedError<AccessDenied>()("AccessDeni
   missingScopes: Schema.Array(Schema.String)
 }) {
   readonly code = "ACCESS_DENIED"
+  readonly [RefusalTypeId] = true
   override get message(): string {
     const missing = [
       ...this.missingRoles.map((role) => `role "${role}"`),
@@ -36,19 +40,47 @@ export class AccessDenied extends Schema.TaggedError<AccessDenied>()("AccessDeni
   }
 }
 
+/** The stages that an `authentication` around them has let through: their annotations have been asked already. */
+const Authorized = Context.Reference<string | undefined>("stageflow/auth/Authorized", { defaultValue: () => undefined })
+
 /**
- * The roles that a stage asks for, all of them: `stage.pipe(Stage.annotate(Auth.RequiredRoles, ["admin"]))`.
+ * The gate that an annotation is. It asks also where no `authentication` of the pipeline's own looks at annotations: around
+ * a child run, or one that a Layer installed. With no caller at all no stage of the run starts.
  */
-export const RequiredRoles = Context.Reference<ReadonlyArray<string>>("stageflow/auth/RequiredRoles", {
-  defaultValue: () => []
+const annotated = (
+  deny: (stage: string, caller: AuthContext["Service"] | undefined) => AccessDenied | undefined
+): Gate => ({
+  name: "authorization",
+  needs: AuthContext,
+  around: (effect, { name }) =>
+    Effect.gen(function*() {
+      if ((yield* Authorized) === name) return yield* effect
+      const denied = deny(name, Option.getOrUndefined(yield* Effect.serviceOption(AuthContext)))
+      if (denied === undefined) return yield* effect
+      const reason = { _tag: "InterceptorFailed", interceptor: "authorization", error: denied } as const
+      return yield* new StageFault({ stage: name, reason })
+    })
 })
 
 /**
- * The scopes that a stage asks for, all of them.
+ * The roles that a stage asks for, all of them: `stage.pipe(Stage.annotate(Auth.RequiredRoles, ["admin"]))`.
+ *
+ * A run whose caller is not authenticated does not start when one of its stages asks for any.
  */
-export const RequiredScopes = Context.Reference<ReadonlyArray<string>>("stageflow/auth/RequiredScopes", {
-  defaultValue: () => []
-})
+export const RequiredRoles: Context.Reference<ReadonlyArray<string>> = gatedKey(
+  Context.Reference<ReadonlyArray<string>>("stageflow/auth/RequiredRoles", { defaultValue: () => [] }),
+  (roles) => roles.length === 0 ? undefined : annotated((stage, caller) => denial(stage, caller, roles, []))
+)
+
+/**
+ * The scopes that a stage asks for, all of them.
+ *
+ * A run whose caller is not authenticated does not start when one of its stages asks for any.
+ */
+export const RequiredScopes: Context.Reference<ReadonlyArray<string>> = gatedKey(
+  Context.Reference<ReadonlyArray<string>>("stageflow/auth/RequiredScopes", { defaultValue: () => [] }),
+  (scopes) => scopes.length === 0 ? undefined : annotated((stage, caller) => denial(stage, caller, [], scopes))
+)
 
 const text = (value: unknown): string | undefined => typeof value === "string" && value !== "" ? value : undefined
 
@@ -112,14 +144,14 @@ const denial = (
 
 const authorization = make({
   name: "authorization",
-  order: 12,
+  gate: true,
   around: (effect, { annotations, name }) => {
     const roles = Context.get(annotations, RequiredRoles)
     const scopes = Context.get(annotations, RequiredScopes)
     if (roles.length === 0 && scopes.length === 0) return effect
     return Effect.gen(function*() {
       const denied = denial(name, Option.getOrUndefined(yield* Effect.serviceOption(AuthContext)), roles, scopes)
-      return denied === undefined ? yield* effect : yield* denied
+      return denied === undefined ? yield* Effect.provideService(effect, Authorized, name) : yield* denied
     })
   }
 })
@@ -127,8 +159,9 @@ const authorization = make({
 /**
  * Lets a stage run only for a caller with all of these roles and scopes: `Stage.intercept(Auth.require({ roles: ["admin"] }))`.
  *
- * It needs the `AuthContext`, so a pipeline with such a stage and without `authentication` does not compile. The
- * annotations `RequiredRoles` and `RequiredScopes` say the same to `authentication`, which alone looks at them.
+ * It needs the `AuthContext`, so a pipeline with such a stage and without `authentication` does not compile. It is asked
+ * before anything that could answer for the stage, a cache or a fallback around the pipeline for one. The annotations
+ * `RequiredRoles` and `RequiredScopes` say the same without a type.
  */
 const require_ = (needed: {
   readonly roles?: ReadonlyArray<string> | undefined
@@ -136,7 +169,7 @@ const require_ = (needed: {
 }): Interceptor<AccessDenied, AuthContext> =>
   make({
     name: "require",
-    order: 12,
+    gate: true,
     around: (effect, { name }) =>
       Effect.gen(function*() {
         const denied = denial(name, yield* AuthContext, needed.roles ?? [], needed.scopes ?? [])

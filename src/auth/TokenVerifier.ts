@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
+import { RefusalTypeId } from "../internal/refusal.ts"
 import type { InvalidOption } from "../StageError.ts"
 import * as issuerKeys from "./internal/issuer-keys.ts"
 import { type Refusal, type Verification, verify } from "./internal/jwt.ts"
@@ -68,6 +69,7 @@ export class AuthenticationFailed extends Schema.TaggedError<AuthenticationFaile
   reason: Reason
 }) {
   readonly code = "AUTHENTICATION_FAILED"
+  readonly [RefusalTypeId] = true
   override get message(): string {
     return `Not authenticated: ${sentences[this.reason]}`
   }

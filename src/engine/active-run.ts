@@ -20,6 +20,7 @@ import {
   returnedFail,
   unreadable
 } from "../attempt/outcome.ts"
+import { isRefusedBy } from "../attempt/refusal.ts"
 import { immutable } from "../internal/immutable.ts"
 import {
   type Artifact,
@@ -31,6 +32,7 @@ import {
   type Settled,
   type Skip
 } from "../internal/output-model.ts"
+import { noteRejection } from "../internal/refusal.ts"
 import type { Current, RunIdentity } from "../internal/snapshot-model.ts"
 import type { AttemptEnd, Entry } from "../OutputBag.ts"
 import type { StageStatus } from "../Run.ts"
@@ -169,7 +171,7 @@ export class ActiveRun implements RunOfStage {
   }
 
   private start(planned: PlannedStage, input: unknown): StageExecution {
-    const execution = new StageExecution(this, planned, input, this.justNow ?? this.elapsedMs(), undefined)
+    const execution = new StageExecution(this, planned, input, this.justNow ?? this.elapsedMs())
     this.justNow = undefined
     this.statuses[planned.index] = "running"
     this.executions[planned.index] = execution
@@ -259,9 +261,10 @@ export class ActiveRun implements RunOfStage {
 
   private endFailed(execution: StageExecution, ending: FailedEnding): void {
     const now = this.elapsedMs()
+    if (isRefusedBy(execution.planned.info, ending.error)) noteRejection(ending.error)
     // Read whether anybody listens or not; what cannot be read must not hide the failure that it came with.
     const contents = Result.getOrElse(
-      Result.try(() => contentsOf(returnedFail(ending.cause), execution.artifacts)),
+      Result.try(() => contentsOf(returnedFail(ending.cause), execution.allArtifacts)),
       () => none
     )
     this.announcer?.contents(execution, contents.artifacts, contents.events)
@@ -350,7 +353,7 @@ export class ActiveRun implements RunOfStage {
 
 /** How a stage ended, as everybody will see it: immutable, with what the engine knows of it. */
 const endingOf = (
-  { artifacts: added, planned: { name } }: StageExecution,
+  { first: { artifacts: added }, planned: { name } }: StageExecution,
   exit: Exit.Exit<unknown, unknown>,
   durationMs: number
 ): Ending => {

@@ -3,6 +3,7 @@
  */
 import * as Result from "effect/Result"
 import type { Any as AnyInterceptor } from "../attempt/interceptor-model.ts"
+import { wrappedOf } from "../attempt/wrapped.ts"
 import { define, shape } from "../internal/record.ts"
 import { internalsOf, Missing, type Use } from "../internal/source-model.ts"
 import { PipelineInvalid, type Problem } from "../PipelineInvalid.ts"
@@ -199,6 +200,9 @@ export const compile = (
       successors,
       reads: packed(wirings.map(({ inputsByName }) => inputsByName?.from ?? [])),
       edges,
+      needs: stages.flatMap(({ definition, name }) =>
+        wrappedOf(definition).gates.flatMap((gate) => gate.needs === undefined ? [] : [{ stage: name, gate }])
+      ),
       effects: composedEffects(stages, interceptors)
     })
 }

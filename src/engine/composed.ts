@@ -3,9 +3,10 @@
  * of Layers.
  */
 import * as Effect from "effect/Effect"
-import { stageArounds } from "../attempt/composition.ts"
-import { type Any as AnyInterceptor, type Around, aroundsOf, type StageEffect } from "../attempt/interceptor-model.ts"
+import { aroundGates } from "../attempt/composition.ts"
+import { type Any as AnyInterceptor, type Around, type StageEffect } from "../attempt/interceptor-model.ts"
 import { asEffect, normalize } from "../attempt/outcome.ts"
+import { wrappedOf } from "../attempt/wrapped.ts"
 import type { Plan, PlannedStage } from "./plan.ts"
 import { executionIn } from "./stage-execution.ts"
 
@@ -19,11 +20,17 @@ const body: StageEffect = Effect.withFiber((fiber) => {
   return normalize(name, asEffect(name, run(Object.freeze(input))))
 })
 
-const composed = (stage: PlannedStage, outer: ReadonlyArray<Around>): StageEffect | undefined => {
-  const inner = aroundsOf(stage.definition)
-  if (inner.length === 0 && outer.length === 0) return undefined
-  const withInner = inner.reduce<StageEffect>((effect, around) => around(effect, stage.info), body)
-  return outer.reduceRight((effect, around) => around(effect, stage.info), withInner)
+type Outer = ReturnType<typeof aroundGates>
+
+const within = (stage: PlannedStage, arounds: ReadonlyArray<Around>, effect: StageEffect): StageEffect =>
+  arounds.reduceRight((inner, around) => around(inner, stage.info), effect)
+
+const composed = (stage: PlannedStage, { inside, outside }: Outer): StageEffect | undefined => {
+  const { arounds, gates } = wrappedOf(stage.definition)
+  if (arounds.length + gates.length + inside.length + outside.length === 0) return undefined
+  const own = within(stage, arounds.toReversed(), body)
+  const asked = within(stage, gates.map(({ around }) => around), within(stage, inside, own))
+  return within(stage, outside, asked)
 }
 
 /**
@@ -43,7 +50,7 @@ export const composedEffects = (
     const key = installed.at(-1) ?? cache
     const known = cache.get(key)
     if (known !== undefined && isSame(known.installed, installed)) return known.effects
-    const outer = stageArounds([...installed, ...interceptors])
+    const outer = aroundGates([...installed, ...interceptors])
     const effects = stages.map((stage) => composed(stage, outer))
     cache.set(key, { installed, effects })
     return effects

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
+import type { Gate } from "../attempt/gate.ts"
 import type { Any as AnyInterceptor, StageEffect, StageInfo } from "../attempt/interceptor-model.ts"
 import type { Reader } from "../internal/source-model.ts"
 import type { PipelineInvalid } from "../PipelineInvalid.ts"
@@ -54,6 +55,8 @@ export interface Plan {
   /** The stages whose data each stage reads by name. Each of these inputs has the name of its stage. */
   readonly reads: PackedLists
   readonly edges: ReadonlyArray<Edge>
+  /** The gates that need something in the environment of the run, or no stage starts; each with its stage. */
+  readonly needs: ReadonlyArray<{ readonly stage: string; readonly gate: Gate }>
   /** The Effect of each stage with everything around it, by what Layers installed; see `composedEffects`. */
   readonly effects: (installed: ReadonlyArray<AnyInterceptor>) => ReadonlyArray<StageEffect | undefined>
 }

@@ -16,6 +16,7 @@ import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
 import { runAround } from "../attempt/composition.ts"
+import type { Gate } from "../attempt/gate.ts"
 import { installedIn } from "../attempt/installed.ts"
 import type { Any as AnyInterceptor } from "../attempt/interceptor-model.ts"
 import { EventSink } from "../EventSink.ts"
@@ -28,6 +29,7 @@ import type { PipelineInvalid } from "../PipelineInvalid.ts"
 import type { Run, RunOptions, StageStatus } from "../Run.ts"
 import { LayerFailed, StageFailed } from "../RunResult.ts"
 import { type Lineage, StageContext } from "../StageContext.ts"
+import { RunRejected } from "../StageError.ts"
 import { ActiveRun } from "./active-run.ts"
 import { Announcer, type Listener } from "./announcer.ts"
 import { conclude, type Conclusion } from "./conclusion.ts"
@@ -184,6 +186,8 @@ class OneRun {
     environment: Context.Context<never>,
     installed: ReadonlyArray<AnyInterceptor>
   ): Effect.Effect<Ended, Failed> {
+    const missing = this.plan.needs.find(({ gate }) => gate.needs !== undefined && !hasService(environment, gate.needs))
+    if (missing !== undefined) return Effect.die(this.notReady(missing.stage, missing.gate))
     const { context, state } = this.setUp(environment)
     const conducted = conduct(state, {
       concurrency: this.options.concurrency,
@@ -196,6 +200,11 @@ class OneRun {
       Deferred.doneUnsafe(this.ended, Exit.void)
       return endOf(conclusion)
     })
+  }
+
+  private notReady(stage: string, { name, needs }: Gate): RunRejected {
+    const error = new Error(`Stage "${stage}" asks for "${needs?.key}", which nothing around the run gives`)
+    return new RunRejected({ pipeline: this.plan.pipeline, interceptor: name, error })
   }
 
   private setUp(environment: Context.Context<never>): {
@@ -243,6 +252,9 @@ class OneRun {
     return end
   }
 }
+
+const hasService = (environment: Context.Context<never>, key: Context.Key<unknown, unknown>): boolean =>
+  environment.mapUnsafe.has(key.key)
 
 const endOf = (conclusion: Conclusion): Effect.Effect<Ended, Failed> =>
   conclusion instanceof StageFailed ? Effect.fail(conclusion) : Effect.succeed(conclusion)

@@ -43,28 +43,37 @@ export class StageExecution implements Attempt {
   readonly attempt: number
   /** When the attempt started, in milliseconds since the start of the run. */
   readonly startedMs: number
-  /** The first attempt, which knows about all of them. */
+  /** The attempt that this one is inside of; the outermost is the stage itself. */
+  private readonly outer: StageExecution | undefined
+  /** The outermost attempt, which knows about all of them. */
   readonly first: StageExecution
-  /** Of the first attempt: the one that is going on. */
+  /** Of the outermost attempt: the one that is going on. */
   latest: StageExecution
   artifacts: Array<Artifact> | undefined = undefined
   /** Whether the attempt is over and the next one has not started. */
   hasEnded = false
+  /** How many attempts were made inside of this one: those before the last are over. */
+  private generation = 0
+  /** Which of the attempts inside of its outer one this is; attempts at the same time are one generation. */
+  private readonly ofGeneration: number
 
   constructor(
     run: RunOfStage,
     planned: PlannedStage,
     input: unknown,
     startedMs: number,
-    previous: StageExecution | undefined
+    attempt = 1,
+    outer: StageExecution | undefined = undefined
   ) {
     this.run = run
     this.planned = planned
     this.input = input
     this.startedMs = startedMs
-    this.attempt = previous === undefined ? 1 : previous.attempt + 1
-    this.first = previous === undefined ? this : previous.first
+    this.attempt = attempt
+    this.outer = outer
+    this.first = outer === undefined ? this : outer.first
     this.latest = this
+    this.ofGeneration = outer === undefined ? 0 : outer.generation
   }
 
   get attempts(): number {
@@ -103,7 +112,7 @@ export class StageExecution implements Attempt {
       Effect.sync(() => {
         // Read whether anybody listens or not: what cannot be read makes the stage die in either case.
         const emitted = readEmitted(type, data)
-        if (this.isHeard) this.run.announcer?.stageEmitted(this, emitted)
+        if (this.isHeard) this.run.announcer?.stageEmitted(this.speaker, emitted)
       })
   }
   get addArtifact() {
@@ -113,46 +122,72 @@ export class StageExecution implements Attempt {
       })
   }
   get addedArtifacts(): ReadonlyArray<Artifact> {
-    return this.first.latest.artifacts ?? noArtifacts
+    return this.artifacts ?? noArtifacts
   }
   get dropAddedArtifacts() {
     return (): void => {
-      this.first.latest.artifacts = undefined
+      this.artifacts = undefined
     }
   }
 
-  /** Whether what the attempt says is part of the run: not when the stage has ended or was left behind. */
+  /** What the stage adds when it ends now: what this attempt and those around it have added. */
+  get allArtifacts(): ReadonlyArray<Artifact> | undefined {
+    const around = this.outer?.allArtifacts
+    if (around === undefined) return this.artifacts
+    return this.artifacts === undefined ? around : [...around, ...this.artifacts]
+  }
+
+  /** Whether what the attempt says is part of the run: not when it is over, or the stage has ended or was left behind. */
   private get isHeard(): boolean {
-    return this.first.latest === this && this.run.isRunning(this.first)
+    if (this.outer === undefined) return this.run.isRunning(this)
+    return this.ofGeneration === this.outer.generation && this.outer.isHeard
   }
 
-  get another() {
-    return (exit: Exit.Exit<Outcome, unknown>, delay: Duration.Duration): (effect: StageEffect) => StageEffect => {
-      const ended = this.first.latest
-      ended.hasEnded = true
-      this.run.attemptEnded(ended, exit, delay)
-      return (effect) =>
-        Effect.suspend(() => {
-          const next = this.after(ended)
-          this.first.latest = next
-          return Effect.provideService(effect, StageContext, next)
-        })
-    }
+  /** The attempt that is told of when this one says something: what is around several attempts speaks during the last. */
+  private get speaker(): StageExecution {
+    return this.generation === 0 ? this : this.first.latest
   }
 
-  get beside() {
+  get firstAttempt() {
     return (effect: StageEffect): StageEffect =>
       Effect.suspend(() => {
-        const next = this.after(this.first.latest)
-        return Effect.tap(Effect.provideService(effect, StageContext, next), () =>
-          Effect.sync(() => {
-            this.first.latest = next
-          }))
+        this.generation++
+        return this.inside(effect, this.attempts, this.startedMs, true)
       })
   }
 
-  private after(previous: StageExecution): StageExecution {
-    return new StageExecution(this.run, this.planned, this.input, this.run.elapsedMs(), previous)
+  get nextAttempt() {
+    return (exit: Exit.Exit<Outcome, unknown>, delay: Duration.Duration): (effect: StageEffect) => StageEffect => {
+      const ended = this.first.latest
+      ended.hasEnded = true
+      this.generation++
+      this.run.attemptEnded(ended, exit, delay)
+      return (effect) => Effect.suspend(() => this.inside(effect, ended.attempt + 1, this.run.elapsedMs(), true))
+    }
+  }
+
+  get parallelAttempt() {
+    return (effect: StageEffect): StageEffect =>
+      Effect.suspend(() => this.inside(effect, this.attempts + 1, this.run.elapsedMs(), false))
+  }
+
+  private inside(effect: StageEffect, attempt: number, startedMs: number, isLatest: boolean): StageEffect {
+    const inner = new StageExecution(this.run, this.planned, this.input, startedMs, attempt, this)
+    if (isLatest) this.first.latest = inner
+    return Effect.map(Effect.provideService(effect, StageContext, inner), (outcome) => {
+      if (outcome._tag !== "Retry") this.adopt(inner)
+      return outcome
+    })
+  }
+
+  /** An attempt inside of this one succeeded: what it added is this one's. */
+  private adopt(inner: StageExecution): void {
+    // Another that ran at the same time has succeeded before, and this one is over.
+    if (inner.ofGeneration !== this.generation) return
+    this.generation++
+    this.first.latest = inner
+    if (inner.artifacts !== undefined) this.artifacts = [...this.addedArtifacts, ...inner.artifacts]
+    inner.artifacts = undefined
   }
 }
 

@@ -3,20 +3,24 @@
  *
  * The result says so: the output's `events` hold a `fallback.used`, and so do the run's events. `usedFallback` asks for it.
  */
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ExecutionPlan from "effect/ExecutionPlan"
+import type * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import type * as Schedule from "effect/Schedule"
+import { attemptOf } from "../attempt/attempt.ts"
 import { aroundOf } from "../attempt/composition.ts"
 import { errorSummaryOf } from "../attempt/error-summary.ts"
-import { fromAround } from "../attempt/interceptor-model.ts"
+import { fromAround, type StageEffect } from "../attempt/interceptor-model.ts"
 import { withEvent } from "../attempt/kept-outcome.ts"
 import { normalize } from "../attempt/outcome.ts"
+import { isRefusedBy } from "../attempt/refusal.ts"
 import type { Interceptor, Outcome, StageInfo } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import * as Stage from "../Stage.ts"
-import type { StageContext } from "../StageContext.ts"
+import { StageContext } from "../StageContext.ts"
 import { StageFault } from "../StageError.ts"
 import type { Data, Errors, Signal, StageOutput } from "../StageOutput.ts"
 
@@ -35,15 +39,17 @@ const noted = (data: unknown) => (outcome: Outcome): Outcome =>
 
 /** Runs `to` when the stage fails with a typed error that `when` accepts, and notes it in the output. */
 const around = (
-  when: (error: unknown) => boolean,
+  when: (error: unknown, stage: StageInfo) => boolean,
   to: (error: unknown, stage: StageInfo) => Effect.Effect<unknown, unknown, unknown>
 ) =>
   fromAround("fallback", 48, (effect, stage) =>
-    Effect.catch(effect, (error) => {
-      if (!isTyped(error) || !when(error)) return Effect.fail(error)
-      const instead = normalize(stage.name, Effect.suspend(() => to(error, stage)))
-      return Effect.map(instead, noted({ error: errorSummaryOf(error) }))
-    }))
+    Effect.flatMap(StageContext, (context) =>
+      // What the failed attempt has added goes with it.
+      Effect.catch(attemptOf(context).firstAttempt(effect), (error) => {
+        if (!isTyped(error) || !when(error, stage)) return Effect.fail(error)
+        const instead = normalize(stage.name, Effect.suspend(() => to(error, stage)))
+        return Effect.map(instead, noted({ error: errorSummaryOf(error) }))
+      })))
 
 const always = () => true
 
@@ -102,7 +108,8 @@ type OnlyData<A, E> = [Signal<A> | Signal<E>] extends [never] ? unknown
   }
 
 /**
- * Gives every stage below it something else instead of the errors that `when` accepts.
+ * Gives every stage below it something else instead of the errors that `when` accepts. A denial, and what a guard found, is
+ * nobody's to fall back from: `when` is not asked. `fallbackTo` on the guard itself says that it may be.
  *
  * For stages that give data of one shape; `fallbackTo` checks that for a single stage. It gives data or fails: who reads
  * the stages does not know that they could end otherwise.
@@ -113,7 +120,11 @@ export const fallback = <A extends object | void, E, R>(
     readonly to: (error: unknown, stage: StageInfo) => Effect.Effect<A, E, R>
   } & OnlyData<A, E>
 ): Interceptor<Errors<A, E>, Exclude<R, StageContext>> =>
-  fromAround("fallback", 48, aroundOf(around(settings.when, settings.to)))
+  fromAround(
+    "fallback",
+    48,
+    aroundOf(around((error, stage) => !isRefusedBy(stage, error) && settings.when(error), settings.to))
+  )
 
 /**
  * One provider of a fallback across providers: the ports it gives, and how often it is tried.
@@ -124,7 +135,7 @@ export interface Provider<P, E, R> {
   readonly attempts?: number | undefined
   /** The waits between its attempts. */
   readonly schedule?: Schedule.Schedule<unknown, unknown> | undefined
-  /** Whether the next provider should be tried after this error. Any error, when left out. */
+  /** Whether another attempt, with this provider or the next, makes sense after this error. Any error, when left out. */
   readonly while?: ((error: unknown) => boolean) | undefined
 }
 
@@ -135,29 +146,62 @@ type Ports<S> = S extends Provider<infer P, unknown, unknown> ? P : never
 type LayerErrors<S> = S extends Provider<never, infer E, unknown> ? E : never
 type LayerServices<S> = S extends Provider<never, unknown, infer R> ? R : never
 
-/** What an ExecutionPlan takes as a step. */
-const stepOf = ({ attempts, provide, schedule, while: again }: AnyProvider) => ({
+/** A failure that no other provider is tried after. */
+class Final {
+  readonly error: unknown
+  constructor(error: unknown) {
+    this.error = error
+  }
+}
+
+/** What an ExecutionPlan takes as a step. Whether another attempt makes sense is decided where an attempt has failed. */
+const stepOf = ({ attempts, provide, schedule }: AnyProvider) => ({
   provide,
   ...(attempts === undefined ? {} : { attempts: options.concurrency("attempts", attempts) }),
   ...(schedule === undefined ? {} : { schedule }),
-  // Another provider cannot mend a defect or an invalid output.
-  while: (error: unknown) => isTyped(error) && (again?.(error) ?? true)
+  while: (error: unknown) => !(error instanceof Final)
 })
+
+/** Runs an Effect again and again, each time as an attempt of its own. */
+const asAttempts = (effect: StageEffect): Effect.Effect<StageEffect, never, StageContext> =>
+  Effect.map(StageContext, (context) => {
+    const attempt = attemptOf(context)
+    let last: Exit.Exit<Outcome, unknown> | undefined
+    return Effect.suspend(() =>
+      Effect.onExit(
+        last === undefined ? attempt.firstAttempt(effect) : attempt.nextAttempt(last, Duration.zero)(effect),
+        (exit) =>
+          Effect.sync(() => {
+            last = exit
+          })
+      )
+    )
+  })
 
 /**
  * Gives stages their ports from the first provider, and runs them again with the next when they fail: an `ExecutionPlan`
- * across Layers.
+ * across Layers. Each time counts as an attempt of the stage.
+ *
+ * `while` of a provider says whether any other attempt makes sense after an error that came with it. A denial, what a guard
+ * found, a defect and an invalid output are final.
  */
 export const providers = <
   const S extends readonly [AnyProvider, ...ReadonlyArray<AnyProvider>]
 >(...steps: S): Interceptor<LayerErrors<S[number]>, LayerServices<S[number]>, Ports<S[number]>> => {
   const [first, ...rest] = steps
   const plan = ExecutionPlan.make(stepOf(first), ...rest.map(stepOf))
-  return fromAround("providers", 48, (effect) =>
-    Effect.withExecutionPlan(
-      Effect.flatMap(effect, (outcome) =>
-        Effect.map(ExecutionPlan.CurrentMetadata, ({ stepIndex }) =>
-          stepIndex === 0 ? outcome : noted({ provider: stepIndex })(outcome))),
-      plan
-    ))
+  return fromAround("providers", 48, (effect, stage) =>
+    Effect.flatMap(asAttempts(effect), (attempt) => {
+      const tried = Effect.gen(function*() {
+        const { stepIndex } = yield* ExecutionPlan.CurrentMetadata
+        const goesOn = (error: unknown) =>
+          isTyped(error) && !isRefusedBy(stage, error) && (steps[stepIndex]?.while?.(error) ?? true)
+        const outcome = yield* Effect.mapError(attempt, (error) => goesOn(error) ? error : new Final(error))
+        return stepIndex === 0 ? outcome : noted({ provider: stepIndex })(outcome)
+      })
+      return Effect.mapError(
+        Effect.withExecutionPlan(tried, plan),
+        (error) => error instanceof Final ? error.error : error
+      )
+    }))
 }

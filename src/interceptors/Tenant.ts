@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type FailsRun, type Interceptor, make } from "../Interceptor.ts"
+import { RefusalTypeId } from "../internal/refusal.ts"
 import { ProvenIdentity } from "../Snapshot.ts"
 import type { RunRejected } from "../StageError.ts"
 
@@ -29,6 +30,7 @@ export class TenantMissing extends Schema.TaggedError<TenantMissing>()("TenantMi
   pipeline: Schema.String
 }) {
   readonly code = "TENANT_MISSING"
+  readonly [RefusalTypeId] = true
   override get message(): string {
     return `A run of pipeline "${this.pipeline}" belongs to no organisation: give the snapshot an orgId, or authenticate`
   }
@@ -43,6 +45,7 @@ export class CrossTenantAccess extends Schema.TaggedError<CrossTenantAccess>()("
   orgId: Schema.String
 }) {
   readonly code = "CROSS_TENANT_ACCESS"
+  readonly [RefusalTypeId] = true
   override get message(): string {
     return `Organisation "${this.orgId}" has no access to this resource`
   }

@@ -77,9 +77,12 @@ interface Heights {
 
 const isCore = (path: string): boolean => roomOf(path) === "core"
 
+/** What an attempt says of errors is a word of the events, which know nothing of stages. */
+const alsoBelowStage: ReadonlyArray<string> = ["Event.ts"]
+
 const heightsOf = (graph: Graph): Heights => {
   const core = Array.from(graph.keys()).filter(isCore)
-  const belowStage = new Set(reachable(graph, "Stage.ts", isCore))
+  const belowStage = new Set([...reachable(graph, "Stage.ts", isCore), ...alsoBelowStage])
   belowStage.delete("Stage.ts")
   const abovePipeline = core.filter((path) => reachable(graph, path, isCore).has("Pipeline.ts"))
   return { abovePipeline: new Set([...abovePipeline, "Pipeline.ts", "index.ts"]), belowStage }

@@ -24,6 +24,12 @@ const commentsBefore = (node: ts.Node): ReadonlyArray<string> => {
     .filter((comment) => comment.startsWith("/**"))
 }
 
+/** The path of a module of the same folder that is imported; `undefined` for one of a package. */
+const ownModule = (path: string, specifier: ts.Expression | undefined): string | undefined =>
+  specifier !== undefined && ts.isStringLiteral(specifier) && specifier.text.startsWith(".")
+    ? posix.join(posix.dirname(path), specifier.text)
+    : undefined
+
 const isExported = (node: ts.Statement): boolean =>
   ts.canHaveModifiers(node) &&
   (ts.getModifiers(node) ?? []).some(({ kind }) => kind === ts.SyntaxKind.ExportKeyword)
@@ -80,7 +86,17 @@ export class ExportReader {
       found.set(name, { ...exported, comments })
     }
     const locals = new Map<string, Array<string>>()
+    /** What is imported by name, so that it can be exported again: the module and its name there. */
+    const imported = new Map<string, readonly [module: string, name: string]>()
     for (const statement of file.statements) {
+      if (ts.isImportDeclaration(statement)) {
+        const bindings = statement.importClause?.namedBindings
+        const from = ownModule(path, statement.moduleSpecifier)
+        if (bindings === undefined || !ts.isNamedImports(bindings) || from === undefined) continue
+        for (const { name, propertyName } of bindings.elements) {
+          imported.set(name.text, [from, (propertyName ?? name).text])
+        }
+      }
       for (const name of declaredNames(statement)) {
         const comments = commentsBefore(statement).slice(-1)
         locals.set(name, [...(locals.get(name) ?? []), ...comments])
@@ -90,9 +106,7 @@ export class ExportReader {
     for (const statement of file.statements) {
       if (!ts.isExportDeclaration(statement)) continue
       const { exportClause, moduleSpecifier } = statement
-      const from = moduleSpecifier !== undefined && ts.isStringLiteral(moduleSpecifier)
-        ? posix.join(posix.dirname(path), moduleSpecifier.text)
-        : undefined
+      const from = ownModule(path, moduleSpecifier)
       if (exportClause === undefined) {
         if (from !== undefined) this.exportsOf(from).forEach((exported, name) => add(name, exported))
       } else if (ts.isNamespaceExport(exportClause)) {
@@ -103,9 +117,10 @@ export class ExportReader {
         for (const element of exportClause.elements) {
           const original = (element.propertyName ?? element.name).text
           const own = commentsBefore(element)
-          const declared: Exported = from === undefined
-            ? { module: path, comments: locals.get(original) ?? [], space: undefined }
-            : this.exportsOf(from).get(original) ?? { module: from, comments: [], space: undefined }
+          const [module, name] = from === undefined ? imported.get(original) ?? [path, original] : [from, original]
+          const declared: Exported = module === path
+            ? { module, comments: locals.get(name) ?? [], space: undefined }
+            : this.exportsOf(module).get(name) ?? { module, comments: [], space: undefined }
           add(element.name.text, { ...declared, comments: [...declared.comments, ...own] })
         }
       }

@@ -1,5 +1,5 @@
 /**
- * A stage: a name, a kind, and an Effect. Immutable and pipeable.
+ * Makes stages. A stage is a name, a kind and an Effect; it is immutable and pipeable.
  *
  * A stage without inputs is an Effect; a stage with inputs is a function of them, its contract, readable and testable
  * alone. What it needs (its ports) it takes from the environment; what it can fail with stands in its type.
@@ -511,7 +511,7 @@ export const provide: {
 )
 
 /**
- * The same behaviour under another name, to have it in a pipeline a second time.
+ * Gives the stage another name, to have it in a pipeline a second time.
  */
 export const as: {
   <const Name2 extends string>(name: Name2): <Name extends string, In, D, S, E, R>(

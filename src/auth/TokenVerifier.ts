@@ -1,5 +1,5 @@
 /**
- * Decides whether a token is good.
+ * Verifies tokens: JWTs with a key of your own, or with the keys of an issuer.
  *
  * There is no default: an authentication without a verifier does not compile. The verifiers here check JWTs with `jose`.
  * A verifier accepts exactly the algorithms that go with its keys, so `none` and a public key used as a secret are
@@ -79,7 +79,7 @@ export class AuthenticationFailed extends Schema.TaggedError<AuthenticationFaile
 export type Claims = Readonly<Record<string, unknown>>
 
 /**
- * Who says that a token is good.
+ * The service that verifies tokens.
  */
 export class TokenVerifier extends Context.Service<TokenVerifier, {
   readonly verify: (token: Redacted.Redacted<string>) => Effect.Effect<Claims, AuthenticationFailed>

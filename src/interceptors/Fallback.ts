@@ -1,5 +1,5 @@
 /**
- * Something else instead of a failure: other data, another way to make it, another provider.
+ * Replaces a failure with something else: other data, another way to make it, another provider.
  *
  * The result says so: the output's `events` hold a `fallback.used`, and so do the run's events. `usedFallback` asks for it.
  */
@@ -48,7 +48,7 @@ const around = (
 const always = () => true
 
 /**
- * Gives a stage something else instead of the errors that `when` accepts (all typed errors, when left out).
+ * Replaces the errors of a stage that `when` accepts (all typed errors, when left out) with something else.
  *
  * `to` is read like what any stage returns. Defects and invalid outputs are no typed errors and pass.
  */
@@ -102,10 +102,10 @@ type OnlyData<A, E> = [Signal<A> | Signal<E>] extends [never] ? unknown
   }
 
 /**
- * Gives every stage below it something else instead of the errors that `when` accepts.
+ * Replaces the errors of every stage that `when` accepts with something else.
  *
- * For stages that give data of one shape; `fallbackTo` checks that for a single stage. It gives data or fails: who reads
- * the stages does not know that they could end otherwise.
+ * Use it for stages that give data of one shape; `fallbackTo` checks that for a single stage. It gives data or fails:
+ * readers of the stages do not know that they could end otherwise.
  */
 export const fallback = <A extends object | void, E, R>(
   settings: {

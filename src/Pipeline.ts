@@ -387,7 +387,7 @@ export const provide: {
 })
 
 /**
- * Notes something on the pipeline: the value of a `Context.Reference`.
+ * Annotates the pipeline with the value of a `Context.Reference`.
  */
 export const annotate: {
   <I, V>(key: Context.Key<I, V>, value: V): <N extends AnyNode, E, R>(self: Pipeline<N, E, R>) => Pipeline<N, E, R>

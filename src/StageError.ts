@@ -73,7 +73,7 @@ export const Reason = Schema.Union([Defect, InvalidOutput, SelfInterrupted, Wiri
  * What went wrong in a stage without being one of its typed errors.
  *
  * - `Defect`: the stage died.
- * - `InvalidOutput`: it returned something that is no output, or data that its schema rejects.
+ * - `InvalidOutput`: it returned something that is not an output, or data that its schema rejects.
  * - `SelfInterrupted`: it interrupted itself.
  * - `WiringFailed`: a condition or an input of its wiring threw.
  * - `InterceptorFailed`: an interceptor that a Layer installed denied or failed.

@@ -50,7 +50,7 @@ const always = () => true
 /**
  * Replaces the errors of a stage that `when` accepts (all typed errors, when left out) with something else.
  *
- * `to` is read like what any stage returns. Defects and invalid outputs are no typed errors and pass.
+ * `to` is read like what any stage returns. Defects and invalid outputs are not typed errors, so it does not replace them.
  */
 export const fallbackTo: {
   <E, A2 extends object | void, E2, R2>(

@@ -3,7 +3,7 @@
  * that the stage has ended.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Version } from "effect"
+import { Effect } from "effect"
 import { Pipeline, Snapshot, Stage } from "stageflow"
 import { Broken, during, Witness } from "../acceptance/support/lifecycle.ts"
 
@@ -49,20 +49,5 @@ describe("a fiber that a stage forked does not outlive the stage", () => {
       const forks = forking(Effect.void)
       yield* during(Pipeline.run(Pipeline.make("pipeline").add(forks.stage), Snapshot.make()), "1 second")
       assert.deepStrictEqual(forks.counts(), gone)
-    }))
-
-  it.effect("though a fiber goes on with other stages: the installed effect has the private field that tells its children", () =>
-    Effect.gen(function*() {
-      const child = yield* Effect.forkChild(Effect.never, { startImmediately: true })
-      const children = yield* Effect.withFiber((fiber) =>
-        Effect.succeed((fiber as { readonly _children?: unknown })._children)
-      )
-      const isKnown = children instanceof Set && children.has(child)
-      yield* Fiber.interrupt(child)
-      assert.isTrue(
-        isKnown,
-        `effect ${Version.getCurrentVersion()} keeps the fibers that a fiber forked no longer as a Set in \`_children\`.`
-          + " src/engine/conductor.ts reads it when a stage ends: without it, a fiber that a stage forked outlives the stage"
-      )
     }))
 })

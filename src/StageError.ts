@@ -109,7 +109,8 @@ export class StageFault extends Schema.TaggedError<StageFault>()("StageFault", {
 }
 
 /**
- * An interceptor that a Layer installed denied a whole run: no stage started.
+ * An interceptor stopped a whole run: one around runs that died or threw, ran the run twice or ended with something else,
+ * or one that a Layer installed and that denied the run.
  */
 export class RunRejected extends Schema.TaggedError<RunRejected>()("RunRejected", {
   pipeline: Schema.String,

@@ -5,6 +5,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["stageflow-source"] } },
   test: {
     include: ["test/**/*.test.ts"],
-    testTimeout: 60_000
+    testTimeout: 60_000,
+    // Some compile everything before their first test.
+    hookTimeout: 120_000
   }
 })

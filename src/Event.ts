@@ -1,5 +1,5 @@
 /**
- * What a run tells while it goes on.
+ * Defines the events of a run: plain values that say what happens, as it happens.
  *
  * Every event has the same envelope: which run it belongs to and where that run stands among its parents, its number
  * in the run (from 1, without gaps) and its time. For every run there is one `RunStarted` and one terminal event; for
@@ -180,7 +180,7 @@ export const isStageEnd = (
   || event._tag === "StageFailed" || event._tag === "StageInterrupted" || event._tag === "StageBlocked"
 
 /**
- * One line for people: `#4 +12ms StageCompleted router`.
+ * Formats an event as one line for people: `#4 +12ms StageCompleted router`.
  */
 export const format = (event: Event, startedAt: number = event.at): string => {
   const about = isStageEvent(event) ? ` ${event.stage}` : ""
@@ -198,9 +198,9 @@ const detail = (event: Event): string => {
     case "RunRejected":
       return `: ${event.error.tag}: ${event.error.message}`
     case "StageBlocked":
-      return `: by ${event.by}`
+      return `: ${event.by} failed`
     case "StageRetrying":
-      return `: attempt ${event.attempt} of it ended with ${event.error?.tag ?? event.reason ?? "a retry"}`
+      return `: attempt ${event.attempt} ended with ${event.error?.tag ?? event.reason ?? "a retry"}`
     case "StageEmitted":
     case "ArtifactAdded":
       return `: ${event.type}`

@@ -1,5 +1,5 @@
 /**
- * Where events go.
+ * Receives the events of runs: keeps them, prints them, or hands them to a function of yours.
  *
  * The engine offers each event to the sink in the environment, if there is one. Offering never waits and never fails:
  * a sink cannot change what a run does, and it can slow it by no more than the synchronous work of `offer`. What takes
@@ -31,7 +31,7 @@ import { type Event, format } from "./Event.ts"
 import * as options from "./internal/options.ts"
 
 /**
- * Where events go.
+ * The service that events go to.
  */
 export class EventSink extends Context.Service<EventSink, {
   /** Takes an event, at once. What it throws is ignored. */
@@ -131,7 +131,7 @@ const buffered = Effect.fnUntraced(function*<E, R>(
 })
 
 /**
- * A Layer of a buffered sink; see `make`.
+ * Makes a Layer of a buffered sink; see `make`.
  */
 export const layer = <E, R>(
   deliver: (event: Event) => Effect.Effect<void, E, R>,

@@ -1,5 +1,5 @@
 /**
- * Typed data of an application inside a snapshot.
+ * Adds an application's own typed data to snapshots.
  *
  * An extension is a service whose value travels in the snapshot: it has a schema, it encodes with the snapshot, and
  * a stage reads it with `yield*`. Running a pipeline that reads an extension with a snapshot that lacks it is a compile

@@ -1,5 +1,5 @@
 /**
- * What wraps stages without touching them: timeouts, retries, limits, authentication, tracing.
+ * Wraps stages without changing them: timeouts, retries, limits, authentication, tracing.
  *
  * An interceptor is a function around a stage's Effect. What it can fail with and which services it needs become part
  * of the pipeline's types. It is composed once per pipeline, not once per run. One inside a retry is entered for every

@@ -1,5 +1,5 @@
 /**
- * The append-only record of a run: what every attempt of every stage ended with, in the order in which they ended.
+ * Records what every attempt of every stage of a run ended with, in the order in which they ended.
  */
 import * as Option from "effect/Option"
 import type { ErrorSummary } from "./Event.ts"

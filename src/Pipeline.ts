@@ -1,6 +1,7 @@
 /**
- * A pipeline: which stages there are and how they are wired. Immutable data; what the stages do stays in the stages.
+ * Wires stages into a pipeline, and runs it.
  *
+ * A pipeline is immutable data: which stages there are and how they are wired. What the stages do stays in the stages.
  * A stage can only be wired to stages that were added before it, so a cycle cannot be written. What does not fit is a
  * compile error that names the stage and the input. Graphs that come from data use `fromSpecs`, which reports every
  * problem at once as one typed error.
@@ -98,14 +99,15 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
   >
 
   /**
-   * Both pipelines as one, side by side. Their stages must have different names; the interceptors of both wrap all.
+   * Merges both pipelines into one, side by side. Their stages must have different names; the interceptors of both wrap
+   * all of them.
    */
   merge<N2 extends AnyNode, E2, R2>(
     that: Checked<Pipeline<N2, E2, R2>, Clash<Nodes, N2>>
   ): Pipeline<Nodes | N2, Error | E2, Services | R2>
 
   /**
-   * The other pipeline behind this one: its stages without dependencies start after the stages named in `after`, or
+   * Puts the other pipeline behind this one: its stages without dependencies start after the stages named in `after`, or
    * after every stage here that nothing waits for.
    */
   extend<N2 extends AnyNode, E2, R2>(
@@ -115,7 +117,7 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
 }
 
 type Clash<N1 extends AnyNode, N2 extends AnyNode> = string extends N1["name"] | N2["name"] ? never
-  : CheckedName extends N1["name"] & N2["name"] ? `both pipelines come from specs; make one of all their specs`
+  : CheckedName extends N1["name"] & N2["name"] ? `both pipelines come from specs; make one pipeline of all their specs`
   : CheckedName extends N1["name"] | N2["name"] ? never
   : N2["name"] & N1["name"] extends infer Both extends string
     ? `both pipelines have a stage '${Both}'; Stage.as gives one another name`
@@ -311,7 +313,7 @@ const typed = <P>(pipeline: PipelineImpl): P => pipeline as unknown as P
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * An empty pipeline, to add stages to.
+ * Makes an empty pipeline, to add stages to.
  */
 export const make = (name: string): Pipeline<never> =>
   typed(
@@ -324,7 +326,7 @@ export const make = (name: string): Pipeline<never> =>
 export const isPipeline = (u: unknown): u is Any => u instanceof PipelineImpl
 
 /**
- * Both pipelines as one, side by side; see the method of the same name.
+ * Merges both pipelines into one, side by side; see the method of the same name.
  */
 export const merge = <N1 extends AnyNode, E1, R1, N2 extends AnyNode, E2, R2>(
   self: Pipeline<N1, E1, R1>,
@@ -332,7 +334,7 @@ export const merge = <N1 extends AnyNode, E1, R1, N2 extends AnyNode, E2, R2>(
 ): Pipeline<N1 | N2, E1 | E2, R1 | R2> => self.merge<N2, E2, R2>(that)
 
 /**
- * The second pipeline behind the first; see the method of the same name.
+ * Puts the second pipeline behind the first; see the method of the same name.
  */
 export const extend = <N1 extends AnyNode, E1, R1, N2 extends AnyNode, E2, R2>(
   self: Pipeline<N1, E1, R1>,
@@ -385,7 +387,7 @@ export const provide: {
 })
 
 /**
- * Notes something on the pipeline: the value of a `Context.Reference`.
+ * Annotates the pipeline with the value of a `Context.Reference`.
  */
 export const annotate: {
   <I, V>(key: Context.Key<I, V>, value: V): <N extends AnyNode, E, R>(self: Pipeline<N, E, R>) => Pipeline<N, E, R>
@@ -421,10 +423,10 @@ type SpecNode<S> = S extends Spec<infer T>
   : never
 
 /**
- * A pipeline from data: a file, a list of plugins.
+ * Makes a pipeline from data: a file, a list of plugins.
  *
  * What the compiler checks in `add` is checked here, all of it at once: unknown names, duplicates, blank names, cycles.
- * Whether the inputs fit is between the specs and their stages. The order of the list means nothing.
+ * Whether the inputs fit their stages is not checked. The order of the list means nothing.
  */
 export const fromSpecs = <const Specs extends ReadonlyArray<Spec>>(
   name: string,
@@ -456,7 +458,7 @@ export interface Description {
 }
 
 /**
- * The stages and edges of a pipeline as plain data, to draw it or to compare it.
+ * Describes a pipeline as plain data, its stages and edges, to draw it or to compare it.
  */
 export const describe = (self: Any): Effect.Effect<Description, PipelineInvalid> =>
   Effect.map(planOf(self), ({ edges, stages }) => ({

@@ -1,5 +1,5 @@
 /**
- * What can be wrong with a pipeline before it runs.
+ * Reports what is wrong with a pipeline before it runs.
  */
 import * as Schema from "effect/Schema"
 

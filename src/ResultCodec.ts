@@ -1,5 +1,5 @@
 /**
- * Results of runs as JSON, and back, without loss.
+ * Encodes the results of runs as JSON and decodes them, without loss.
  *
  * The stages' own schemas do the work: data goes through the `output` schema of its stage and a typed error through its
  * `error` schema, so dates, options and bytes survive. A stage without an `output` schema must give data that is JSON as
@@ -49,10 +49,11 @@ export class ResultInvalid extends Schema.TaggedError<ResultInvalid>()("ResultIn
   problems: Schema.Array(Problem)
 }) {
   override get message(): string {
-    const hint = this.code === "RESULT_NOT_ENCODABLE"
-      ? " Give the stage an output or error schema that encodes it."
-      : ""
-    return `Result of pipeline "${this.pipeline}": ${describeProblems(this.problems)}.${hint}`
+    const problems = describeProblems(this.problems)
+    return this.code === "RESULT_NOT_ENCODABLE"
+      ? `A result of pipeline "${this.pipeline}" cannot be encoded: ${problems}. `
+        + `Give the stage an output or error schema that encodes it.`
+      : `A result of pipeline "${this.pipeline}" cannot be decoded: ${problems}`
   }
 }
 
@@ -167,7 +168,7 @@ const codecFor = (plan: Plan): Codec => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * The result of a run, or the `StageFailed` that it failed with, as JSON with the version of its shape.
+ * Encodes the result of a run, or the `StageFailed` that it failed with, as JSON with the version of its shape.
  */
 export const encode = <N extends AnyNode, E, R>(
   pipeline: Pipeline.Pipeline<N, E, R>,
@@ -216,7 +217,7 @@ const revive = (decoded: Decoded): unknown => {
 }
 
 /**
- * Reads a result of this pipeline from JSON that nobody has checked.
+ * Decodes a result of this pipeline from JSON that nobody has checked.
  *
  * Fails with every problem at once and the path to each; a result of a newer version says so.
  */

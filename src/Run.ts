@@ -1,5 +1,5 @@
 /**
- * A run in progress, in the hands of whoever started it.
+ * Defines how a pipeline is run, and the handle that awaits, watches and cancels a run.
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /**
- * What comes out of a run.
+ * Defines what a run ends with: its results and its errors.
  *
  * A run that ends well is `Completed`, or `Cancelled` when a stage or the caller ended it on purpose; both are values.
  * A run that fails fails its Effect with `StageFailed`. With `failure: "continue"` the branches that do not depend on a

@@ -1,5 +1,5 @@
 /**
- * The input of a run: immutable, validated by a schema, and the same for every stage.
+ * Makes, decodes and encodes snapshots: the input of a run, immutable and the same for every stage.
  *
  * `make` builds one from values that the compiler has checked; `decode` reads one from untrusted JSON and fails with
  * `SnapshotInvalid`, which says where. A stage reads it with `yield* Snapshot.current`.
@@ -99,8 +99,8 @@ export const isSnapshot = (u: unknown): u is Snapshot => u instanceof Snapshot
 /**
  * Adds the value of an extension.
  *
- * Throws `SnapshotInvalid` when the value does not fit the extension's schema, which the compiler rules out but for
- * checks.
+ * Throws `SnapshotInvalid` when the value breaks a check of the extension's schema; a value of another type does not
+ * compile.
  */
 export const extend: {
   <Self, Name extends string, S extends Schema.Codec<any, any>>(
@@ -133,7 +133,7 @@ export const extend: {
 )
 
 /**
- * A snapshot like this one with some fields changed. What it carries, its extensions included, stays.
+ * Changes some fields of a snapshot. What it carries, its extensions included, stays.
  *
  * `undefined` removes a field. The given snapshot is not changed.
  */
@@ -148,7 +148,7 @@ export const update: {
 )
 
 /**
- * The snapshot of the run that this stage is part of.
+ * Reads the snapshot of the run that this stage is part of.
  */
 export const current: Effect.Effect<Current, never, StageContext> = Effect.map(
   StageContext,
@@ -156,7 +156,7 @@ export const current: Effect.Effect<Current, never, StageContext> = Effect.map(
 )
 
 /**
- * The snapshot of the run with the evidence that it carries these extensions, to hand it to another pipeline.
+ * Reads the snapshot of the run, typed as one that carries these extensions, to hand it to another pipeline.
  */
 export const currentWith = <const E extends ReadonlyArray<AnyExtension>>(
   ..._extensions: E
@@ -169,7 +169,7 @@ export const currentWith = <const E extends ReadonlyArray<AnyExtension>>(
   current as Effect.Effect<Current & With<E[number]["Identifier"]>, never, StageContext>
 
 /**
- * Who and what the current run belongs to.
+ * Reads who and what the current run belongs to.
  */
 export const identity: Effect.Effect<RunIdentity, never, StageContext> = Effect.map(
   StageContext,
@@ -177,7 +177,7 @@ export const identity: Effect.Effect<RunIdentity, never, StageContext> = Effect.
 )
 
 /**
- * The snapshot as JSON, with the version of its shape. Nothing is lost: dates, options and bytes of extensions go
+ * Encodes a snapshot as JSON, with the version of its shape. Nothing is lost: dates, options and bytes of extensions go
  * through their schemas.
  */
 export const encode = (self: Snapshot): Schema.Json =>
@@ -220,7 +220,7 @@ const decodeExtensions = (snapshot: Snapshot, extensions: ReadonlyArray<AnyExten
 }
 
 /**
- * Reads a snapshot from JSON that nobody has checked, with the extensions that it must carry.
+ * Decodes a snapshot from JSON that nobody has checked, with the extensions that it must carry.
  *
  * Fails with every problem at once and the path to each. Keys such as `__proto__` are data and pollute nothing.
  */

@@ -1,5 +1,5 @@
 /**
- * Where an input of a stage comes from.
+ * Says where the inputs of a stage come from.
  *
  * The wiring of a stage is a function of the stages before it. Each is a `StageData`, a source of its data; one that may
  * skip is a `SkippableData`, which says how to read it:
@@ -104,9 +104,9 @@ export type Value<S> = S extends Source<infer A> ? A : never
 export type Skips<S> = S extends Source<unknown, infer B> ? B : false
 
 /**
- * The source of a stage's data by its name, for pipelines that come from data (`Pipeline.fromSpecs`).
+ * Reads a stage's data by its name, for pipelines that come from data (`Pipeline.fromSpecs`).
  *
- * In `add` the function of the stages before gives sources whose types are known; here they are not.
+ * In `add`, the function of the stages before gives sources whose types are known; here they are not.
  */
 export const stage = (name: string): StageData<string, unknown> & SkippableData<string, unknown> =>
   // One class stands behind both interfaces; the types say which of its members apply.
@@ -123,7 +123,7 @@ type FirstSkips<S> = false extends (S extends Readable<string, unknown, infer Sk
 type FirstValue<S> = S extends Readable<string, infer Data> ? Data : never
 
 /**
- * The data of the first of these stages that ran: the join of branches of which one was selected.
+ * Reads the data of the first of these stages that ran: the join of branches of which one was selected.
  *
  * When all of them were skipped, the reader is skipped.
  */
@@ -152,7 +152,7 @@ export const firstOf = <
 type AllSkips<S> = true extends { readonly [K in keyof S]: Skips<S[K]> }[keyof S] ? true : false
 
 /**
- * Several sources as one record. The reader is skipped when one of them says so.
+ * Combines several sources into one record. The reader is skipped when one of them says so.
  */
 export const all = <const S extends Readonly<Record<string, Any>>>(
   sources: S
@@ -175,13 +175,13 @@ export const all = <const S extends Readonly<Record<string, Any>>>(
 }
 
 /**
- * Something from the snapshot.
+ * Reads something from the snapshot.
  */
 export const snapshot = <A>(f: (snapshot: Current) => A): Source<A, false> =>
   new SourceImpl<A>((reader) => f(reader.snapshot), new Map()) as unknown as Source<A, false> // see `all`
 
 /**
- * A value that does not depend on the run. All runs share it, so it is copied and made immutable.
+ * Gives a value that does not depend on the run. All runs share it, so it is copied and made immutable.
  */
 export const succeed = <A>(value: A): Source<A, false> => {
   const shared = immutable(value)

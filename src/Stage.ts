@@ -1,5 +1,5 @@
 /**
- * A stage: a name, a kind, and an Effect. Immutable and pipeable.
+ * Makes stages. A stage is a name, a kind and an Effect; it is immutable and pipeable.
  *
  * A stage without inputs is an Effect; a stage with inputs is a function of them, its contract, readable and testable
  * alone. What it needs (its ports) it takes from the environment; what it can fail with stands in its type.
@@ -29,7 +29,7 @@
  * | transform | changing data or making new data: text processing, a model's answer |
  * | enrich | adding context: a profile, memory, documents |
  * | route | deciding which path to take; its data has a `route` |
- * | guard | letting pass or stopping: validation, policy, safety |
+ * | guard | checking and stopping: validation, policy, safety |
  * | work | side effects: writes, notifications |
  * | agent | interactive logic with tools |
  */
@@ -269,7 +269,7 @@ export const enrich: Make = ofKind("enrich")
 export const route: Make = ofKind("route")
 
 /**
- * Lets pass or stops: validation, policy, safety.
+ * Checks something and stops what must not go on: validation, policy, safety.
  */
 export const guard: Make = ofKind("guard")
 
@@ -417,7 +417,7 @@ export const intercept: {
 /**
  * Handles the stage's typed errors with another Effect, whose result is read like what a stage returns.
  *
- * Defects and invalid outputs are no typed errors and pass.
+ * Defects and invalid outputs are not typed errors, so it does not catch them.
  */
 const catch_: {
   <E, A2 extends object | void, E2, R2>(
@@ -447,7 +447,7 @@ export {
   /**
    * Handles the stage's typed errors with another Effect, whose result is read like what a stage returns.
    *
-   * Defects and invalid outputs are no typed errors and pass.
+   * Defects and invalid outputs are not typed errors, so it does not catch them.
    */
   catch_ as catch
 }
@@ -523,7 +523,7 @@ export const provide: {
 )
 
 /**
- * The same behaviour under another name, to have it in a pipeline a second time.
+ * Gives the stage another name, to have it in a pipeline a second time.
  */
 export const as: {
   <const Name2 extends string>(name: Name2): <Name extends string, In, D, S, E, R>(
@@ -542,7 +542,7 @@ export const as: {
 )
 
 /**
- * Notes something on the stage, for interceptors and graphs: the value of a `Context.Reference`.
+ * Annotates the stage with the value of a `Context.Reference`, for interceptors and graphs to read.
  */
 export const annotate: {
   <I, V>(key: Context.Key<I, V>, value: V): <Name extends string, In, D, S, E, R>(

@@ -1,5 +1,5 @@
 /**
- * What a running stage can ask the engine for.
+ * Gives a running stage its place in the run: its snapshot, name and attempt, events, artifacts and timers.
  *
  * Every stage has it, so it never appears among what a pipeline needs:
  *

@@ -1,8 +1,8 @@
 /**
- * The errors that a stage can end with besides its own.
+ * Defines the errors that a stage can end with in addition to its own.
  *
  * `StageTimeout` and `RetryExhausted` come from combinators and outcomes and stand in the pipeline's types.
- * `StageFault` is what can befall any stage (a defect, an output that is none); it is part of every `StageFailed`.
+ * `StageFault` is what can happen to any stage (a defect, an invalid output); it is part of every `StageFailed`.
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
@@ -32,7 +32,7 @@ export class StageTimeout extends Schema.TaggedError<StageTimeout>()("StageTimeo
 }
 
 /**
- * A stage asked to be run again and no policy granted it (any more).
+ * A stage asked to be run again, and no policy granted it or the policy had no attempts left.
  */
 export class RetryExhausted extends Schema.TaggedError<RetryExhausted>()("RetryExhausted", {
   stage: Schema.String,
@@ -73,7 +73,7 @@ export const Reason = Schema.Union([Defect, InvalidOutput, SelfInterrupted, Wiri
  * What went wrong in a stage without being one of its typed errors.
  *
  * - `Defect`: the stage died.
- * - `InvalidOutput`: it returned something that is no output, or data that its schema rejects.
+ * - `InvalidOutput`: it returned something that is not an output, or data that its schema rejects.
  * - `SelfInterrupted`: it interrupted itself.
  * - `WiringFailed`: a condition or an input of its wiring threw.
  * - `InterceptorFailed`: an interceptor that a Layer installed denied or failed.
@@ -96,7 +96,7 @@ const describe = (reason: Reason): string => {
 }
 
 /**
- * Something befell a stage that is not one of its typed errors; `reason` says what.
+ * Something went wrong in a stage that is not one of its typed errors; `reason` says what.
  */
 export class StageFault extends Schema.TaggedError<StageFault>()("StageFault", {
   stage: Schema.String,
@@ -109,7 +109,8 @@ export class StageFault extends Schema.TaggedError<StageFault>()("StageFault", {
 }
 
 /**
- * An interceptor that a Layer installed denied a whole run: no stage started.
+ * An interceptor stopped a whole run: one around runs that died or threw, ran the run twice or ended with something else,
+ * or one that a Layer installed and that denied the run.
  */
 export class RunRejected extends Schema.TaggedError<RunRejected>()("RunRejected", {
   pipeline: Schema.String,

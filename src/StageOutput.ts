@@ -1,5 +1,5 @@
 /**
- * What a stage hands back: one of five outcomes.
+ * Makes the outcome of a stage, which is one of five.
  *
  * - `Ok` carries the data that readers get. A stage that returns a plain object is `Ok` with that object, a stage
  *   that returns nothing is `Ok` with `{}`.
@@ -55,7 +55,7 @@ export type {
 } from "./internal/output-model.ts"
 
 /**
- * The stage did its work and gives `data`, with artifacts, events or a version beside it.
+ * Makes an `Ok`: the stage did its work and gives `data`, with artifacts, events or a version beside it.
  *
  * A stage with nothing to add can return the data itself.
  */
@@ -64,7 +64,7 @@ export const ok = <const A extends object = {}>(data?: A, details?: Details): Ok
   okWith(data === undefined ? ({} as A) : data, details)
 
 /**
- * There was nothing to do, and why.
+ * Makes a `Skip`: there was nothing to do, and why.
  */
 export const skip = (
   reason: string,

@@ -1,5 +1,5 @@
 /**
- * Pipelines of stages on Effect.
+ * Exports the core: stages, pipelines, snapshots, runs and events.
  */
 export * as Event from "./Event.ts"
 export * as EventSink from "./EventSink.ts"

@@ -45,7 +45,7 @@ describe("a pipeline from specs", () => {
     const added = (pipeline: Specs) => pipeline.add(word)
     sameType<Invalid<Specs>, never>()
     sameType<Invalid<ReturnType<typeof added>>, PipelineInvalid.PipelineInvalid>()
-    // @ts-expect-error: both pipelines come from specs; make one of all their specs
+    // @ts-expect-error: both pipelines come from specs; make one pipeline of all their specs
     const joined = (pipeline: Specs) => pipeline.merge(pipeline)
     assert.isFunction(joined)
   })

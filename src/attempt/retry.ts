@@ -1,3 +1,6 @@
+/**
+ * Runs a stage again as its policy says: what stands behind `Stage.retry` and `Interceptors.retry`.
+ */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"

@@ -1,3 +1,6 @@
+/**
+ * Limits how long an attempt may take: what stands behind `Stage.timeout` and `Interceptors.timeout`.
+ */
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

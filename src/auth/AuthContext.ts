@@ -1,5 +1,5 @@
 /**
- * Who is calling, proven.
+ * Tells stages who is calling, as a verified token proves it.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -1,5 +1,5 @@
 /**
- * Authentication of runs, and what stages ask of the caller.
+ * Authenticates runs, and lets stages require roles and scopes of the caller.
  *
  * The token is checked once for each run, before any stage starts. The identity it proves replaces whatever the caller
  * wrote into the snapshot.

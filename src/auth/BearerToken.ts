@@ -1,5 +1,5 @@
 /**
- * The token that a run is made with.
+ * Carries the token that a run is made with.
  */
 import * as Context from "effect/Context"
 import * as Layer from "effect/Layer"
@@ -17,7 +17,7 @@ export class BearerToken extends Context.Service<BearerToken, Redacted.Redacted<
 const scheme = /^bearer(?: +|$)/i
 
 /**
- * The token of an `Authorization` header (`Bearer ...`), or a bare token.
+ * Reads the token of an `Authorization` header (`Bearer ...`), or takes a bare token.
  */
 export const bearer = (header: string | undefined): Redacted.Redacted<string> | undefined => {
   const token = header?.trim().replace(scheme, "") ?? ""
@@ -25,7 +25,7 @@ export const bearer = (header: string | undefined): Redacted.Redacted<string> | 
 }
 
 /**
- * A Layer of the token of an `Authorization` header.
+ * Makes a Layer of the token of an `Authorization` header.
  */
 export const layerBearer = (header: string | undefined): Layer.Layer<BearerToken> =>
   Layer.succeed(BearerToken, bearer(header))

@@ -1,5 +1,5 @@
 /**
- * Decides whether a token is good.
+ * Verifies tokens: JWTs with a key of your own, or with the keys of an issuer.
  *
  * There is no default: an authentication without a verifier does not compile. The verifiers here check JWTs with `jose`.
  * A verifier accepts exactly the algorithms that go with its keys, so `none` and a public key used as a secret are
@@ -50,15 +50,15 @@ const sentences: Readonly<Record<Reason, string>> = {
   missing: "there is no token",
   malformed: "the token is malformed",
   "too-large": "the token is too large",
-  signature: "its signature is wrong",
-  algorithm: "its algorithm is not accepted",
-  "unknown-key": "it was signed with an unknown key",
-  "keys-unavailable": "the keys to check it could not be fetched",
-  expired: "it has expired",
-  "not-yet-valid": "it is not valid yet",
-  issuer: "it comes from another issuer",
-  audience: "it is meant for another audience",
-  claims: "a claim is missing or of the wrong type",
+  signature: "the signature of the token is wrong",
+  algorithm: "the algorithm of the token is not accepted",
+  "unknown-key": "the token was signed with an unknown key",
+  "keys-unavailable": "the keys to check the token could not be fetched",
+  expired: "the token has expired",
+  "not-yet-valid": "the token is not valid yet",
+  issuer: "the token comes from another issuer",
+  audience: "the token is meant for another audience",
+  claims: "a claim of the token is missing or of the wrong type",
   verifier: "the verifier failed"
 }
 
@@ -81,7 +81,7 @@ export class AuthenticationFailed extends Schema.TaggedError<AuthenticationFaile
 export type Claims = Readonly<Record<string, unknown>>
 
 /**
- * Who says that a token is good.
+ * The service that verifies tokens.
  */
 export class TokenVerifier extends Context.Service<TokenVerifier, {
   readonly verify: (token: Redacted.Redacted<string>) => Effect.Effect<Claims, AuthenticationFailed>

@@ -1,5 +1,5 @@
 /**
- * Authentication by bearer token, with `jose` as an optional peer.
+ * Authenticates runs by bearer token, with `jose` as an optional peer.
  */
 export * from "./AuthContext.ts"
 export * from "./Authentication.ts"

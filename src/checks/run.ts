@@ -1,5 +1,5 @@
 /**
- * The compiler's half of running a pipeline: whether the snapshot carries what the stages read from it.
+ * Checks, in the compiler, that the snapshot of a run carries what the stages read from it.
  */
 import type { Among, Names } from "../Extension.ts"
 import type { CarriedBy, Snapshot } from "../Snapshot.ts"

@@ -1,6 +1,6 @@
 /**
- * What the compiler's checks share: a mistake becomes a string literal type, a sentence that names the stage and the
- * field, and the compiler's message is that nothing fits the sentence.
+ * Turns mistakes into sentences for the compiler to show: a mistake becomes a string literal type, a sentence that names
+ * the stage and the field, and the compiler's message is that nothing fits the sentence.
  */
 
 /** The argument itself when nothing is wrong, otherwise the sentence. */

@@ -1,5 +1,5 @@
 /**
- * The compiler's half of a stage: a sentence for what its `run` gives and fails with when that does not fit.
+ * Checks, in the compiler, what the `run` of a stage gives and fails with: a sentence for what does not fit.
  *
  * That it does not fit is what the type of `run` itself says, in the compiler's words. The sentence stands where the
  * name is: the name is looked up by a verdict, which the compiler can also give for type parameters, so that a function
@@ -34,7 +34,7 @@ type DataProblem<Name extends string, D, Wanted> = [NoData<D>] extends [never]
   ? Amiss<Wanted, D> extends infer K extends string
     ? `stage '${Name}', output '${K}': run ${K extends keyof D ? `gives it with another type` : `does not give it`}`
   : `stage '${Name}', output: run gives data of another type`
-  : `stage '${Name}': run gives ${OneOf<NoData<D>> & string}; data is an object`
+  : `stage '${Name}': run gives ${OneOf<NoData<D>> & string}; data must be an object`
 
 type Tag<E> = E extends { readonly _tag: infer Tag extends string } ? `'${Tag}'` : `an error`
 

@@ -1,5 +1,5 @@
 /**
- * The compiler's half of a pipeline's wiring: what fits what, and a sentence for what does not.
+ * Checks, in the compiler, how a pipeline is wired: what fits what, and a sentence for what does not.
  *
  * Each mistake resolves to a string literal type that names the stage and the field, so that the compiler's message is
  * that sentence. The checks sit on the argument that `add` infers its types from; an array of names is checked element
@@ -24,6 +24,7 @@ export interface Node<out Name extends string, out Data, out Signals, out Error,
   readonly services: Services
 }
 
+/** Any stage of a pipeline. */
 export type AnyNode = Node<string, unknown, unknown, unknown, unknown>
 
 /** What each stage is read through, by its name. */
@@ -146,7 +147,7 @@ type SourceProblem<S extends Stage.Any, Key, Have> = Key extends keyof Stage.Inp
     : GivenProblem<`stage '${S["name"]}', input '${Key}'`, Giver<Have>, Given, Stage.Input<S>[Key]>
   : Have extends Readable<infer Read>
     ? `stage '${S["name"]}', input '${Key}': stage '${Read}' may skip; read it with .option, .required or .orElse`
-  : `stage '${S["name"]}', input '${Key}': that is no Source`
+  : `stage '${S["name"]}', input '${Key}': this is not a Source`
   : `stage '${S["name"]}' has no input '${Key & string}'`
 
 type Giver<Have> = Have extends Readable<infer Read> ? `stage '${Read}'` : `its source`
@@ -164,10 +165,10 @@ type SourcesProblem<S extends Stage.Any, Have> = Have extends Names
 
 type AfterProblem<Reader extends string, After, Known extends string> = After extends ReadonlyArray<infer Name>
   ? Name extends Known ? never : `stage '${Reader}', after '${Name & string}': no stage before it has that name`
-  : `stage '${Reader}', after: that is no list of names`
+  : `stage '${Reader}', after: this is not a list of names`
 
 type WhenProblem<Reader extends string, When> = When extends Source<boolean> ? never
-  : `stage '${Reader}', when: that is no Source of a boolean, such as .is(route) or .map((data) => data.ready)`
+  : `stage '${Reader}', when: this is not a Source of a boolean, such as .is(route) or .map((data) => data.ready)`
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the first problem, as a sentence

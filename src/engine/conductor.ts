@@ -16,6 +16,7 @@ import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import { constVoid } from "effect/Function"
 import * as Result from "effect/Result"
+import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type { Any as AnyInterceptor, StageEffect } from "../attempt/interceptor-model.ts"
 import { asEffect, leavesRun } from "../attempt/outcome.ts"
@@ -40,6 +41,9 @@ class Conductor {
   private readonly fibers: FiberSet.FiberSet<unknown, unknown>
   /** How many stages are running. */
   private running = 0
+  /** How many steps stages have taken, each in its own fiber, since others had their turn. */
+  private steps = 0
+  private readonly stepsBeforeYield: number
   /** The stage that is taking its first steps. */
   private starting: StageExecution | undefined = undefined
   /** What it ended with, if it has. */
@@ -57,6 +61,7 @@ class Conductor {
     this.grace = settings.grace
     this.context = settings.context
     this.effects = run.plan.effects(settings.installed)
+    this.stepsBeforeYield = Context.get(settings.context, Scheduler.MaxOpsBeforeYield)
     run.onStop = () => this.wake()
   }
 
@@ -74,7 +79,7 @@ class Conductor {
     body: () => {
       if (!this.canStart) return this.wait
       this.startNext()
-      return Effect.void
+      return this.pause
     },
     step: constVoid
   })
@@ -82,6 +87,13 @@ class Conductor {
   private readonly wait = Effect.callback<void>((resume) => {
     this.resume = resume
   })
+
+  /** Lets others of the process have their turn, as often as one fiber would that took the steps of all stages. */
+  private get pause(): Effect.Effect<void> {
+    if (this.steps < this.stepsBeforeYield) return Effect.void
+    this.steps = 0
+    return Effect.yieldNow
+  }
 
   /** Wakes the conductor when it waits and there is something for it to do. */
   private wake(): void {
@@ -103,6 +115,7 @@ class Conductor {
     this.startingExit = undefined
     const fiber = Effect.runForkWith(Context.add(this.context, StageContext, execution))(this.stage)
     this.starting = undefined
+    this.steps += fiber.currentOpCount
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return this.ended(execution, exit)
     FiberSet.addUnsafe(this.fibers, fiber)

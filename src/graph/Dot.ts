@@ -1,5 +1,5 @@
 /**
- * A pipeline in DOT, the language of Graphviz.
+ * Draws a pipeline in DOT, the language of Graphviz.
  *
  * `Graph.toGraphViz` of effect gives edges a label and no style, so the text is written here; the graph itself, its
  * numbering and its reduction are effect's.

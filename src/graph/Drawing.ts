@@ -1,6 +1,6 @@
 /**
- * What a picture of a pipeline shows, whatever it is written in: a box for each stage, and one arrow for each pair of
- * stages that have anything to do with each other.
+ * Decides what a picture of a pipeline shows, whatever it is written in: a box for each stage, and one arrow for each
+ * pair of stages that have anything to do with each other.
  */
 import * as Effect from "effect/Effect"
 import * as Graph from "effect/Graph"

@@ -1,5 +1,5 @@
 /**
- * A pipeline as a Mermaid flowchart, which Markdown pages show as a picture.
+ * Draws a pipeline as a Mermaid flowchart, which Markdown pages show as a picture.
  *
  * `Graph.toMermaid` of effect draws every edge with the same arrow, so the text is written here; the graph itself, its
  * numbering and its reduction are effect's.

@@ -1,5 +1,5 @@
 /**
- * Pictures of pipelines.
+ * Draws pictures of pipelines.
  */
 export { type DotOptions, toDot } from "./Dot.ts"
 export type { Draw, DrawingOptions, Drawn } from "./Drawing.ts"

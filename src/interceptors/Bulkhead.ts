@@ -1,5 +1,5 @@
 /**
- * At most so many of these at once, and a bounded queue for the rest.
+ * Limits how many stages run at once; the rest wait in a bounded queue.
  *
  * All pipelines below its Layer share a bulkhead by its name: it protects what they share, a database or a provider.
  * Within it the keys (tenants, unless you say otherwise) take turns, so that one with many waiters does not starve the
@@ -25,8 +25,8 @@ export class BulkheadFull extends Schema.TaggedError<BulkheadFull>()("BulkheadFu
 }) {
   readonly code = "BULKHEAD_FULL"
   override get message(): string {
-    return `Bulkhead "${this.bulkhead}" is full (${this.permits} running, ${this.queue} waiting): `
-      + `stage "${this.stage}" did not run`
+    return `Stage "${this.stage}" did not run: bulkhead "${this.bulkhead}" is full `
+      + `(${this.permits} running, ${this.queue} waiting)`
   }
 }
 

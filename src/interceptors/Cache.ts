@@ -1,5 +1,5 @@
 /**
- * Results that are still good.
+ * Keeps the data of stages for a while, so that the same question is answered once.
  *
  * Only data is kept, never a failure, a skip or a cancel. Whoever asks for the same thing at the same time shares one run
  * of the stage.

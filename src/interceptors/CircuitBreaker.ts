@@ -37,7 +37,7 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen"
 }) {
   readonly code = "CIRCUIT_OPEN"
   override get message(): string {
-    return `The circuit for stage "${this.stage}" is ${this.state}: it did not run. `
+    return `Stage "${this.stage}" did not run: its circuit is ${this.state}. `
       + `Try again after ${Duration.format(this.retryAfter)}.`
   }
 }
@@ -50,7 +50,7 @@ export class CircuitUnavailable extends Schema.TaggedError<CircuitUnavailable>()
 }) {
   readonly code = "CIRCUIT_UNAVAILABLE"
   override get message(): string {
-    return `The state of the circuit for stage "${this.stage}" could not be read: it did not run`
+    return `Stage "${this.stage}" did not run: the state of its circuit could not be read`
   }
 }
 

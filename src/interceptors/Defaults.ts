@@ -1,5 +1,5 @@
 /**
- * What is safe for everyone.
+ * Provides the default interceptors, which are safe for every pipeline.
  */
 import { combine, type Interceptor } from "../Interceptor.ts"
 import type { StageTimeout } from "../StageError.ts"

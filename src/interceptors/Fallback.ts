@@ -1,5 +1,5 @@
 /**
- * Something else instead of a failure: other data, another way to make it, another provider.
+ * Replaces a failure with something else: other data, another way to make it, another provider.
  *
  * The result says so: the output's `events` hold a `fallback.used`, and so do the run's events. `usedFallback` asks for it.
  */
@@ -54,9 +54,9 @@ const around = (
 const always = () => true
 
 /**
- * Gives a stage something else instead of the errors that `when` accepts (all typed errors, when left out).
+ * Replaces the errors of a stage that `when` accepts (all typed errors, when left out) with something else.
  *
- * `to` is read like what any stage returns. Defects and invalid outputs are no typed errors and pass.
+ * `to` is read like what any stage returns. Defects and invalid outputs are not typed errors, so it does not replace them.
  */
 export const fallbackTo: {
   <E, A2 extends object | void, E2, R2>(
@@ -108,11 +108,11 @@ type OnlyData<A, E> = [Signal<A> | Signal<E>] extends [never] ? unknown
   }
 
 /**
- * Gives every stage below it something else instead of the errors that `when` accepts. A denial, and what a guard found, is
- * nobody's to fall back from: `when` is not asked. `fallbackTo` on the guard itself says that it may be.
+ * Replaces the errors of every stage that `when` accepts with something else. Nobody falls back from a denial, or from what
+ * a guard found: `when` is not asked. `fallbackTo` on the guard itself says that it may be.
  *
- * For stages that give data of one shape; `fallbackTo` checks that for a single stage. It gives data or fails: who reads
- * the stages does not know that they could end otherwise.
+ * Use it for stages that give data of one shape; `fallbackTo` checks that for a single stage. It gives data or fails:
+ * readers of the stages do not know that they could end otherwise.
  */
 export const fallback = <A extends object | void, E, R>(
   settings: {

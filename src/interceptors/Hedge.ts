@@ -1,7 +1,7 @@
 /**
- * A second attempt beside one that is slow.
+ * Starts a second attempt beside one that is slow.
  *
- * For reads and other work that may safely be done twice: it trades load for tail latency.
+ * Use it for reads and other work that may safely be done twice: it trades load for tail latency.
  */
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"

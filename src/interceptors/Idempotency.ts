@@ -68,9 +68,9 @@ export class IdempotencyMismatch extends Schema.TaggedError<IdempotencyMismatch>
 }
 
 const consequences = {
-  claim: "it did not run",
-  renew: "it was interrupted, because somebody else could have taken over",
-  keep: "it ran, but a duplicate would run it again"
+  claim: "did not run",
+  renew: "was interrupted, because somebody else could have taken over",
+  keep: "ran, but a duplicate would run it again"
 } as const
 
 /**
@@ -85,8 +85,8 @@ export class IdempotencyUnavailable extends Schema.TaggedError<IdempotencyUnavai
 }) {
   readonly code = "IDEMPOTENCY_UNAVAILABLE"
   override get message(): string {
-    return `The idempotency store of stage "${this.stage}" is not available (see \`defect\`): `
-      + consequences[this.operation]
+    return `Stage "${this.stage}" ${consequences[this.operation]}: `
+      + `its idempotency store is not available (see \`defect\`)`
   }
 }
 
@@ -107,7 +107,7 @@ export class IdempotencyResultInvalid
     const problems = describeProblems(this.problems)
     return this.operation === "keep"
       ? `Stage "${this.stage}" ran, but what it gave cannot be kept: ${problems}. Give it an output schema that encodes it.`
-      : `Stage "${this.stage}" did not run, and what was kept of it cannot be read: ${problems}. Was its schema changed?`
+      : `Stage "${this.stage}" did not run: what was kept of it cannot be read: ${problems}. Was its schema changed?`
   }
 }
 
@@ -345,7 +345,7 @@ const inputsAndText: Parameters = ({ snapshot }, inputs) => [inputs, snapshot.in
 const checkedKey = (key: unknown): string | undefined => {
   if (key === undefined || key === null) return undefined
   if (typeof key === "string" && key.trim() !== "") return key
-  throw new TypeError("An idempotency key is text that is not blank")
+  throw new TypeError("An idempotency key must be text that is not blank")
 }
 
 const computed = <A>(stage: string, compute: () => A): Effect.Effect<A, KeyFailed> =>

@@ -1,5 +1,5 @@
 /**
- * Who runs what, and what came out of it: the memory behind `idempotency`.
+ * Stores claims and results for `idempotency`: who runs what, and what came out of it.
  *
  * A store holds one entry for each key. Whoever comes first gets a claim, for as long as its lease; the owner renews it
  * while the stage runs and turns it into a result that is kept. A claim that nobody renews, and a result whose time is

@@ -1,5 +1,5 @@
 /**
- * Which state belongs to whom.
+ * Makes the keys under which interceptors keep their state.
  *
  * Interceptors that remember something (breakers, limits, caches) keep it under a key, made from the context of the stage
  * that runs. The default is one key per tenant, pipeline and stage: tenants share nothing unless you say so.
@@ -52,13 +52,14 @@ export class KeyFailed extends Schema.TaggedError<KeyFailed>()("KeyFailed", {
 }) {
   readonly code = "KEY_FAILED"
   override get message(): string {
-    return `The interceptor "${this.interceptor}" could not compute its key for stage "${this.stage}" (see \`defect\`)`
+    return `Stage "${this.stage}" did not run: the interceptor "${this.interceptor}" could not compute its key `
+      + `(see \`defect\`)`
   }
 }
 
 /**
- * The key of the running stage, for interceptors of your own. A function that throws or gives no text denies: nothing runs
- * under a wrong key.
+ * Computes the key of the running stage, for interceptors of your own. A function that throws or gives no text denies:
+ * nothing runs under a wrong key.
  */
 export const keyOf = (interceptor: string, key: Key): Effect.Effect<string, KeyFailed, StageContext> =>
   Effect.flatMap(StageContext, (context) =>
@@ -67,8 +68,8 @@ export const keyOf = (interceptor: string, key: Key): Effect.Effect<string, KeyF
       catch: (defect) => new KeyFailed({ interceptor, stage: context.stage, defect })
     }))
 
-// A key that is no text would be the same for everyone whose key is no text.
+// A key that is not text would be the same for everyone whose key is not text.
 const checked = (key: unknown): string => {
   if (typeof key === "string") return key
-  throw new TypeError(`A key is text, not ${key === null ? "null" : `a value of type ${typeof key}`}`)
+  throw new TypeError(`A key must be text, not ${key === null ? "null" : `a value of type ${typeof key}`}`)
 }

@@ -1,5 +1,5 @@
 /**
- * Structured logs of stages: start and end at Debug, failures at Warning, nothing at Info.
+ * Logs stages: start and end at Debug, failures at Warning, nothing at Info.
  *
  * Whatever a stage itself logs carries the same annotations.
  */

@@ -1,5 +1,5 @@
 /**
- * Counters and histograms of stages.
+ * Counts stages and measures how long they take.
  *
  * | metric | what |
  * |---|---|

@@ -1,5 +1,5 @@
 /**
- * So many stages in a span of time, and no more.
+ * Limits how many stages start in a span of time.
  *
  * The counting is `effect/persistence`'s rate limiter; it lives in a Layer and is shared by every run below it.
  */
@@ -38,7 +38,7 @@ export class RateLimitUnavailable extends Schema.TaggedError<RateLimitUnavailabl
 }) {
   readonly code = "RATE_LIMIT_UNAVAILABLE"
   override get message(): string {
-    return `The rate limit of stage "${this.stage}" could not be read: it did not run`
+    return `Stage "${this.stage}" did not run: its rate limit could not be read`
   }
 }
 

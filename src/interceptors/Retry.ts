@@ -1,5 +1,5 @@
 /**
- * Running stages again: policies, and a budget that many runs share.
+ * Runs stages again when they fail: policies, and a budget that many runs share.
  *
  * A policy says how long to wait between attempts and how many there are. A budget says how many retries a dependency
  * gets from all runs together: when everything fails, retries stop being a storm.
@@ -76,19 +76,19 @@ const backoff = (growth: Growth, given: BackoffOptions = {}): Schedule.Schedule<
 }
 
 /**
- * Waits that double: 1, 2, 4 ... times the base.
+ * Doubles the wait each time: 1, 2, 4 ... times the base.
  */
 export const exponential = (given?: BackoffOptions): Schedule.Schedule<Duration.Duration> =>
   backoff((base, retry) => base * 2 ** retry, given)
 
 /**
- * Waits that grow by the base: 1, 2, 3 ... times it.
+ * Lets the wait grow by the base each time: 1, 2, 3 ... times it.
  */
 export const linear = (given?: BackoffOptions): Schedule.Schedule<Duration.Duration> =>
   backoff((base, retry) => base * (retry + 1), given)
 
 /**
- * The same wait each time.
+ * Waits the same each time.
  */
 export const constant = (given?: BackoffOptions): Schedule.Schedule<Duration.Duration> => backoff((base) => base, given)
 
@@ -166,8 +166,8 @@ class Recent {
 const slices = 10
 
 /**
- * `retry` that also asks the `RetryBudget` before each attempt after the first: with the budget spent, a failure is
- * final at once.
+ * Runs stages again as `retry` does, and asks the `RetryBudget` before each attempt after the first: with the budget
+ * spent, a failure is final at once.
  */
 export const retryWithinBudget = <const E = unknown, R = never>(
   policy?: RetryPolicy<E, R>

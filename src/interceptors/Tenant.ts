@@ -1,5 +1,5 @@
 /**
- * Whose run this is, and that nobody reaches into somebody else's data.
+ * Gives each run its organisation, and keeps stages from touching another organisation's data.
  *
  * `tenant` makes sure that a run belongs to an organisation and gives its stages an `OrgContext`. Inside a stage,
  * `requireOrg` compares it with the owner of what the stage is about to touch: only there is the owner known.
@@ -85,7 +85,7 @@ export const requireOrg = (resourceOrgId: string): Effect.Effect<void, CrossTena
   )
 
 /**
- * Whether the run's organisation may use a feature.
+ * Says whether the run's organisation may use a feature.
  */
 export const hasFeature = (feature: string): Effect.Effect<boolean, never, OrgContext> =>
   Effect.map(OrgContext, ({ features }) => features.includes(feature))

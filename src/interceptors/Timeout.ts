@@ -1,5 +1,5 @@
 /**
- * Limits on time: `timeout` for each attempt of each stage, `deadline` for a run as a whole.
+ * Limits how long things take: `timeout` for each attempt of each stage, `deadline` for a run as a whole.
  */
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"

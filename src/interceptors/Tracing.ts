@@ -1,5 +1,5 @@
 /**
- * Spans for runs, stages and attempts, nested in that order.
+ * Traces runs, stages and attempts as spans, nested in that order.
  *
  * The spans go to the `Tracer` in the environment; with none, Effect's native one keeps them for `currentSpan` and logs.
  */
@@ -69,7 +69,7 @@ const attempt = make({
 })
 
 /**
- * A span for the run, below it one for each stage, and below that one for each attempt.
+ * Makes a span for the run, below it one for each stage, and below that one for each attempt.
  *
  * An error in a span is the error that the result has.
  */

@@ -1,5 +1,5 @@
 /**
- * Limits on what goes in and comes out, and a check for what cannot be frozen.
+ * Limits the size of snapshots and data, and finds stages that change what cannot be frozen.
  *
  * Plain data is immutable anyway. Bytes and instances of classes pass by reference; in development
  * `unchangedInputs` finds the stage that changes them.

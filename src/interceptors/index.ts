@@ -1,5 +1,5 @@
 /**
- * Ready-made interceptors: resilience, authentication, tenancy and observability around stages.
+ * Exports ready-made interceptors: resilience, idempotency, tenants and observability around stages.
  */
 export { type RetryPolicy } from "../attempt/retry.ts"
 export * from "./Bulkhead.ts"

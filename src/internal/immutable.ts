@@ -1,5 +1,5 @@
 /**
- * Deep immutability without touching anybody's objects.
+ * Makes values deeply immutable without touching anybody's objects.
  *
  * Plain objects, arrays, maps, sets, dates and `DateTime`s are copied into frozen ones, once: what is known to be deeply
  * frozen is passed by reference afterwards. A plain copy of `Option` and `Result` is made when what they hold is not immutable.

@@ -1,5 +1,5 @@
 /**
- * Checks of options, made where they are given.
+ * Checks options where they are given.
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"

@@ -1,6 +1,6 @@
 /**
- * Schema failures as data: where, and what is wrong there. The rejected value itself is never part of it, so a message
- * made from it shows no secret.
+ * Turns schema failures into data: where, and what is wrong there. The rejected value itself is never part of it, so a
+ * message made from it shows no secret.
  */
 import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"

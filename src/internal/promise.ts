@@ -1,3 +1,6 @@
+/**
+ * Makes an Effect of a promise that is told of its interruption.
+ */
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 

@@ -1,3 +1,7 @@
+/**
+ * Sets keys of plain objects, whatever they are called, and makes plain objects that share a shape.
+ */
+
 /** Assigns even where the key is `__proto__`, which a plain assignment would take for the prototype. */
 export const define = (target: object, key: PropertyKey, value: unknown): void => {
   if (key === "__proto__") {

@@ -1,6 +1,6 @@
 /// <reference types="node" />
 /**
- * An `effect/sql` client on `node:sqlite`.
+ * Connects `effect/sql` to SQLite through `node:sqlite`.
  *
  * It is here until a release of `@effect/sql-sqlite-node` loads with effect 4.1, and does what stageflow needs of it: one
  * connection in WAL mode, transactions, typed errors. Several processes can use one file.
@@ -100,7 +100,7 @@ const bindable = (value: unknown): SQLInputValue => {
   if (ArrayBuffer.isView(value)) return value as NodeJS.ArrayBufferView // each of its views is one of Node's
   if (value instanceof Date) return value.toISOString()
   throw new TypeError(
-    `A parameter of a statement cannot be of type ${typeof value}: give text, a number, bytes or null`
+    `A parameter of a statement cannot be of type ${typeof value}: use text, a number, bytes or null`
   )
 }
 
@@ -286,7 +286,7 @@ const open = (filename: string, readOnly: boolean, busyTimeout: Duration.Duratio
   )
 
 /**
- * A client for a database, open for as long as the Layer lives.
+ * Opens a database, for as long as the Layer lives.
  *
  * A statement waits up to `busyTimeout` for other connections and then fails with a `LockTimeoutError`. Transactions are
  * `BEGIN IMMEDIATE`: they wait when they begin, and are not turned away halfway. Dates are stored as ISO 8601 text.

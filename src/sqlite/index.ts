@@ -1,4 +1,4 @@
 /**
- * The embedded database: SQLite, as it comes with Node.
+ * Exports the embedded database: SQLite, as it comes with Node.
  */
 export * as Sqlite from "./Sqlite.ts"

@@ -129,7 +129,7 @@ export interface Tested<out A, out E> {
   readonly exit: Exit.Exit<A, E>
   /** How each run ended. */
   readonly exits: ReadonlyArray<Exit.Exit<A, E>>
-  /** What the interceptor handed on for the stage, by run; `undefined` where it was never asked for the stage. */
+  /** What the interceptor passed on for the stage, by run; `undefined` where it was never asked for the stage. */
   readonly outcomes: ReadonlyArray<Exit.Exit<Interceptor.Outcome, unknown> | undefined>
   readonly body: Count
   /** Each time that the body was started. */
@@ -371,7 +371,7 @@ const Problem = Schema.Struct({
  * - `NOT_DENIED`: the run did not fail.
  * - `NO_TYPED_ERROR`: it failed, with a defect or an interruption.
  * - `BODY_DID_NOT_RUN`: the body did not run where nothing was to be denied.
- * - `OUTCOME_CHANGED`: what the stage ended with was not handed on.
+ * - `OUTCOME_CHANGED`: what the stage ended with was not passed on.
  * - `NOT_INTERRUPTED`: the run went on when its caller was interrupted, or was over before.
  * - `NOT_LEFT`: somebody was still inside when the run ended.
  * - `NOT_RELEASED`: the body was still running or cleaning up when the run ended.
@@ -383,7 +383,7 @@ export type Problem = typeof Problem.Type
 
 const sentences = {
   failsClosed: "does not fail closed",
-  passesOutcomes: "does not hand on what a stage ends with",
+  passesOutcomes: "does not pass on what a stage ends with",
   leavesOnInterruption: "leaves something behind when it is interrupted",
   coversEveryAttempt: "does not cover every attempt"
 } as const
@@ -586,7 +586,7 @@ const handingOn = (ending: Ending, run: number, tested: AnyTested): ReadonlyArra
     return [problem("BODY_DID_NOT_RUN", `a stage that would end with "${ending}" did not run: ${why}`)]
   }
   if (outside === undefined) {
-    return [problem("OUTCOME_CHANGED", `a stage ended with "${ending}", and nothing was handed on`)]
+    return [problem("OUTCOME_CHANGED", `a stage ended with "${ending}", and nothing was passed on`)]
   }
   return isHandedOn(inside, outside) ? [] : [problem(
     "OUTCOME_CHANGED",
@@ -597,10 +597,10 @@ const handingOn = (ending: Ending, run: number, tested: AnyTested): ReadonlyArra
 }
 
 /**
- * Checks that the interceptor hands on what a stage ends with, whichever way that is: a skip, a cancel, a retry, a failure
+ * Checks that the interceptor passes on what a stage ends with, whichever way that is: a skip, a cancel, a retry, a failure
  * and a defect as what they are, an `Ok` with its data, artifacts and version.
  *
- * `except` names those that are its business: `"fail"` for a fallback. A retry policy that is exhausted hands on.
+ * `except` names those that are its business: `"fail"` for a fallback. An exhausted retry policy passes on too.
  */
 export const passesOutcomes = <E, R, P, S extends Snapshot.Snapshot = Snapshot.With<never>>(
   interceptor: Interceptor.Interceptor<E, R, P>,
@@ -621,12 +621,12 @@ export const passesOutcomes = <E, R, P, S extends Snapshot.Snapshot = Snapshot.W
 const leaving = ({ exits: [first, second], notLeft, passages }: AnyTested): ReadonlyArray<Problem> => {
   const problems: Array<Problem> = []
   if (first?._tag === "Success") {
-    problems.push(problem("NOT_INTERRUPTED", "the run that was interrupted ended well"))
+    problems.push(problem("NOT_INTERRUPTED", "the interrupted run completed all the same"))
   } else if (first !== undefined && !Exit.hasInterrupts(first)) {
-    problems.push(problem("NOT_INTERRUPTED", `the run that was interrupted ${causeInWords(first.cause)} instead`))
+    problems.push(problem("NOT_INTERRUPTED", `the interrupted run ${causeInWords(first.cause)} instead`))
   }
   for (const name of notLeft) {
-    problems.push(problem("NOT_LEFT", `"${name}" was entered, and not left when the run ended`))
+    problems.push(problem("NOT_LEFT", `"${name}" was entered, and had not been left when the run ended`))
   }
   for (const { released, run } of passages) {
     if (run === 1 && !released) {
@@ -635,12 +635,12 @@ const leaving = ({ exits: [first, second], notLeft, passages }: AnyTested): Read
   }
   if (second?._tag === "Failure") {
     problems.push(
-      problem("NEXT_RUN_STOPPED", `after the run that was interrupted, the next one ${causeInWords(second.cause)}`)
+      problem("NEXT_RUN_STOPPED", `after the interrupted run, the next one ${causeInWords(second.cause)}`)
     )
   }
   const [before, after] = [1, 2].map((number) => passages.find(({ run }) => run === number)?.waited)
   if (before !== undefined && after !== undefined && after > before) {
-    problems.push(problem("NEXT_RUN_DELAYED", `after the run that was interrupted, the next one waited ${after} ms`))
+    problems.push(problem("NEXT_RUN_DELAYED", `after the interrupted run, the next one waited ${after} ms`))
   }
   return problems
 }
@@ -680,13 +680,13 @@ const covering = (name: string, { steps }: AnyTested): ReadonlyArray<Problem> =>
     part,
     count: steps.filter((step) => step.name === part && step.step === "entered").length
   }))
-  if (entries.length === 0) return [problem("ATTEMPT_NOT_COVERED", `"${name}" wraps runs and no stages`)]
+  if (entries.length === 0) return [problem("ATTEMPT_NOT_COVERED", `"${name}" wraps runs, not stages`)]
   if (entries.some(({ count }) => count === attempts)) return []
   const [most] = entries.toSorted((a, b) => b.count - a.count)
   return [problem(
     "ATTEMPT_NOT_COVERED",
     `"${most?.part}" was entered ${most?.count} time(s) for ${attempts} attempts: is its order lower than ${retryOrder}, `
-      + `which is the retry's?`
+      + `the order of the retry?`
   )]
 }
 

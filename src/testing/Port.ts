@@ -1,5 +1,5 @@
 /**
- * Doubles of ports: a port that is recorded, fails, is slow or never answers.
+ * Makes doubles of ports: a port that is recorded, fails, is slow or never answers.
  *
  * Each function takes the implementation of a service and gives one back, for `Layer.succeed` or another double. What
  * they change are the answers: members that are an Effect or a Stream, and functions that return one. Other members, and

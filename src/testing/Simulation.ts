@@ -152,8 +152,8 @@ export class SeedFailed<out E = unknown> extends Schema.TaggedError<SeedFailed<u
   declare readonly cause: Cause.Cause<E>
   override get message(): string {
     const seed = JSON.stringify(this.seed)
-    const failure = this.cause.reasons.length === 0 ? "The property gave false." : Cause.pretty(this.cause)
-    return `Seed ${seed} fails, after ${this.passed} that pass. `
+    const failure = this.cause.reasons.length === 0 ? "The property returned false." : Cause.pretty(this.cause)
+    return `Seed ${seed} fails, after ${this.passed} that passed. `
       + `Run it alone with Simulation.seeds([${seed}], property).\n${failure}`
   }
 }

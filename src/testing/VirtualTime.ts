@@ -1,5 +1,5 @@
 /**
- * Time that moves only when nothing is left to do: a test clock of its own, and how to drive a fiber through it.
+ * Moves time only when nothing is left to do: a test clock of its own, and how to drive a fiber through it.
  *
  * Whatever runs in the `context` sleeps on that clock and is scheduled by a scheduler that counts. When no task is left
  * and everything waits, the clock is set to the next time at which something wakes. So an hour takes no time, and what

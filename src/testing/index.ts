@@ -1,5 +1,5 @@
 /**
- * What pipelines are tested with: simulations in virtual time, doubles of ports, stages on their own.
+ * Exports what pipelines are tested with: simulations in virtual time, doubles of ports, stages and interceptors alone.
  */
 export * as InterceptorTest from "./InterceptorTest.ts"
 export * as Port from "./Port.ts"

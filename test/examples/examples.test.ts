@@ -177,7 +177,7 @@ describe("the examples", () => {
         lines,
         "bob reads plan         no: Organisation \"globex\" has no access to this resource",
         "nobody reads plan      no: Not authenticated: there is no token",
-        "a forger reads plan    no: Not authenticated: its signature is wrong",
+        "a forger reads plan    no: Not authenticated: the signature of the token is wrong",
         "ada forgets            done by ada"
       )
       assert.notInclude(lines.filter((line) => line.startsWith("bob")).join(), "rocket")

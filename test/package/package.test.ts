@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { execFileSync } from "node:child_process"
+import { execFileSync, spawnSync } from "node:child_process"
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join, resolve } from "node:path"
@@ -45,8 +45,11 @@ describe("the packed tarball", { timeout: 180_000 }, () => {
     rmSync(folder, { recursive: true, force: true })
   })
 
-  const typeCheck = () =>
-    execFileSync(join(folder, "node_modules/.bin/tsc"), ["-p", "."], { cwd: folder, encoding: "utf8", stdio: "pipe" })
+  /** Checks what has been written, and with it the declarations of every module of the package that it reaches. */
+  const typeCheck = () => {
+    const { stdout } = spawnSync(join(folder, "node_modules/.bin/tsc"), ["-p", "."], { cwd: folder, encoding: "utf8" })
+    assert.strictEqual(stdout, "")
+  }
 
   it("has types, source maps and sources, and no tests", () => {
     for (
@@ -58,6 +61,15 @@ describe("the packed tarball", { timeout: 180_000 }, () => {
       packed.filter((file) => /\/(test|examples|docs)\//.test(file) || file.includes(".test.")),
       []
     )
+  })
+
+  it("declares nothing that is internal", () => {
+    const declarations = packed.filter((file) => file.endsWith(".d.ts")).map((file) => file.replace("package/", ""))
+    assert.isAbove(declarations.length, 50)
+    const internal = declarations.filter((file) =>
+      readFileSync(join(folder, "node_modules/stageflow", file), "utf8").includes("@internal")
+    )
+    assert.deepStrictEqual(internal, [])
   })
 
   it("type-checks and runs the README's first pipeline", () => {

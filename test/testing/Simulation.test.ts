@@ -502,7 +502,7 @@ describe("seeds", () => {
       assert.deepStrictEqual(error.cause, Cause.fail(new Down()))
       const refuted = yield* Effect.flip(Simulation.seeds(10, (seed) => Effect.succeed(seed !== 2)))
       assert.strictEqual(refuted.seed, 2)
-      assert.include(refuted.message, "gave false")
+      assert.include(refuted.message, "returned false")
     }))
 
   it.effect("seeds simulations and Random inside the property, unless they have a seed of their own", () =>

@@ -49,7 +49,7 @@ describe("messages of TypeScript 6", () => {
   })
 
   test("what a stage gives", () => {
-    // @ts-expect-error "stage 'answer': run gives a number; data is an object"
+    // @ts-expect-error "stage 'answer': run gives a number; data must be an object"
     Stage.transform("answer", { run: Effect.succeed(42) })
     // @ts-expect-error "stage 'answer', output 'text': run gives it with another type"
     Stage.transform("answer", { output: Schema.Struct({ text: Schema.String }), run: Effect.succeed({ text: 42 }) })

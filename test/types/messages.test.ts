@@ -127,7 +127,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
       "stage 'audit', input 'who': stage 'router' gives no 'profile'",
       ["audit", "who", "router", "profile"]
     ),
-    "input-not-source": sentence("audit", audit, "stage 'audit', input 'who': that is no Source", ["audit", "who"]),
+    "input-not-source": sentence("audit", audit, "stage 'audit', input 'who': this is not a Source", ["audit", "who"]),
     "names-by-source": sentence(
       "audit",
       audit,
@@ -189,7 +189,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
     "when-not-boolean": sentence(
       "support",
       support,
-      "stage 'support', when: that is no Source of a boolean, such as .is(route) or .map((data) => data.ready)",
+      "stage 'support', when: this is not a Source of a boolean, such as .is(route) or .map((data) => data.ready)",
       ["support", "when"]
     ),
     "when-by-name": sentence(
@@ -267,19 +267,19 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
     "primitive-data": sentence(
       "\"answer\"",
       "\"answer\"",
-      "stage 'answer': run gives a number; data is an object",
+      "stage 'answer': run gives a number; data must be an object",
       ["answer", "a number"]
     ),
     "primitive-data-of-generator": sentence(
       "\"answer\"",
       "\"answer\"",
-      "stage 'answer': run gives a string; data is an object",
+      "stage 'answer': run gives a string; data must be an object",
       ["answer", "a string"]
     ),
     "primitive-promise": sentence(
       "\"answer\"",
       "\"answer\"",
-      "stage 'answer': run gives a string; data is an object",
+      "stage 'answer': run gives a string; data must be an object",
       ["answer", "a string"]
     ),
     "output-mismatch-in-part": {

@@ -1,5 +1,5 @@
 /**
- * How large a value is, and whether it is still the same: walks over values of any depth.
+ * Measures how large a value is, and tells whether it has changed: walks over values of any depth.
  */
 
 type Visit = (value: unknown, key: string) => void

@@ -1,5 +1,5 @@
 /**
- * A number of places that keys share: whoever finds none free waits, and the keys that wait take turns.
+ * Shares a number of places among keys: whoever finds none free waits, and the keys that wait take turns.
  *
  * `effect/PartitionedSemaphore` does the same, but loses a permit when its taker is interrupted in the instant between
  * getting it and going on.

@@ -1,5 +1,6 @@
 /**
- * One at a time under each key, in the order in which they asked. Whoever is interrupted while waiting leaves the queue.
+ * Lets one at a time through under each key, in the order in which they asked. Whoever is interrupted while waiting
+ * leaves the queue.
  *
  * `Semaphore` would do, but its cost grows with the square of those who wait.
  */

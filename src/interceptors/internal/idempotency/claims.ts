@@ -1,5 +1,5 @@
 /**
- * What a store of claims and results does, whatever it is made of; see `IdempotencyStore`.
+ * Defines what a store of claims and results does, whatever it is made of; see `IdempotencyStore`.
  */
 import * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"

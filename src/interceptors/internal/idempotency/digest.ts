@@ -1,5 +1,5 @@
 /**
- * A short text that stands for a value: the same for equal values, in every process, and another one for others.
+ * Makes a short text that stands for a value: the same for equal values, in every process, and another one for others.
  *
  * It tells values apart and keeps nobody out, so MD5 is good enough. It is also the one digest that `effect/crypto` has
  * without WebCrypto, whose promises would let runs fall out of virtual time.
@@ -53,7 +53,7 @@ const canonical = (root: unknown): string => {
       inside.delete(next.of)
     } else if (typeof next.value === "object" && next.value !== null) {
       const { value } = next
-      if (inside.has(value)) throw new TypeError("A value that holds itself has no digest")
+      if (inside.has(value)) throw new TypeError("A value that contains itself has no digest")
       inside.add(value)
       pending.push(new End(value))
       const pieces = piecesOf(value)

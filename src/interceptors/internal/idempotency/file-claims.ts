@@ -1,5 +1,5 @@
 /**
- * Claims and results as files.
+ * Keeps claims and results as files.
  *
  * The files of a key are numbered, and the one with the highest number counts. To change an entry is to make the next
  * one, which only one of all who try can do: a hard link fails where a file is already. Then the one before is removed.

@@ -1,5 +1,5 @@
 /**
- * Claims and results in memory.
+ * Keeps claims and results in memory.
  */
 import * as Effect from "effect/Effect"
 import {

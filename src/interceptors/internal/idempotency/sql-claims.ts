@@ -1,6 +1,6 @@
 /**
- * Claims and results in a table of SQLite or PostgreSQL. Each operation is one statement that both understand, so it is
- * atomic without a transaction.
+ * Keeps claims and results in a table of SQLite or PostgreSQL. Each operation is one statement that both understand, so
+ * it is atomic without a transaction.
  */
 import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"

@@ -1,5 +1,5 @@
 /**
- * Phrases that try to change what a model was told to do.
+ * Finds phrases that try to change what a model was told to do.
  *
  * A pattern is a few groups of words in order, with filler words between them: one verb of a family, one object of
  * another. Nothing is guessed: what no pattern says is not found, so this is one layer of a defence and never all of it.
@@ -17,11 +17,12 @@ import { InvalidOption } from "../StageError.ts"
 import type { Detector } from "./Detector.ts"
 import { type Finding, merge } from "./Finding.ts"
 import { findHiddenText } from "./internal/hidden-text.ts"
+import { type Kind, type Pattern, patterns } from "./internal/override-patterns.ts"
 import { findRoleMarkers } from "./internal/role-marker.ts"
+import { unreadMeter } from "./internal/unread-meter.ts"
 import { type Phrase, phraseOf, Phrases, type Reading, readings } from "./internal/words.ts"
-import * as Meter from "./Meter.ts"
+import type { Meter } from "./Meter.ts"
 import { normalise } from "./Normalise.ts"
-import { type Kind, type Pattern, patterns } from "./Patterns.ts"
 
 /**
  * What else to look for.
@@ -77,7 +78,7 @@ const behindFillers = (
   words: Reading,
   starts: ReadonlySet<number>,
   between: Phrases<undefined>,
-  meter: Meter.Meter
+  meter: Meter
 ): ReadonlySet<number> => {
   const reached = new Set(starts)
   let last = starts
@@ -99,7 +100,7 @@ const endOfRest = <K extends string>(
   words: Reading,
   start: number,
   { between, rest }: Compiled<K>,
-  meter: Meter.Meter
+  meter: Meter
 ): number | undefined => {
   let ends: ReadonlySet<number> = new Set([start])
   for (const group of rest) {
@@ -114,7 +115,7 @@ const endOfRest = <K extends string>(
 
 type Found<K extends string> = Array<Finding<K>>
 
-const findPatterns = <K extends string>(text: string, starts: Phrases<Compiled<K>>, meter: Meter.Meter): Found<K> => {
+const findPatterns = <K extends string>(text: string, starts: Phrases<Compiled<K>>, meter: Meter): Found<K> => {
   const found: Found<K> = []
   for (const words of readings(text, meter)) {
     for (const [index, first] of words.entries()) {
@@ -135,7 +136,7 @@ export const make = <const K extends string = never>(options: Options<K> = {}): 
   const starts = compile<Kind | K>(all)
   return {
     kinds: Array.from(new Set<Kind | K>([...all.map(({ kind }) => kind), "role-marker", "hidden-text"])),
-    detect: (text, meter = Meter.make()) => {
+    detect: (text, meter = unreadMeter()) => {
       const normalised = normalise(text, meter)
       const found = [...findPatterns(normalised.text, starts, meter), ...findRoleMarkers(normalised.text, meter)]
       const inOriginal = found.map(({ end, kind, start }) => ({ kind, ...normalised.originalRange(start, end) }))

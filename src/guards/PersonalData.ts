@@ -1,5 +1,5 @@
 /**
- * Personal data in a text: what identifies, reaches or charges a person.
+ * Finds personal data in a text: what identifies, reaches or charges a person.
  *
  * | kind | what is found |
  * |---|---|
@@ -18,11 +18,12 @@ import { type Finding, merge } from "./Finding.ts"
 import { type DigitRun, digitRuns } from "./internal/digit-run.ts"
 import { findEmails } from "./internal/email.ts"
 import { findIpv6Addresses, ipv4At } from "./internal/ip-address.ts"
+import { kindInBrackets } from "./internal/kind-in-brackets.ts"
 import { paymentCardAt } from "./internal/payment-card.ts"
 import { phoneAt } from "./internal/phone.ts"
 import { Reader } from "./internal/reader.ts"
 import { socialSecurityNumberAt } from "./internal/social-security-number.ts"
-import * as Meter from "./Meter.ts"
+import { unreadMeter } from "./internal/unread-meter.ts"
 import { normalise } from "./Normalise.ts"
 import * as Redaction from "./Redaction.ts"
 
@@ -87,7 +88,7 @@ export const make = <const K extends Kind = Kind>(options: Options<K> = {}): Det
   return {
     // Without kinds, K is all of them.
     kinds: wanted as ReadonlyArray<K>,
-    detect: (text, meter = Meter.make()) => {
+    detect: (text, meter = unreadMeter()) => {
       const normalised = normalise(text, meter)
       const reader = new Reader(normalised.text, meter)
       const found = [...inTexts.flatMap((finder) => finder(reader)), ...findInDigits(reader, atGroups)]
@@ -103,7 +104,4 @@ export const make = <const K extends Kind = Kind>(options: Options<K> = {}): Det
 export const redact = <const K extends Kind = Kind>(
   text: string,
   options: Options<K> & { readonly mask?: Redaction.Mask<K> | undefined } = {}
-): Redaction.Redacted<K> => Redaction.make(make(options), options.mask ?? defaultMask).redact(text)
-
-/** @internal */
-export const defaultMask = (kind: string): string => `[${kind}]`
+): Redaction.Redacted<K> => Redaction.make(make(options), options.mask ?? kindInBrackets).redact(text)

@@ -1,5 +1,5 @@
 /**
- * Groups of digits that follow each other, which is what most numbers of persons and things are made of.
+ * Finds groups of digits that follow each other: most numbers of persons and things are made of them.
  */
 import type { Reader } from "./reader.ts"
 

@@ -1,5 +1,5 @@
 /**
- * E-mail addresses: something, an at sign, and a domain with a dot and an ending of letters.
+ * Finds e-mail addresses: something, an at sign, and a domain with a dot and an ending of letters.
  */
 import type { Finding } from "../Finding.ts"
 import type { Reader } from "./reader.ts"

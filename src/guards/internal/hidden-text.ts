@@ -1,5 +1,5 @@
 /**
- * Text that nobody sees and a model reads: letters written with tag characters, bytes written with variation selectors
+ * Finds text that nobody sees and a model reads: letters written with tag characters, bytes written with variation selectors
  * or zero-width characters.
  *
  * One of them alone has honest uses, such as the colour of an emoji. So it takes a few in a row, and the flags of England,

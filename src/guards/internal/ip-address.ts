@@ -1,5 +1,5 @@
 /**
- * IP addresses.
+ * Finds IP addresses.
  *
  * Four numbers with dots are also versions and sections: after a word that says so, with a fifth number or with a letter
  * attached they are no address. Of IPv6 a short form counts when a part of it has three digits at least, so `::1` and

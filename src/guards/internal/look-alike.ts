@@ -1,7 +1,8 @@
 /**
- * Characters that are read as others: letters of other alphabets, digits of other scripts, punctuation.
+ * Tells what a character is read as: letters of other alphabets, digits of other scripts, punctuation, and the digits and
+ * symbols that are written for letters.
  *
- * A list of the common ones, not of all that Unicode calls confusable. It applies to text in lower case.
+ * The lists have what is common, not all that Unicode calls confusable. They apply to text in lower case.
  */
 
 const letters: Readonly<Record<string, string>> = {

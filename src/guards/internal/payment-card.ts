@@ -1,5 +1,5 @@
 /**
- * Numbers of payment cards: the prefix and length of a card network, and a check digit that is right.
+ * Finds numbers of payment cards: the prefix and length of a card network, and a check digit that is right.
  *
  * In one piece or in groups: of three digits at least (the last may be shorter), of two each, or of one each.
  */

@@ -1,5 +1,5 @@
 /**
- * Phone numbers.
+ * Finds phone numbers.
  *
  * | form | examples |
  * |---|---|

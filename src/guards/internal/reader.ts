@@ -1,5 +1,5 @@
 /**
- * A normalised text, read character by character: every look is a step.
+ * Reads a normalised text character by character, and counts every look as a step.
  */
 import type { Meter } from "../Meter.ts"
 import { isWordCharacter } from "./words.ts"

@@ -1,5 +1,5 @@
 /**
- * Marks of the turns of a conversation: whoever pastes them wants to be read as somebody else.
+ * Finds the marks of the turns of a conversation: whoever pastes them wants to be read as somebody else.
  *
  * | form | examples |
  * |---|---|

@@ -1,5 +1,5 @@
 /**
- * US social security numbers: `123-45-6789`, and nine digits after a word that says so.
+ * Finds US social security numbers: `123-45-6789`, and nine digits after a word that says so.
  */
 import type { Finding } from "../Finding.ts"
 import type { DigitRun, Group } from "./digit-run.ts"

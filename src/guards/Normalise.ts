@@ -1,6 +1,7 @@
 /**
  * Makes text comparable, so that a disguise does not hide what it says.
  *
+ * - HTML character references that end with a semicolon become what they stand for: `&#64;` is `@`.
  * - NFKC: letters and digits in full width, in circles, in mathematical alphabets become plain ones.
  * - What cannot be seen is dropped: zero-width and format characters, variation selectors, control characters.
  * - Marks on Latin, Greek and Cyrillic letters are dropped, so `é` is `e`.
@@ -10,6 +11,7 @@
  * Digits and symbols that are written for letters (`1gn0r3`) stay as they are, because a digit can stand for more than
  * one letter and personal data is made of digits. Whoever compares words calls `isWrittenFor`.
  */
+import { withoutReferences } from "./internal/character-reference.ts"
 import { isInvisible, withoutInvisible } from "./internal/invisible.ts"
 import { readAs } from "./internal/look-alike.ts"
 import { unreadMeter } from "./internal/unread-meter.ts"
@@ -145,21 +147,24 @@ const folding = (): (piece: string) => Folded => {
  * Normalises a text. The time it takes grows with the text and not faster, whatever is in it; `meter` counts the steps.
  */
 export const normalise = (original: string, meter: Meter = unreadMeter()): Normalised => {
+  const { positionBefore, text } = withoutReferences(original, meter)
   const builder = new Builder()
   const fold = folding()
-  for (let start = 0; start < original.length;) {
-    const unit = original.charCodeAt(start)
-    if (isPlain(unit) && !(original.charCodeAt(start + 1) > 0x7f)) {
-      builder.add(original.charAt(start).toLowerCase(), start, start + 1)
+  for (let start = 0; start < text.length;) {
+    const unit = text.charCodeAt(start)
+    if (isPlain(unit) && !(text.charCodeAt(start + 1) > 0x7f)) {
+      builder.add(text.charAt(start).toLowerCase(), positionBefore(start), positionBefore(start + 1))
       meter.steps++
       start++
       continue
     }
-    const end = endOfPiece(original, start)
-    const { text, visibleLength } = fold(original.slice(start, end))
-    if (text !== "") builder.add(text, start, start + visibleLength)
+    const end = endOfPiece(text, start)
+    const folded = fold(text.slice(start, end))
+    if (folded.text !== "") {
+      builder.add(folded.text, positionBefore(start), positionBefore(start + folded.visibleLength))
+    }
     // Sorting the marks of a piece takes at most the square of its length.
-    meter.steps += (end - start) ** 2 + text.length
+    meter.steps += (end - start) ** 2 + folded.text.length
     start = end
   }
   return builder.build(original)

@@ -46,7 +46,12 @@ export const hostile: Readonly<Record<string, string>> = {
   "role names": "\nsystem:",
   "blanks": " ",
   "words about phones": "call me at ",
-  "bare numbers after a word": "phone 5 "
+  "bare numbers after a word": "phone 5 ",
+  "ampersands": "&",
+  "starts of character references": "&#1",
+  "almost character references": "&aaaaaaaaaaaaaaa ",
+  "character references": "&#64;",
+  "references to what is invisible": "&shy;"
 }
 
 const repeated = (unit: string, length: number): string => unit.repeat(Math.ceil(length / unit.length)).slice(0, length)

@@ -85,7 +85,11 @@ const personalData: ReadonlyArray<Group> = [
     "⟦+4 9 3 0 1 2 3 4 5 6 7⟧",
     "⟦(+49) 30 1234567⟧",
     "⟦0049 30 1234567⟧",
-    "⟦+1-202-555-0123⟧ 17 times"
+    "⟦+1-202-555-0123⟧ 17 times",
+    "⟦00 49 30 1234567⟧",
+    "⟦011 49 30 1234567⟧",
+    "⟦+49 30 1234567⟧, ⟦0171 7654321⟧",
+    "⟦+49 30 1234567⟧\n10115 Berlin"
   ]),
   found("personalData", "phone", "North American phone numbers", [
     "⟦(202) 555-0123⟧",
@@ -94,8 +98,13 @@ const personalData: ReadonlyArray<Group> = [
     "⟦202 555 0123⟧",
     "⟦1-202-555-0123⟧",
     "⟦(202) 5550123⟧",
+    "⟦(202) 5550123⟧ or ⟦202-555-0124⟧",
     "⟦202-555-0123⟧x45",
-    "📞⟦202-555-0123⟧"
+    "📞⟦202-555-0123⟧",
+    "⟦202-555-0123⟧ext. 45",
+    "_⟦202-555-0123⟧_ and __⟦202-555-0124⟧__",
+    "⟦202-555-0123⟧—ask for Bob",
+    "⟦202-555-0123⟧.Call me"
   ]),
   found("personalData", "phone", "national phone numbers with an area", [
     "⟦030 1234567⟧",
@@ -103,7 +112,8 @@ const personalData: ReadonlyArray<Group> = [
     "⟦(020) 7946 0958⟧",
     "⟦01 23 45 67 89⟧",
     "⟦07911 123456⟧",
-    "⟦0171-1234567⟧"
+    "⟦0171-1234567⟧",
+    "⟦01 23 45 67 89⟧ ⟦01 98 76 54 33⟧"
   ]),
   found("personalData", "phone", "bare phone numbers after a word", [
     "phone: ⟦2025550123⟧",
@@ -111,7 +121,28 @@ const personalData: ReadonlyArray<Group> = [
     "Tel. ⟦5550123⟧",
     "WhatsApp ⟦491701234567⟧",
     "my cell is ⟦2025550123⟧",
-    "call me or her or him or them or us at ⟦5550123⟧"
+    "call me or her or him or them or us at ⟦5550123⟧",
+    "phones: ⟦2025550123⟧, ⟦2025550124⟧ and ⟦2025550125⟧",
+    "call ⟦5550123⟧ / ⟦5550124⟧",
+    "Reach me at ⟦2025550123⟧",
+    "Phone:              ⟦2025550123⟧",
+    "call me at ⟦2 0 2 5 5 5 0 1 2 3⟧",
+    "phone: ⟦202-555-0123⟧-XL"
+  ]),
+  found("personalData", "phone", "phone numbers that go on in the next line", [
+    "⟦(202)\n555-0123⟧",
+    "⟦202-555-\r\n0123⟧",
+    "⟦+49 30\n1234567⟧",
+    "⟦030/\n1234567⟧"
+  ]),
+  found("personalData", "phone", "phone numbers with other separators, after a plus or a word", [
+    "phone: ⟦202, 555, 0123⟧",
+    "call ⟦202\n555\n0123⟧",
+    "Fax ⟦020     7946     0958⟧",
+    "⟦+49,30,1234567⟧",
+    "⟦+49\n30\n1234567⟧",
+    "my cell: ⟦202*555*0123⟧",
+    "call ⟦020 7946\n0958⟧"
   ]),
   found("personalData", "phone", "disguised phone numbers", [
     "⟦＋４９ ３０ １２３４５６７⟧",
@@ -139,7 +170,41 @@ const personalData: ReadonlyArray<Group> = [
     "sort code 01-23-45 12345678",
     "call ticket 12345678",
     "phone\n\n\n\n5550123",
-    "3.1415926535"
+    "3.1415926535",
+    "SKU 202-555-0123-XL",
+    "snake_202-555-0123",
+    "202-555-0123_x",
+    "DE89 3704 0044 0532 0130 00",
+    "ES91 2100 0418 4502 0005 1332",
+    "IBAN: NL91 ABNA 0417 1643 00, please",
+    "CH93 0076 2011 6238 5295 7",
+    "pl61-1090 1014 0000 0712 1981 2874",
+    "10:00 12/05/2024 10",
+    "2+12345678",
+    "+1111; 4112",
+    "250, 500, 1000",
+    "250\n500\n1000",
+    "250 500\n1000",
+    "call 12, 34, 56, 78, 90"
+  ]),
+  passes("personalData", "phone numbers in other forms", [
+    "two zero two, five five five, zero one two three",
+    "202, 555, 0123",
+    "202\n555\n0123",
+    "202 555\n0123",
+    "202     555     0123",
+    "202:555:0123",
+    "2O2-555-O123",
+    "004930123456",
+    "+ 49 30 1234567",
+    "+1-800-FLOWERS",
+    "call five 5550123"
+  ]),
+  found("personalData", "phone", "other numbers in the form of phone numbers", [
+    "⟦250 500 1000⟧ pieces",
+    "1Z 999 AA1 ⟦01 2345 6784⟧",
+    "DE89 ⟦0044 0532 0130 01⟧",
+    "⟦+49 30 1234567 24⟧ hours a day"
   ]),
   found("personalData", "social-security-number", "US social security numbers", [
     "⟦123-45-6789⟧",
@@ -148,7 +213,11 @@ const personalData: ReadonlyArray<Group> = [
     "ssn: ⟦123456789⟧",
     "My social security number is ⟦123456789⟧.",
     "ssn⟦123456789⟧",
-    "⟦899-45-6789⟧"
+    "⟦899-45-6789⟧",
+    "_⟦123-45-6789⟧_",
+    "SSN ⟦123/45/6789⟧ or ssn ⟦123-45 6789⟧",
+    "SSN:              ⟦123456789⟧",
+    "social security card ⟦123456789⟧"
   ]),
   found("personalData", "social-security-number", "disguised social security numbers", [
     "⟦１２３-４５-６７８９⟧",
@@ -157,7 +226,12 @@ const personalData: ReadonlyArray<Group> = [
     "⟦१२३-४५-६७८९⟧",
     "⟦123 - 45 - 6789⟧",
     "⟦123_45_6789⟧",
-    "⟦123&#45;45&#45;6789⟧"
+    "⟦123&#45;45&#45;6789⟧",
+    "⟦123—45—6789⟧",
+    "⟦123-45-\n6789⟧",
+    "ssn ⟦1 2 3 4 5 6 7 8 9⟧",
+    "SSN: ⟦123, 45, 6789⟧",
+    "SSN ⟦123\n45\n6789⟧"
   ]),
   passes("personalData", "no social security numbers", [
     "000-12-3456",
@@ -174,7 +248,14 @@ const personalData: ReadonlyArray<Group> = [
     "123-45 6789",
     "part A123-45-6789",
     "INV-123-45-6789",
-    "ssn 000123456"
+    "ssn 000123456",
+    "123-45-6789-XL",
+    "123/45/6789",
+    "123, 45, 6789",
+    "123\n45\n6789",
+    "123 45\n6789",
+    "ssn\n\n\n\n123456789",
+    "my ssn is 1234567890"
   ]),
   found("personalData", "payment-card", "payment card numbers", [
     "⟦4111 1111 1111 1111⟧",
@@ -188,7 +269,12 @@ const personalData: ReadonlyArray<Group> = [
     "⟦3530111333300000⟧",
     "card ⟦4111 1111 1111 1111⟧ 12/28 123",
     "⟦4111111111111111⟧/12/28",
-    "card⟦4111111111111111⟧"
+    "card⟦4111111111111111⟧",
+    "CardNo⟦4111111111111111⟧",
+    "⟦4111111111111111⟧exp12/28",
+    "⟦4111 1111 1111 1111⟧x",
+    "_⟦4111111111111111⟧_",
+    "⟦4111111111111111⟧\n⟦5555555555554444⟧"
   ]),
   found("personalData", "payment-card", "disguised payment card numbers", [
     "⟦４１１１ １１１１ １１１１ １１１１⟧",
@@ -199,7 +285,18 @@ const personalData: ReadonlyArray<Group> = [
     "⟦4111_1111_1111_1111⟧",
     "⟦4111\u200b1111\u200b1111\u200b1111⟧",
     "⟦٤١١١ ١١١١ ١١١١ ١١١١⟧",
-    "⟦4111&nbsp;1111&nbsp;1111&nbsp;1111⟧"
+    "⟦4111&nbsp;1111&nbsp;1111&nbsp;1111⟧",
+    "⟦4111     1111     1111     1111⟧",
+    "⟦4111\n1111\n1111\n1111⟧",
+    "⟦4111 1111\n1111 1111⟧",
+    "⟦4111,1111,1111,1111⟧",
+    "⟦4111, 1111, 1111, 1111⟧",
+    "⟦3782,\n822463,\n10005⟧",
+    "⟦4111/1111/1111/1111⟧",
+    "(⟦4111)(1111)(1111)(1111⟧)",
+    "⟦4111|1111|1111|1111⟧",
+    "⟦4111+1111+1111+1111⟧",
+    "⟦4111**1111**1111**1111⟧"
   ]),
   passes("personalData", "no payment card numbers", [
     "4111 1111 1111 1112",
@@ -211,8 +308,23 @@ const personalData: ReadonlyArray<Group> = [
     "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
     "978-3-16-148410-0",
     "4111 11 111111 1111",
-    "4111     1111     1111     1111",
-    "41111111111111111111111"
+    "41111111111111111111111",
+    "4111111111111111deadbeef",
+    "deadbeef4111111111111111",
+    "0x4111111111111111",
+    "INV4111111111111111",
+    "0.4111111111111111",
+    "-12.4111111111111111",
+    "4000, 4111, 1111, 1111, 1111",
+    "4111\n1111\n1111\n1111\n4000"
+  ]),
+  passes("personalData", "payment card numbers with uneven separators", [
+    "4111, 1111; 1111, 1111",
+    "4111 1111, 1111 1111",
+    "4111 and 1111 and 1111 and 1111",
+    "4111%201111%201111%201111",
+    "4111&nbsp1111&nbsp1111&nbsp1111",
+    "4I11 1111 1111 1111"
   ]),
   found("personalData", "ip-address", "IP addresses", [
     "⟦192.168.0.1⟧",
@@ -225,7 +337,8 @@ const personalData: ReadonlyArray<Group> = [
     "⟦fe80::1⟧%eth0",
     "⟦::ffff:192.0.2.1⟧",
     "ip: ⟦2001:db8::8a2e:370:7334⟧.",
-    "⟦1:2:3:4:5:6:7:8⟧"
+    "⟦1:2:3:4:5:6:7:8⟧",
+    "_⟦192.168.0.1⟧_ _⟦2001:db8::1⟧_"
   ]),
   found("personalData", "ip-address", "disguised IP addresses", [
     "⟦１９２．１６８．０．１⟧",
@@ -254,9 +367,19 @@ const personalData: ReadonlyArray<Group> = [
     "1:2:3:4:5:6:7:8:9",
     "12345::1",
     "1111::2222::3333",
-    "std::abc1"
+    "std::abc1",
+    "1.2.3.4.tar.gz",
+    "00:1A:2B:3C:4D:5E:6F:70",
+    "10:20:30:40:50:60:70:80"
   ]),
-  passes("personalData", "IP addresses made harmless", ["192[.]168[.]0[.]1", "192 dot 168 dot 0 dot 1"])
+  passes("personalData", "IP addresses made harmless, or in other notations", [
+    "192[.]168[.]0[.]1",
+    "192 dot 168 dot 0 dot 1",
+    "192 . 168 . 0 . 1",
+    "192,168,0,1",
+    "0xC0.0xA8.0x00.0x01",
+    "3232235521"
+  ])
 ]
 
 const contentFilter: ReadonlyArray<Group> = [

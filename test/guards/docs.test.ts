@@ -30,7 +30,7 @@ const rowsOf = (heading: string) =>
     .map(([, name = "", finds = "", examples = ""]) => ({
       name: name.trim(),
       finds: finds === "nothing" ? undefined : quoted(finds)[0],
-      examples: quoted(examples).map((example) => example.replaceAll("\0", "|"))
+      examples: quoted(examples).map((example) => example.replaceAll("\0", "|").replaceAll("↵", "\n"))
     }))
     .slice(1)
 

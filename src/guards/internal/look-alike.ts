@@ -35,7 +35,9 @@ const letters: Readonly<Record<string, string>> = {
 }
 
 const punctuation: Readonly<Record<string, string>> = {
-  "-": "‐‑‒–—―−⁃﹘ｰ֊᠆",
+  "-": "‐‑‒–−⁃ｰ֊᠆",
+  // A dash between words, not inside them.
+  "—": "―﹘",
   ".": "。·•۔‧․",
   "/": "⁄∕",
   ":": "∶꞉ː",

@@ -44,7 +44,13 @@ const personalData: ReadonlyArray<Group> = [
     "⟦ada@xn--exmple-cua.xn--p1ai⟧",
     "⟦ada@example.com⟧.1",
     "'⟦ada@example.com⟧' ...⟦ada@example.com⟧",
-    "⟦a@b.com@c.com⟧"
+    "⟦a@b.com@c.com⟧",
+    "⟦ada@example.com⟧-",
+    "⟦ada@example.com⟧--thanks",
+    "⟦ada@example.com⟧—or call",
+    "⟦ada@sub_domain.example.com⟧_",
+    "⟦ada@example.com⟧.pdf",
+    "⟦\"ada lovelace\"@example.com⟧"
   ]),
   found("personalData", "email", "disguised e-mail addresses", [
     "⟦ada＠example．com⟧",
@@ -53,7 +59,9 @@ const personalData: ReadonlyArray<Group> = [
     "⟦ada﹫example.com⟧",
     "⟦𝐚𝐝𝐚@example․com⟧",
     "⟦ada&#64;example&#x2e;com⟧",
-    "⟦ada&commat;example&period;com⟧"
+    "⟦ada&commat;example&period;com⟧",
+    "?email=⟦ada%40example.com⟧&page=1",
+    "⟦ada%2Bnews%40example.com⟧"
   ]),
   passes("personalData", "no e-mail addresses", [
     "ada@localhost",
@@ -64,7 +72,17 @@ const personalData: ReadonlyArray<Group> = [
     "user@host:path",
     "x@.com",
     "ada@-.com",
-    "50 @ 1.25"
+    "50 @ 1.25",
+    "icon@2x.png",
+    "logo@3x.webp",
+    "ada@example.c",
+    "ada@@example.com",
+    "\"ada\n\"@example.com"
+  ]),
+  found("personalData", "email", "other names in the form of e-mail addresses", [
+    "⟦git@github.com⟧:org/repo.git",
+    "@⟦ada@mastodon.example⟧",
+    "https://user:⟦password@example.com⟧/"
   ]),
   passes("personalData", "e-mail addresses in words, split or encoded", [
     "ada at example dot com",

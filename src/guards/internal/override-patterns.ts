@@ -14,12 +14,13 @@ export type Kind = "disregard-instructions" | "reveal-prompt" | "change-role" | 
  * A phrase with variants.
  *
  * `words` are groups: a phrase has one word (or several words, as one entry) of each group, in this order. Between two
- * groups there may be words of `between`, 6 at most.
+ * groups there may be words of `between`, 6 at most. Right behind one of `notAfter` it is no phrase: "do not ignore".
  */
 export interface Pattern<out K extends string = string> {
   readonly kind: K
   readonly words: ReadonlyArray<ReadonlyArray<string>>
   readonly between?: ReadonlyArray<string> | undefined
+  readonly notAfter?: ReadonlyArray<string> | undefined
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -31,12 +32,29 @@ const listed = (words: string): ReadonlyArray<string> => words.split(", ")
 
 const disregardVerbs = listed(
   "ignore, ignoring, disregard, disregarding, forget, abandon, set aside, stop following, stop obeying, "
-    + "stop listening to, no longer follow, do not follow, don't follow, do not obey, don't obey, do not listen to, "
-    + "don't listen to, pay no attention to, do not pay attention to"
+    + "stop listening to, pay no attention to"
+)
+
+/** Verbs that say no themselves. Somebody who does not follow is only telling, or did not understand. */
+const refuseVerbs = listed(
+  "no longer follow, do not follow, don't follow, do not obey, don't obey, do not listen to, don't listen to, "
+    + "do not pay attention to"
 )
 
 /** Verbs that are also said of settings and files. */
 const overrideVerbs = listed("override, overriding, overrule, bypass, circumvent, discard, neglect")
+
+/** What turns a demand into its opposite. */
+const negations = listed(
+  "do not, don't, dont, does not, doesn't, did not, didn't, must not, mustn't, should not, shouldn't, shall not, "
+    + "cannot, can not, can't, will not, won't, would not, wouldn't, could not, couldn't, may not, need not, not to, "
+    + "never, without, avoid, not allowed to, not permitted to, not supposed to, nobody should, no one should"
+)
+
+const tellers = listed("i, they, he, she, who, if we, when we")
+
+/** What turns a demand into a question. */
+const questions = listed("if i, when i, can i, may i, must i, should i, could i, did i, do i")
 
 /** What says that instructions are the model's own. */
 const modelsOwn = listed(
@@ -100,58 +118,68 @@ const roleFillers = listed(
 // patterns
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** The ways to disregard instructions with these verbs. */
+const disregarding = (
+  verbs: ReadonlyArray<string>,
+  notAfter: ReadonlyArray<string>
+): ReadonlyArray<Pattern<"disregard-instructions">> => {
+  const patternOf = (words: Pattern["words"], between: ReadonlyArray<string>) => ({
+    kind: "disregard-instructions" as const,
+    words: [verbs, ...words],
+    between,
+    notAfter
+  })
+  return [
+    patternOf([modelsOwnOrAny, instructionNouns], instructionFillers),
+    patternOf([modelsOwn, ruleNouns], instructionFillers),
+    patternOf([["system prompt", "system prompts"]], instructionFillers),
+    patternOf(
+      [[...instructionNouns, ...ruleNouns], listed("above, you were given, you have been given, you received")],
+      listed("the, all, any, of, these, those, that, which, are, were, listed, stated, written, just")
+    ),
+    patternOf(
+      [
+        everythingWords,
+        listed("you were, you have been, you've been"),
+        listed("told, instructed, taught, trained, programmed")
+      ],
+      listed("that, of, so, far, previously, ever")
+    ),
+    patternOf([everythingWords, ["above"]], listed("that, is, was, of, the, written, said, stated"))
+  ]
+}
+
 /**
  * The patterns that are built in, besides role markers and hidden text.
  */
 export const patterns: ReadonlyArray<Pattern<Kind>> = [
-  {
-    kind: "disregard-instructions",
-    words: [disregardVerbs, modelsOwnOrAny, instructionNouns],
-    between: instructionFillers
-  },
-  { kind: "disregard-instructions", words: [disregardVerbs, modelsOwn, ruleNouns], between: instructionFillers },
-  {
-    kind: "disregard-instructions",
-    words: [disregardVerbs, ["system prompt", "system prompts"]],
-    between: instructionFillers
-  },
-  {
-    kind: "disregard-instructions",
-    words: [
-      disregardVerbs,
-      [...instructionNouns, ...ruleNouns],
-      listed("above, you were given, you have been given, you received")
-    ],
-    between: listed("the, all, any, of, these, those, that, which, are, were, listed, stated, written, just")
-  },
+  ...disregarding(disregardVerbs, [...negations, ...questions]),
+  ...disregarding(refuseVerbs, tellers),
   {
     kind: "disregard-instructions",
     words: [overrideVerbs, modelsOwnOrAny, instructionNouns],
-    between: instructionFillers
+    between: instructionFillers,
+    notAfter: [...negations, ...questions]
   },
   {
     kind: "disregard-instructions",
     words: [overrideVerbs, ["your", "safety"], ruleNouns],
-    between: instructionFillers
+    between: instructionFillers,
+    notAfter: [...negations, ...questions]
+  },
+  { kind: "reveal-prompt", words: [revealVerbs, promptNouns], between: promptFillers, notAfter: negations },
+  {
+    kind: "reveal-prompt",
+    words: [revealVerbs, ["your"], ["prompt", "prompts"]],
+    between: promptFillers,
+    notAfter: negations
   },
   {
-    kind: "disregard-instructions",
-    words: [
-      disregardVerbs,
-      everythingWords,
-      listed("you were, you have been, you've been"),
-      listed("told, instructed, taught, trained, programmed")
-    ],
-    between: listed("that, of, so, far, previously, ever")
+    kind: "reveal-prompt",
+    words: [reciteVerbs, ["your"], ["instructions"]],
+    between: promptFillers,
+    notAfter: negations
   },
-  {
-    kind: "disregard-instructions",
-    words: [disregardVerbs, everythingWords, ["above"]],
-    between: listed("that, is, was, of, the, written, said, stated")
-  },
-  { kind: "reveal-prompt", words: [revealVerbs, promptNouns], between: promptFillers },
-  { kind: "reveal-prompt", words: [revealVerbs, ["your"], ["prompt", "prompts"]], between: promptFillers },
-  { kind: "reveal-prompt", words: [reciteVerbs, ["your"], ["instructions"]], between: promptFillers },
   {
     kind: "reveal-prompt",
     words: [reciteVerbs, listed("text above, words above, everything above")],

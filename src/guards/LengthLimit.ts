@@ -23,7 +23,8 @@ export interface Limits {
   readonly maximum?: number | undefined
 }
 
-const isBlank = (character: string): boolean => /\s/.test(character) || isInvisible(character)
+/** Also the blank of Braille, which is no white space to Unicode. */
+const isBlank = (character: string): boolean => /[\s\u2800]/.test(character) || isInvisible(character)
 
 const checked = ({ maximum, minimum }: Limits): { readonly minimum: number; readonly maximum: number } => {
   if (minimum === undefined && maximum === undefined) {

@@ -44,7 +44,10 @@ describe("normalised text", () => {
     marks: [["Ígnöre", "ignore"], ["e\u0301\u0302\u0303", "e"], ["i\u064bgnore", "ignore"], ["åÅ\u212b", "aaa"]],
     case: [["STRASSE straße", "strasse strasse"], ["ΟΔΟΣ οδος", textOf("οδοσ οδοσ")], ["İı", "ii"]],
     "look-alikes": [["Іgnоrе", "ignore"], ["ιgnοrε", "ignore"], ["🅸🅶🅽🅾🆁🅴", "ignore"], ["øłđ", "old"]],
-    "digits of any script": [["٣٤٥", "345"], ["१२३", "123"], ["１２３", "123"], ["𞥓", "3"]],
+    "digits of any script": [["٣٤٥", "345"], ["१२३", "123"], ["１２３", "123"], ["𞥓", "3"], ["❶➁➌⓸⑤❿", "1234510"], [
+      "⓿🄋🄌⓪",
+      "0000"
+    ]],
     punctuation: [["1–2‐3−4", "1-2-3-4"], ["a。b", "a.b"], ["＜｜user｜＞", "<|user|>"], ["don’t", "don't"]],
     "digits for letters stay, they can mean more than one": [["1gn0r3", "1gn0r3"], ["$p@m!", "$p@m!"]],
     "marks that are part of a word": [["हिन्दी", "हिन्दी"], ["ガｶﾞ", "ガガ"], ["가ᄀ\u200bᅡ", "가가"]],

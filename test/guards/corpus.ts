@@ -47,7 +47,7 @@ const personalData: ReadonlyArray<Group> = [
     "⟦a@b.com@c.com⟧",
     "⟦ada@example.com⟧-",
     "⟦ada@example.com⟧--thanks",
-    "⟦ada@example.com⟧—or call",
+    "⟦ada@example.com⟧—or write",
     "⟦ada@sub_domain.example.com⟧_",
     "⟦ada@example.com⟧.pdf",
     "⟦\"ada lovelace\"@example.com⟧"
@@ -122,7 +122,7 @@ const personalData: ReadonlyArray<Group> = [
     "⟦202-555-0123⟧ext. 45",
     "_⟦202-555-0123⟧_ and __⟦202-555-0124⟧__",
     "⟦202-555-0123⟧—ask for Bob",
-    "⟦202-555-0123⟧.Call me"
+    "⟦202-555-0123⟧.Thank you"
   ]),
   found("personalData", "phone", "national phone numbers with an area", [
     "⟦030 1234567⟧",
@@ -145,7 +145,11 @@ const personalData: ReadonlyArray<Group> = [
     "Reach me at ⟦2025550123⟧",
     "Phone:              ⟦2025550123⟧",
     "call me at ⟦2 0 2 5 5 5 0 1 2 3⟧",
-    "phone: ⟦202-555-0123⟧-XL"
+    "phone: ⟦202-555-0123⟧-XL",
+    "call ⟦98765 43210⟧",
+    "mobile ⟦138 0013 8000⟧",
+    "Tel. ⟦(11) 91234-5678⟧",
+    "call ⟦555-0123⟧ 12 times"
   ]),
   found("personalData", "phone", "phone numbers that go on in the next line", [
     "⟦(202)\n555-0123⟧",
@@ -205,7 +209,12 @@ const personalData: ReadonlyArray<Group> = [
     "250, 500, 1000",
     "250\n500\n1000",
     "250 500\n1000",
-    "call 12, 34, 56, 78, 90"
+    "call 12, 34, 56, 78, 90",
+    "call me on 15.02.2024",
+    "call 2024-01-02 1030",
+    "call 24/7, 365 days",
+    "call 911 10 times",
+    "contact ticket 98765 43210"
   ]),
   passes("personalData", "phone numbers in other forms", [
     "two zero two, five five five, zero one two three",
@@ -216,6 +225,8 @@ const personalData: ReadonlyArray<Group> = [
     "202:555:0123",
     "2O2-555-O123",
     "004930123456",
+    "0612345678",
+    "98765 43210",
     "+ 49 30 1234567",
     "+1-800-FLOWERS",
     "call five 5550123"
@@ -439,9 +450,26 @@ const contentFilter: ReadonlyArray<Group> = [
     "50 books",
     "bzb",
     "ｋｌｌ",
-    "I like Spain"
+    "I like Spain",
+    "spam123",
+    "SpamBot",
+    "bush, now",
+    "buy later. Now leave"
   ]),
-  passes("contentFilter", "misspelt words", ["spaam", "s pam", "psam", "sp\nam", "kíIl"])
+  passes("contentFilter", "misspelt, split or otherwise disguised words", [
+    "spaam",
+    "s pam",
+    "psam",
+    "sp\nam",
+    "sp-am",
+    "sp<b>am</b>",
+    "kíIl",
+    "6uy now",
+    "ᏚᏢᎪᎷ",
+    "ɯɐds",
+    "sp%61m",
+    "c3BhbQ=="
+  ])
 ]
 
 const instructionOverride: ReadonlyArray<Group> = [

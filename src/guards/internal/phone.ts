@@ -11,7 +11,7 @@
  * Digits without any of this are more often something else.
  */
 import type { Finding } from "../Finding.ts"
-import { type Candidate, digitCount, type Group, type Groups, haveLengths, type NumberStart } from "./digit-groups.ts"
+import { type Candidate, type Group, type Groups, haveLengths, type NumberStart } from "./digit-groups.ts"
 import { isAnnounced, type Reader, wordsOf } from "./reader.ts"
 
 const announcement = {
@@ -107,8 +107,9 @@ const northAmerican = ({ groups }: Candidate, { isAnnounced, reader, start }: Pl
   return start.canEndAfter(found.length) || isExtension(reader, found.at(-1)?.end ?? 0) || isAnnounced() ? found : none
 }
 
-/** Two groups of two are a date or a time. */
-const isDate = (groups: Groups): boolean => groups[0]?.digits.length === 2 && groups[1]?.digits.length === 2
+/** Two groups of two are a date or a time, and so is a year with two of them. */
+const isDate = (groups: Groups): boolean =>
+  haveLengths(groups.slice(0, 2), 2, 2) || haveLengths(groups.slice(0, 3), 4, 2, 2)
 
 const national = ({ groups }: Candidate, { start }: Place): Groups => {
   if (!/^0[1-9]\d{0,4}$/.test(start.first.digits)) return none
@@ -119,20 +120,28 @@ const national = ({ groups }: Candidate, { start }: Place): Groups => {
   return isDate(found) || found.some(({ digits }) => digits.length < 2) ? none : found
 }
 
-const bare = ({ groups }: Candidate, { start }: Place): Groups => {
-  const [first] = groups
-  if (first === undefined) return none
-  const local = groups.slice(0, 2)
-  if (haveLengths(local, 3, 4) && isExchange(first.digits) && start.canEndAfter(2)) return local
-  const { length } = first.digits
-  if (length >= 7 && length <= 15 && start.canEndAfter(1)) return [first]
-  const firstLonger = groups.findIndex(({ digits }) => digits.length > 1)
-  const single = firstLonger < 0 ? groups : groups.slice(0, firstLonger)
-  return digitCount(single) >= 7 && digitCount(single) <= 15 && start.canEndAfter(single.length) ? single : none
+/** The first groups that are single digits, or the first that are none. */
+const leading = (groups: Groups, isSingle: boolean): Groups => {
+  const firstOther = groups.findIndex(({ digits }) => (digits.length === 1) !== isSingle)
+  return firstOther < 0 ? groups : groups.slice(0, firstOther)
 }
 
-/** The groups of a candidate that are a phone number. */
-const phoneIn = (candidate: Candidate, place: Place): Groups => {
+/** Forms that many other numbers have, so that a word has to say what they are. */
+const bare = ({ groups, isLoose }: Candidate, { start }: Place): Groups => {
+  const { digits } = start.first
+  const local = groups.slice(0, 2)
+  if (haveLengths(local, 3, 4) && isExchange(digits) && start.canEndAfter(2)) return local
+  if (digits.length >= 7 && digits.length <= 15 && start.canEndAfter(1)) return groups.slice(0, 1)
+  const single = leading(groups, true)
+  const count = single.length
+  if (count > 0) return count >= 7 && count <= 15 && start.canEndAfter(count) ? single : none
+  if (isLoose || isDate(groups)) return none
+  const isEnd = (end: number): boolean => start.canEndAfter(end)
+  return longest(leading(groups, false), { from: 7, to: 15, fromGroups: 2, isEnd })
+}
+
+/** The groups of a candidate that have the form of a phone number. */
+const formed = (candidate: Candidate, place: Place): Groups => {
   const signed = withPlus(candidate, place)
   if (signed.length > 0) return signed
   const isEnough = (): boolean => (place.start.isFree && !candidate.isLoose) || place.isAnnounced()
@@ -140,8 +149,23 @@ const phoneIn = (candidate: Candidate, place: Place): Groups => {
     const groups = form(candidate, place)
     if (groups.length > 0 && isEnough()) return groups
   }
-  const unmarked = bare(candidate, place)
-  return unmarked.length > 0 && place.isAnnounced() ? unmarked : none
+  return none
+}
+
+const announced = (candidate: Candidate, place: Place): Groups => {
+  const groups = bare(candidate, place)
+  return groups.length > 0 && place.isAnnounced() ? groups : none
+}
+
+/** The groups that are a phone number. A form counts more than a line: `call 020 7946`, and `0958` in the next. */
+const phoneAt = (place: Place): Groups => {
+  for (const find of [formed, announced]) {
+    for (const candidate of place.start.candidates) {
+      const groups = find(candidate, place)
+      if (groups.length > 0) return groups
+    }
+  }
+  return none
 }
 
 /** The opening parenthesis and the plus before the first digit belong to the number. */
@@ -168,12 +192,9 @@ export const phoneFinder = (reader: Reader): (start: NumberStart) => ReadonlyArr
     reader.meter.steps += mostDigits
     let known: boolean | undefined
     const isKnown = (): boolean => known ??= isAnnounced(reader, start.first.start, announcement) || isNextOfList(start)
-    for (const candidate of start.candidates) {
-      const last = phoneIn(candidate, { start, reader, isAnnounced: isKnown }).at(-1)
-      if (last === undefined) continue
-      if (known === true) endOfAnnounced = last.end
-      return [{ kind: "phone", start: startOf(reader, start.first), end: last.end }]
-    }
-    return []
+    const last = phoneAt({ start, reader, isAnnounced: isKnown }).at(-1)
+    if (last === undefined) return []
+    if (known === true) endOfAnnounced = last.end
+    return [{ kind: "phone", start: startOf(reader, start.first), end: last.end }]
   }
 }

@@ -109,6 +109,8 @@ const modelNouns = listed(
 
 const respondVerbs = listed("act, behave, respond, answer, reply, pretend, simulate, roleplay, role play")
 
+const noLonger = listed("you are no longer, you're no longer")
+
 const roleFillers = listed(
   "a, an, the, my, our, named, called, new, different, another, in, as, like, be, to, if, though, "
     + "you, are, were, is, that, of, personal, fully, completely, truly, old, evil"
@@ -198,10 +200,12 @@ export const patterns: ReadonlyArray<Pattern<Kind>> = [
   },
   {
     kind: "change-role",
-    words: [listed("you are no longer, you're no longer"), [
-      ...modelNouns,
-      ...listed("bound, restricted, limited, required")
-    ]],
+    words: [noLonger, [...modelNouns, ...listed("bound, restricted, limited")]],
+    between: roleFillers
+  },
+  {
+    kind: "change-role",
+    words: [noLonger, listed("required, obliged"), listed("follow, obey, comply, adhere")],
     between: roleFillers
   },
   {

@@ -1,11 +1,11 @@
 /**
  * Finds the groups of digits in a text, and tells which of them may be one number together.
  *
- * | separators | examples | who takes them |
+ * | separators | examples | one number |
  * |---|---|---|
- * | up to three blanks, dots, dashes, underscores, slashes or parentheses | `202-555-0123` | everybody |
- * | the same, and once a line break | `(202)` and `555-0123` in the next line | everybody, unless all are blank |
- * | the same everywhere: any white space and punctuation | `202, 555, 0123` | who knows by more than the form |
+ * | up to three blanks, dots, dashes, underscores, slashes or parentheses | `202-555-0123` | by its form |
+ * | the same, and once a line break | `(202)`, and `555-0123` in the next line | by its form, unless all are blank |
+ * | any white space and punctuation, the same everywhere | `202, 555, 0123` | by a check digit, a plus or a word |
  */
 import type { Reader } from "./reader.ts"
 

@@ -97,6 +97,7 @@ const labelBefore =
   /(?:^|[^a-z])(?:card|visa|mastercard|maestro|amex|discover|diners|jcb|cc|pan|credit|debit)[a-z]{0,6}$/
 const labelBehind = /^(?:exp|cv|cid|valid|thru)/
 
+// One more than the longest of them, to see what is before it.
 const longestLabel = 17
 
 /** Whether letters stand right before or behind it, so that it is a part of a longer name: `0x4111`, `4111deadbeef`. */

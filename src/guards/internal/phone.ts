@@ -54,7 +54,7 @@ interface Place {
   readonly start: NumberStart
   readonly reader: Reader
   /** Whether a word says that it is a phone number. */
-  readonly isAnnounced: () => boolean
+  readonly isNamedPhone: () => boolean
 }
 
 /** Whether a plus stands before a number, and no other number before that: `2+2` is a sum. */
@@ -99,12 +99,12 @@ const isNorthAmerican = (groups: Groups): boolean => {
 /** `x123` or `ext. 123`, an extension. */
 const isExtension = (reader: Reader, end: number): boolean => /^(?:x|ext)[. ]{0,2}\d/.test(reader.slice(end, end + 6))
 
-const northAmerican = ({ groups }: Candidate, { isAnnounced, reader, start }: Place): Groups => {
+const northAmerican = ({ groups }: Candidate, { isNamedPhone, reader, start }: Place): Groups => {
   const from = start.first.digits === "1" ? 1 : 0
   const shape = [groups.slice(from, from + 3), groups.slice(from, from + 2)].find(isNorthAmerican)
   if (shape === undefined) return none
   const found = groups.slice(0, from + shape.length)
-  return start.canEndAfter(found.length) || isExtension(reader, found.at(-1)?.end ?? 0) || isAnnounced() ? found : none
+  return start.canEndAfter(found.length) || isExtension(reader, found.at(-1)?.end ?? 0) || isNamedPhone() ? found : none
 }
 
 /** Two groups of two are a date or a time, and so is a year with two of them. */
@@ -127,7 +127,7 @@ const leading = (groups: Groups, isSingle: boolean): Groups => {
 }
 
 /** Forms that many other numbers have, so that a word has to say what they are. */
-const bare = ({ groups, isLoose }: Candidate, { start }: Place): Groups => {
+const ambiguous = ({ groups, isLoose }: Candidate, { start }: Place): Groups => {
   const { digits } = start.first
   const local = groups.slice(0, 2)
   if (haveLengths(local, 3, 4) && isExchange(digits) && start.canEndAfter(2)) return local
@@ -140,11 +140,11 @@ const bare = ({ groups, isLoose }: Candidate, { start }: Place): Groups => {
   return longest(leading(groups, false), { from: 7, to: 15, fromGroups: 2, isEnd })
 }
 
-/** The groups of a candidate that have the form of a phone number. */
-const formed = (candidate: Candidate, place: Place): Groups => {
+/** The groups of a candidate whose form is that of phone numbers. */
+const withClearForm = (candidate: Candidate, place: Place): Groups => {
   const signed = withPlus(candidate, place)
   if (signed.length > 0) return signed
-  const isEnough = (): boolean => (place.start.isFree && !candidate.isLoose) || place.isAnnounced()
+  const isEnough = (): boolean => (place.start.isFree && !candidate.isLoose) || place.isNamedPhone()
   for (const form of [withExitCode, northAmerican, national]) {
     const groups = form(candidate, place)
     if (groups.length > 0 && isEnough()) return groups
@@ -152,14 +152,15 @@ const formed = (candidate: Candidate, place: Place): Groups => {
   return none
 }
 
-const announced = (candidate: Candidate, place: Place): Groups => {
-  const groups = bare(candidate, place)
-  return groups.length > 0 && place.isAnnounced() ? groups : none
+/** The groups of a candidate that a word says to be a phone number. */
+const withName = (candidate: Candidate, place: Place): Groups => {
+  const groups = ambiguous(candidate, place)
+  return groups.length > 0 && place.isNamedPhone() ? groups : none
 }
 
-/** The groups that are a phone number. A form counts more than a line: `call 020 7946`, and `0958` in the next. */
+/** The groups that are a phone number. A clear form goes first: in `call 020 7946`, `0958` may be in the next line. */
 const phoneAt = (place: Place): Groups => {
-  for (const find of [formed, announced]) {
+  for (const find of [withClearForm, withName]) {
     for (const candidate of place.start.candidates) {
       const groups = find(candidate, place)
       if (groups.length > 0) return groups
@@ -190,11 +191,12 @@ export const phoneFinder = (reader: Reader): (start: NumberStart) => ReadonlyArr
 
   return (start) => {
     reader.meter.steps += mostDigits
-    let known: boolean | undefined
-    const isKnown = (): boolean => known ??= isAnnounced(reader, start.first.start, announcement) || isNextOfList(start)
-    const last = phoneAt({ start, reader, isAnnounced: isKnown }).at(-1)
+    let named: boolean | undefined
+    const isNamedPhone = (): boolean =>
+      named ??= isAnnounced(reader, start.first.start, announcement) || isNextOfList(start)
+    const last = phoneAt({ start, reader, isNamedPhone }).at(-1)
     if (last === undefined) return []
-    if (known === true) endOfAnnounced = last.end
+    if (named === true) endOfAnnounced = last.end
     return [{ kind: "phone", start: startOf(reader, start.first), end: last.end }]
   }
 }

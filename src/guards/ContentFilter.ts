@@ -1,5 +1,5 @@
 /**
- * Words and phrases that you do not want in a text.
+ * Finds words and phrases that you do not want in a text.
  *
  * They are found as whole words, in any case and however they are disguised by look-alike letters, invisible characters,
  * digits for letters (`sp4m`) or single letters (`s p a m`). Between the words of a phrase may be anything that is no
@@ -8,8 +8,8 @@
 import { InvalidOption } from "../StageError.ts"
 import type { Detector } from "./Detector.ts"
 import { type Finding, merge } from "./Finding.ts"
+import { unreadMeter } from "./internal/unread-meter.ts"
 import { phraseOf, Phrases, readings } from "./internal/words.ts"
-import * as Meter from "./Meter.ts"
 import { normalise } from "./Normalise.ts"
 
 /**
@@ -25,7 +25,7 @@ export interface Options {
   readonly words: ReadonlyArray<string>
 }
 
-const phrasesOf = ({ words }: Options): Phrases<undefined> => {
+const phrasesToFind = ({ words }: Options): Phrases<undefined> => {
   const phrases = new Phrases<undefined>()
   if (words.length === 0) {
     throw new InvalidOption({ option: "words", expected: "one word or phrase at least", given: "none" })
@@ -44,10 +44,10 @@ const phrasesOf = ({ words }: Options): Phrases<undefined> => {
  * Finds words and phrases.
  */
 export const make = (options: Options): Detector<Kind> => {
-  const phrases = phrasesOf(options)
+  const phrases = phrasesToFind(options)
   return {
     kinds: ["content"],
-    detect: (text, meter = Meter.make()) => {
+    detect: (text, meter = unreadMeter()) => {
       const normalised = normalise(text, meter)
       const findings: Array<Finding<Kind>> = []
       for (const words of readings(normalised.text, meter)) {

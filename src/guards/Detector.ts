@@ -1,5 +1,5 @@
 /**
- * A search for something in texts, with everything that it needs prepared once.
+ * Describes a search for something in texts. What the search needs is prepared once, for any number of texts.
  */
 import type { Finding } from "./Finding.ts"
 import type { Meter } from "./Meter.ts"

@@ -1,5 +1,7 @@
 /**
- * Where a guard found something in a text, and what. Never the text itself: findings go into results, events and logs.
+ * Says where in a text something was found, and of what kind it is; joins findings that overlap, and counts them.
+ *
+ * A finding never holds the text itself, because findings go into results, events and logs.
  */
 import * as Schema from "effect/Schema"
 

@@ -1,5 +1,5 @@
 /**
- * The errors of guards. They say what was found and where, and never what the text was.
+ * Reports why a guard failed: what was found and where, and never what the text was.
  */
 import * as Schema from "effect/Schema"
 import { Finding, summary } from "./Finding.ts"

@@ -1,5 +1,5 @@
 /**
- * Ready guard stages for text that somebody wrote.
+ * Makes ready guard stages for text that somebody wrote.
  *
  * ```ts
  * import { Pipeline } from "stageflow"
@@ -19,16 +19,18 @@
  */
 import * as ContentFilter from "./ContentFilter.ts"
 import { ContentBlocked, InstructionOverrideFound, LengthOutOfRange, PersonalDataFound } from "./GuardError.ts"
-import { type Action, type From, type GuardStage, make } from "./GuardStage.ts"
+import type { Action, From, GuardStage } from "./GuardStage.ts"
 import * as InstructionOverride from "./InstructionOverride.ts"
+import { guardStage } from "./internal/guard-stage.ts"
+import { kindInBrackets } from "./internal/kind-in-brackets.ts"
 import * as LengthLimit from "./LengthLimit.ts"
 import * as PersonalData from "./PersonalData.ts"
 import type { Mask } from "./Redaction.ts"
 
 /**
- * What all guards can be told.
+ * The options that all guards have.
  */
-export interface Settings<A extends Action, F extends From> {
+export interface GuardOptions<A extends Action, F extends From> {
   /** What to do when something is found. */
   readonly action?: A | undefined
   /** Where the text is: the snapshot's `inputText` when nothing is given. */
@@ -36,7 +38,7 @@ export interface Settings<A extends Action, F extends From> {
 }
 
 const removed = "[removed]"
-const actions: ReadonlyArray<Action> = ["redact", "cancel", "fail"]
+const allActions: ReadonlyArray<Action> = ["redact", "cancel", "fail"]
 
 /**
  * Finds personal data; masks it, when no other action is given. A mask is one text for all, or a function of the kind;
@@ -49,15 +51,15 @@ export const personalData = <
   const F extends From = "snapshot"
 >(
   name: Name,
-  options: Settings<A, F> & PersonalData.Options<K> & { readonly mask?: Mask<K> | undefined } = {}
+  options: GuardOptions<A, F> & PersonalData.Options<K> & { readonly mask?: Mask<K> | undefined } = {}
 ): GuardStage<Name, K, A, F, PersonalDataFound> =>
-  make(name, {
+  guardStage(name, {
     detector: PersonalData.make(options),
     action: options.action ?? "redact",
     from: options.from ?? "snapshot",
-    mask: options.mask ?? PersonalData.defaultMask,
+    mask: options.mask ?? kindInBrackets,
     error: PersonalDataFound
-  }, actions)
+  }, allActions)
 
 /**
  * Finds words and phrases that you give; cancels the run, when no other action is given.
@@ -68,15 +70,15 @@ export const contentFilter = <
   const F extends From = "snapshot"
 >(
   name: Name,
-  options: Settings<A, F> & ContentFilter.Options & { readonly mask?: Mask<ContentFilter.Kind> | undefined }
+  options: GuardOptions<A, F> & ContentFilter.Options & { readonly mask?: Mask<ContentFilter.Kind> | undefined }
 ): GuardStage<Name, ContentFilter.Kind, A, F, ContentBlocked> =>
-  make(name, {
+  guardStage(name, {
     detector: ContentFilter.make(options),
     action: options.action ?? "cancel",
     from: options.from ?? "snapshot",
     mask: options.mask ?? removed,
     error: ContentBlocked
-  }, actions)
+  }, allActions)
 
 /**
  * Finds phrases that try to change a model's instructions; cancels the run, when no other action is given.
@@ -88,17 +90,17 @@ export const instructionOverride = <
   const F extends From = "snapshot"
 >(
   name: Name,
-  options: Settings<A, F> & InstructionOverride.Options<K> & {
+  options: GuardOptions<A, F> & InstructionOverride.Options<K> & {
     readonly mask?: Mask<InstructionOverride.Kind | K> | undefined
   } = {}
 ): GuardStage<Name, InstructionOverride.Kind | K, A, F, InstructionOverrideFound> =>
-  make(name, {
+  guardStage(name, {
     detector: InstructionOverride.make(options),
     action: options.action ?? "cancel",
     from: options.from ?? "snapshot",
     mask: options.mask ?? removed,
     error: InstructionOverrideFound
-  }, actions)
+  }, allActions)
 
 /**
  * Limits how many characters a text has; cancels the run, when no other action is given.
@@ -109,9 +111,9 @@ export const lengthLimit = <
   const F extends From = "snapshot"
 >(
   name: Name,
-  options: Settings<A, F> & LengthLimit.Limits
+  options: GuardOptions<A, F> & LengthLimit.Limits
 ): GuardStage<Name, LengthLimit.Kind, A, F, LengthOutOfRange> =>
-  make(name, {
+  guardStage(name, {
     detector: LengthLimit.make(options),
     action: options.action ?? "cancel",
     from: options.from ?? "snapshot",

@@ -1,5 +1,5 @@
 /**
- * Phrases that try to change what a model was told to do.
+ * Finds phrases that try to change what a model was told to do.
  *
  * A pattern is a few groups of words in order, with filler words between them: one verb of a family, one object of
  * another. Nothing is guessed: what no pattern says is not found, so this is one layer of a defence and never all of it.
@@ -17,11 +17,12 @@ import { InvalidOption } from "../StageError.ts"
 import type { Detector } from "./Detector.ts"
 import { type Finding, merge } from "./Finding.ts"
 import { findHiddenText } from "./internal/hidden-text.ts"
+import { type Kind, type Pattern, patterns } from "./internal/override-patterns.ts"
 import { findRoleMarkers } from "./internal/role-marker.ts"
+import { unreadMeter } from "./internal/unread-meter.ts"
 import { type Phrase, phraseOf, Phrases, type Reading, readings } from "./internal/words.ts"
-import * as Meter from "./Meter.ts"
+import type { Meter } from "./Meter.ts"
 import { normalise } from "./Normalise.ts"
-import { type Kind, type Pattern, patterns } from "./Patterns.ts"
 
 /**
  * What else to look for.
@@ -39,6 +40,7 @@ interface Compiled<K extends string> {
   /** What follows the first group. */
   readonly rest: ReadonlyArray<Phrases<undefined>>
   readonly between: Phrases<undefined>
+  readonly notAfter: PhrasesBefore
 }
 
 const rejected = (expected: string, given: unknown): InvalidOption =>
@@ -53,20 +55,32 @@ const phrasesOf = (group: ReadonlyArray<string>): ReadonlyArray<Phrase> => {
   })
 }
 
+/** Phrases to look for before a place, and how many words the longest has. */
+interface PhrasesBefore {
+  readonly phrases: Phrases<undefined>
+  readonly longest: number
+}
+
 const setOf = (all: ReadonlyArray<Phrase>): Phrases<undefined> => {
   const phrases = new Phrases<undefined>()
   for (const phrase of all) phrases.add(phrase, undefined)
   return phrases
 }
 
+const beforeOf = (group: ReadonlyArray<string>): PhrasesBefore => {
+  const phrases = group.length === 0 ? [] : phrasesOf(group)
+  return { phrases: setOf(phrases), longest: Math.max(0, ...phrases.map(({ length }) => length)) }
+}
+
 /** All patterns by their first groups. */
 const compile = <K extends string>(given: ReadonlyArray<Pattern<K>>): Phrases<Compiled<K>> => {
   const starts = new Phrases<Compiled<K>>()
-  for (const { between = [], kind, words: [first, ...rest] } of given) {
+  for (const { between = [], kind, notAfter = [], words: [first, ...rest] } of given) {
     if (kind.trim() === "") throw rejected("a kind with a name", kind)
     if (first === undefined) throw rejected("one group of words at least", [])
     const fillers = setOf(between.map(phraseOf).filter(({ length }) => length > 0))
-    const compiled = { kind, rest: rest.map((group) => setOf(phrasesOf(group))), between: fillers }
+    const groups = rest.map((group) => setOf(phrasesOf(group)))
+    const compiled = { kind, rest: groups, between: fillers, notAfter: beforeOf(notAfter) }
     for (const phrase of phrasesOf(first)) starts.add(phrase, compiled)
   }
   return starts
@@ -77,7 +91,7 @@ const behindFillers = (
   words: Reading,
   starts: ReadonlySet<number>,
   between: Phrases<undefined>,
-  meter: Meter.Meter
+  meter: Meter
 ): ReadonlySet<number> => {
   const reached = new Set(starts)
   let last = starts
@@ -99,7 +113,7 @@ const endOfRest = <K extends string>(
   words: Reading,
   start: number,
   { between, rest }: Compiled<K>,
-  meter: Meter.Meter
+  meter: Meter
 ): number | undefined => {
   let ends: ReadonlySet<number> = new Set([start])
   for (const group of rest) {
@@ -112,15 +126,34 @@ const endOfRest = <K extends string>(
   return ends.size === 0 ? undefined : Math.max(...ends)
 }
 
+/** What may stand between a word and the phrase that it belongs to: no line break and nothing that ends a sentence. */
+const isSameSentence = (between: string): boolean => /^[ \t*_~]+$/.test(between)
+
+/** Whether one of the phrases stands right before this word, in the same sentence. */
+const isBehind = (
+  { text, words }: { readonly text: string; readonly words: Reading },
+  index: number,
+  { longest, phrases }: PhrasesBefore,
+  meter: Meter
+): boolean => {
+  const [before, word] = [words[index - 1], words[index]]
+  if (before === undefined || word === undefined || !isSameSentence(text.slice(before.end, word.start))) return false
+  for (let start = Math.max(0, index - longest); start < index; start++) {
+    if (phrases.startingAt(words, start, meter).some(({ end }) => end === index)) return true
+  }
+  return false
+}
+
 type Found<K extends string> = Array<Finding<K>>
 
-const findPatterns = <K extends string>(text: string, starts: Phrases<Compiled<K>>, meter: Meter.Meter): Found<K> => {
+const findPatterns = <K extends string>(text: string, starts: Phrases<Compiled<K>>, meter: Meter): Found<K> => {
   const found: Found<K> = []
   for (const words of readings(text, meter)) {
     for (const [index, first] of words.entries()) {
       for (const { end, value } of starts.startingAt(words, index, meter)) {
         const last = words[(endOfRest(words, end, value, meter) ?? 0) - 1]
-        if (last !== undefined) found.push({ kind: value.kind, start: first.start, end: last.end })
+        if (last === undefined || isBehind({ text, words }, index, value.notAfter, meter)) continue
+        found.push({ kind: value.kind, start: first.start, end: last.end })
       }
     }
   }
@@ -135,7 +168,7 @@ export const make = <const K extends string = never>(options: Options<K> = {}): 
   const starts = compile<Kind | K>(all)
   return {
     kinds: Array.from(new Set<Kind | K>([...all.map(({ kind }) => kind), "role-marker", "hidden-text"])),
-    detect: (text, meter = Meter.make()) => {
+    detect: (text, meter = unreadMeter()) => {
       const normalised = normalise(text, meter)
       const found = [...findPatterns(normalised.text, starts, meter), ...findRoleMarkers(normalised.text, meter)]
       const inOriginal = found.map(({ end, kind, start }) => ({ kind, ...normalised.originalRange(start, end) }))

@@ -1,5 +1,5 @@
 /**
- * How long a text may be.
+ * Finds texts that are shorter or longer than they may be.
  *
  * Characters are counted as Unicode counts them: an emoji is one or a few, never the two halves of one. What the maximum
  * counts is everything. The minimum does not count white space and what cannot be seen: a text of blanks is empty.
@@ -7,8 +7,8 @@
 import * as options from "../internal/options.ts"
 import { InvalidOption } from "../StageError.ts"
 import type { Detector } from "./Detector.ts"
-import * as Meter from "./Meter.ts"
-import { isUnseen } from "./Normalise.ts"
+import { isInvisible } from "./internal/invisible.ts"
+import { unreadMeter } from "./internal/unread-meter.ts"
 
 /**
  * What is wrong with the length of a text.
@@ -23,7 +23,8 @@ export interface Limits {
   readonly maximum?: number | undefined
 }
 
-const isBlank = (character: string): boolean => /\s/.test(character) || isUnseen(character)
+/** Also the blank of Braille, which is no white space to Unicode. */
+const isBlank = (character: string): boolean => /[\s\u2800]/.test(character) || isInvisible(character)
 
 const checked = ({ maximum, minimum }: Limits): { readonly minimum: number; readonly maximum: number } => {
   if (minimum === undefined && maximum === undefined) {
@@ -44,7 +45,7 @@ export const make = (limits: Limits): Detector<Kind> => {
   const { maximum, minimum } = checked(limits)
   return {
     kinds: ["too-short", "too-long"],
-    detect: (text, meter = Meter.make()) => {
+    detect: (text, meter = unreadMeter()) => {
       let characters = 0
       let visible = 0
       let position = 0

@@ -4,6 +4,3 @@
 export interface Meter {
   steps: number
 }
-
-/** @internal A meter that nobody reads. */
-export const make = (): Meter => ({ steps: 0 })

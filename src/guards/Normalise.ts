@@ -1,6 +1,7 @@
 /**
- * Text made comparable, so that a disguise does not hide what it says.
+ * Makes text comparable, so that a disguise does not hide what it says.
  *
+ * - HTML character references that end with a semicolon become what they stand for: `&#64;` is `@`.
  * - NFKC: letters and digits in full width, in circles, in mathematical alphabets become plain ones.
  * - What cannot be seen is dropped: zero-width and format characters, variation selectors, control characters.
  * - Marks on Latin, Greek and Cyrillic letters are dropped, so `é` is `e`.
@@ -10,8 +11,11 @@
  * Digits and symbols that are written for letters (`1gn0r3`) stay as they are, because a digit can stand for more than
  * one letter and personal data is made of digits. Whoever compares words calls `isWrittenFor`.
  */
+import { withoutReferences } from "./internal/character-reference.ts"
+import { isInvisible, withoutInvisible } from "./internal/invisible.ts"
 import { readAs } from "./internal/look-alike.ts"
-import * as Meter from "./Meter.ts"
+import { unreadMeter } from "./internal/unread-meter.ts"
+import type { Meter } from "./Meter.ts"
 
 /**
  * A normalised text, which knows where each part of it came from.
@@ -29,10 +33,8 @@ export interface Normalised {
 
 // A character and what belongs to it: marks, the rest of a Hangul syllable, voicing of half-width kana, and what cannot
 // be seen. Normalising such pieces one by one gives the same as normalising the whole text.
-const joins =
+const attaches =
   /[\p{M}\p{Cf}\p{Default_Ignorable_Code_Point}\u1160-\u11ff\u0e33\u0eb3\u3131-\u318e\ud7b0-\ud7ff\uff9e-\uffdc]/u
-const unseen = /[\p{Cf}\p{Default_Ignorable_Code_Point}]|(?![\s\u0085])\p{Cc}/u
-const allUnseen = new RegExp(unseen, "gu")
 // Marks that go on any letter. Those of one script, such as the vowels of Hindi, are part of its words.
 const diacritics = /[\u0300-\u036f]|[\u1ab0-\u1aff]|[\u1dc0-\u1dff]|[\u20d0-\u20ff]|[\ufe20-\ufe2f]/g
 const marks = /\p{M}/gu
@@ -55,7 +57,7 @@ const endOfPiece = (text: string, start: number): number => {
   let end = start + widthAt(text, start)
   while (end < text.length && end - start < longestPiece && text.charCodeAt(end) > 0x7f) {
     const character = characterAt(text, end)
-    if (!joins.test(character)) break
+    if (!attaches.test(character)) break
     end += character.length
   }
   return end
@@ -72,7 +74,7 @@ const decompose = (piece: string): string => {
 }
 
 const foldPiece = (piece: string): string => {
-  const visible = decompose(piece).replace(allUnseen, "").replace(diacritics, "").normalize("NFC")
+  const visible = withoutInvisible(decompose(piece)).replace(diacritics, "").normalize("NFC")
   let folded = ""
   for (const character of foldCase(visible)) folded += readAs(character)
   // Any mark on a Latin letter is a disguise.
@@ -113,23 +115,20 @@ class Builder {
   }
 }
 
-/** @internal Whether a character shows nothing and is no white space either. */
-export const isUnseen = (character: string): boolean => unseen.test(character)
-
-/** The length of a piece without what cannot be seen at its end: that belongs to nobody. */
-const seenLength = (piece: string): number => {
-  let seen = piece.length
+/** The length of a piece without what is invisible at its end: that belongs to nobody. */
+const visibleLength = (piece: string): number => {
+  let visible = piece.length
   for (let index = 0; index < piece.length;) {
     const character = characterAt(piece, index)
     index += character.length
-    if (!isUnseen(character)) seen = index
+    if (!isInvisible(character)) visible = index
   }
-  return seen
+  return visible
 }
 
 interface Folded {
   readonly text: string
-  readonly seen: number
+  readonly visibleLength: number
 }
 
 /** Folds pieces, each different one of a character or two once. */
@@ -138,7 +137,7 @@ const folding = (): (piece: string) => Folded => {
   return (piece) => {
     const before = known.get(piece)
     if (before !== undefined) return before
-    const folded = { text: foldPiece(piece), seen: seenLength(piece) }
+    const folded = { text: foldPiece(piece), visibleLength: visibleLength(piece) }
     if (piece.length <= 2) known.set(piece, folded)
     return folded
   }
@@ -147,22 +146,25 @@ const folding = (): (piece: string) => Folded => {
 /**
  * Normalises a text. The time it takes grows with the text and not faster, whatever is in it; `meter` counts the steps.
  */
-export const normalise = (original: string, meter: Meter.Meter = Meter.make()): Normalised => {
+export const normalise = (original: string, meter: Meter = unreadMeter()): Normalised => {
+  const { positionBefore, text } = withoutReferences(original, meter)
   const builder = new Builder()
   const fold = folding()
-  for (let start = 0; start < original.length;) {
-    const unit = original.charCodeAt(start)
-    if (isPlain(unit) && !(original.charCodeAt(start + 1) > 0x7f)) {
-      builder.add(original.charAt(start).toLowerCase(), start, start + 1)
+  for (let start = 0; start < text.length;) {
+    const unit = text.charCodeAt(start)
+    if (isPlain(unit) && !(text.charCodeAt(start + 1) > 0x7f)) {
+      builder.add(text.charAt(start).toLowerCase(), positionBefore(start), positionBefore(start + 1))
       meter.steps++
       start++
       continue
     }
-    const end = endOfPiece(original, start)
-    const { seen, text } = fold(original.slice(start, end))
-    if (text !== "") builder.add(text, start, start + seen)
+    const end = endOfPiece(text, start)
+    const folded = fold(text.slice(start, end))
+    if (folded.text !== "") {
+      builder.add(folded.text, positionBefore(start), positionBefore(start + folded.visibleLength))
+    }
     // Sorting the marks of a piece takes at most the square of its length.
-    meter.steps += (end - start) ** 2 + text.length
+    meter.steps += (end - start) ** 2 + folded.text.length
     start = end
   }
   return builder.build(original)

@@ -1,28 +1,32 @@
 /**
- * Personal data in a text: what identifies, reaches or charges a person.
+ * Finds personal data in a text: what identifies, reaches or charges a person.
  *
  * | kind | what is found |
  * |---|---|
  * | `email` | addresses with a domain that has a dot |
- * | `phone` | international numbers with `+` or `00`, North American ones, national ones that start with 0 and have groups, bare numbers after a word such as "phone" or "call" |
- * | `social-security-number` | US numbers that can exist, in three groups, or bare after "SSN" or "social security" |
+ * | `phone` | international numbers with `+`, `00` or `011`, North American ones, national ones that start with 0 and have groups, bare numbers after a word such as "phone" or "call" |
+ * | `social-security-number` | US numbers that can exist, in three groups, or in any after "SSN" or "social security" |
  * | `payment-card` | numbers with the prefix and length of a card network that pass the Luhn check |
  * | `ip-address` | IPv4 and IPv6 |
  *
- * The text is normalised first, so digits in full width or of other scripts, odd dashes and invisible characters hide
- * nothing. What is right by its form is found, whoever it belongs to; what is spelt out in words is not.
+ * The text is normalised first, so digits in full width or of other scripts, odd dashes, invisible characters and HTML
+ * character references hide nothing. Groups of digits with line breaks, commas or many blanks between them are a number
+ * when something besides their form says so: a check digit, a plus, or a word. What is right by its form is found,
+ * whoever it belongs to; what is spelt out in words is not.
  */
 import { InvalidOption } from "../StageError.ts"
 import type { Detector } from "./Detector.ts"
 import { type Finding, merge } from "./Finding.ts"
-import { type DigitRun, digitRuns } from "./internal/digit-run.ts"
+import { type NumberStart, numberStarts } from "./internal/digit-groups.ts"
 import { findEmails } from "./internal/email.ts"
-import { findIpv6Addresses, ipv4At } from "./internal/ip-address.ts"
-import { paymentCardAt } from "./internal/payment-card.ts"
-import { phoneAt } from "./internal/phone.ts"
+import { endOfIban } from "./internal/iban.ts"
+import { findIpv6Addresses, ipv4Addresses } from "./internal/ip-address.ts"
+import { kindInBrackets } from "./internal/kind-in-brackets.ts"
+import { paymentCards } from "./internal/payment-card.ts"
+import { phoneFinder } from "./internal/phone.ts"
 import { Reader } from "./internal/reader.ts"
-import { socialSecurityNumberAt } from "./internal/social-security-number.ts"
-import * as Meter from "./Meter.ts"
+import { socialSecurityNumbers } from "./internal/social-security-number.ts"
+import { unreadMeter } from "./internal/unread-meter.ts"
 import { normalise } from "./Normalise.ts"
 import * as Redaction from "./Redaction.ts"
 
@@ -43,26 +47,37 @@ export interface Options<K extends Kind = Kind> {
   readonly kinds?: ReadonlyArray<K> | undefined
 }
 
-type Finder = (reader: Reader) => ReadonlyArray<Finding<Kind>>
-type AtGroup = (run: DigitRun, index: number, reader: Reader) => ReadonlyArray<Finding<Kind>>
+type Findings = ReadonlyArray<Finding<Kind>>
 
-/** What looks at groups of digits, by kind. */
-const ofDigits: Partial<Record<Kind, AtGroup>> = {
-  phone: phoneAt,
-  "social-security-number": socialSecurityNumberAt,
-  "payment-card": paymentCardAt,
-  "ip-address": ipv4At
-}
+/** What looks at the places of a text where numbers start. */
+type NumberFinder = (reader: Reader) => (start: NumberStart) => Findings
 
-/** What looks at the whole text, by kind. */
-const ofText: Partial<Record<Kind, Finder>> = { email: findEmails, "ip-address": findIpv6Addresses }
+/** In this order: what has a check digit goes first, and of two findings in one place the first counts. */
+const numberFinders: ReadonlyArray<readonly [Kind, NumberFinder]> = [
+  ["payment-card", paymentCards],
+  ["social-security-number", socialSecurityNumbers],
+  ["ip-address", ipv4Addresses],
+  ["phone", phoneFinder]
+]
 
-const findInDigits = (reader: Reader, finders: ReadonlyArray<AtGroup>): Array<Finding<Kind>> => {
+/** What looks at the whole text. */
+const textFinders: ReadonlyArray<readonly [Kind, (reader: Reader) => Findings]> = [
+  ["email", findEmails],
+  ["ip-address", findIpv6Addresses]
+]
+
+const findersOf = <F>(wanted: ReadonlyArray<Kind>, finders: ReadonlyArray<readonly [Kind, F]>): ReadonlyArray<F> =>
+  finders.filter(([kind]) => wanted.includes(kind)).map(([, finder]) => finder)
+
+const findNumbers = (reader: Reader, finders: ReadonlyArray<NumberFinder>): Findings => {
   const found: Array<Finding<Kind>> = []
-  for (const run of digitRuns(reader)) {
-    for (let index = 0; index < run.groups.length; index++) {
-      for (const finder of finders) found.push(...finder(run, index, reader))
-    }
+  const find = finders.map((finder) => finder(reader))
+  let accountEnd = 0
+  for (const start of numberStarts(reader)) {
+    if (start.first.start < accountEnd) continue
+    accountEnd = endOfIban(reader, start.first.start) ?? accountEnd
+    if (start.first.start < accountEnd) continue
+    for (const findAt of find) found.push(...findAt(start))
   }
   return found
 }
@@ -82,15 +97,15 @@ const checkedKinds = (wanted: ReadonlyArray<Kind>): ReadonlyArray<Kind> => {
  */
 export const make = <const K extends Kind = Kind>(options: Options<K> = {}): Detector<K> => {
   const wanted = checkedKinds(options.kinds ?? kinds)
-  const atGroups = wanted.flatMap((kind) => ofDigits[kind] ?? [])
-  const inTexts = wanted.flatMap((kind) => ofText[kind] ?? [])
+  const inNumbers = findersOf(wanted, numberFinders)
+  const inTexts = findersOf(wanted, textFinders)
   return {
     // Without kinds, K is all of them.
     kinds: wanted as ReadonlyArray<K>,
-    detect: (text, meter = Meter.make()) => {
+    detect: (text, meter = unreadMeter()) => {
       const normalised = normalise(text, meter)
       const reader = new Reader(normalised.text, meter)
-      const found = [...inTexts.flatMap((finder) => finder(reader)), ...findInDigits(reader, atGroups)]
+      const found = [...inTexts.flatMap((finder) => finder(reader)), ...findNumbers(reader, inNumbers)]
       // The finders of a kind find that kind only.
       return merge(found.map(({ end, kind, start }) => ({ kind: kind as K, ...normalised.originalRange(start, end) })))
     }
@@ -103,7 +118,4 @@ export const make = <const K extends Kind = Kind>(options: Options<K> = {}): Det
 export const redact = <const K extends Kind = Kind>(
   text: string,
   options: Options<K> & { readonly mask?: Redaction.Mask<K> | undefined } = {}
-): Redaction.Redacted<K> => Redaction.make(make(options), options.mask ?? defaultMask).redact(text)
-
-/** @internal */
-export const defaultMask = (kind: string): string => `[${kind}]`
+): Redaction.Redacted<K> => Redaction.make(make(options), options.mask ?? kindInBrackets).redact(text)

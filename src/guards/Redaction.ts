@@ -1,5 +1,5 @@
 /**
- * A text with masks where something was found.
+ * Masks what was found in a text.
  *
  * What is left has no findings: a mask can join what stood apart (`12` and `34` around a mask of digits), so the result
  * is searched again until nothing is found. Should a text not come to rest after a few rounds, all of it is masked.
@@ -7,7 +7,8 @@
 import { InvalidOption } from "../StageError.ts"
 import type { Detector } from "./Detector.ts"
 import { type Finding, merge } from "./Finding.ts"
-import * as Meter from "./Meter.ts"
+import { unreadMeter } from "./internal/unread-meter.ts"
+import type { Meter } from "./Meter.ts"
 
 /**
  * What stands in place of a finding: the same for all, or for each kind its own. Of any length, also empty.
@@ -27,7 +28,7 @@ export interface Redacted<out Kind extends string> {
  * Masks what a detector finds.
  */
 export interface Redactor<out Kind extends string> {
-  readonly redact: (text: string, meter?: Meter.Meter) => Redacted<Kind>
+  readonly redact: (text: string, meter?: Meter) => Redacted<Kind>
 }
 
 type Findings<Kind extends string> = ReadonlyArray<Finding<Kind>>
@@ -41,7 +42,7 @@ interface Piece {
   readonly isMask: boolean
 }
 
-const nothing: Piece = { at: 0, length: 0, start: 0, end: 0, isMask: true }
+const noPiece: Piece = { at: 0, length: 0, start: 0, end: 0, isMask: true }
 
 interface Masked {
   readonly text: string
@@ -72,10 +73,10 @@ const maskAll = <Kind extends string>(
 }
 
 /** What was found in the redacted text, as parts of the original. Findings and pieces are both in order. */
-const inOriginal = <Kind extends string>(
+const positionsInOriginal = <Kind extends string>(
   found: Findings<Kind>,
   { pieces }: Masked,
-  meter: Meter.Meter
+  meter: Meter
 ): Findings<Kind> => {
   let index = 0
   const pieceAt = (position: number): Piece => {
@@ -83,7 +84,7 @@ const inOriginal = <Kind extends string>(
       meter.steps++
       if (position < piece.at + piece.length) return piece
     }
-    return nothing
+    return noPiece
   }
   return found.map(({ end, kind, start }) => {
     const first = pieceAt(start)
@@ -96,11 +97,11 @@ const inOriginal = <Kind extends string>(
   })
 }
 
-// How often what was found next is masked as well, before everything is.
-const rounds = 8
+// A text that still has findings after so many rounds is masked as a whole.
+const mostRounds = 8
 
-/** The masks by kind. One that is itself a finding would never leave a text without any. */
-const masksOf = <Kind extends string>(
+/** The mask of each kind. One that is itself a finding would never leave a text without any. */
+const masksByKind = <Kind extends string>(
   { detect, kinds }: Detector<Kind>,
   mask: Mask<Kind>
 ): ReadonlyMap<Kind, string> =>
@@ -123,17 +124,19 @@ const masksOf = <Kind extends string>(
  * Makes a redactor. Throws `InvalidOption` for a mask that the detector itself would find.
  */
 export const make = <Kind extends string>(detector: Detector<Kind>, mask: Mask<Kind>): Redactor<Kind> => {
-  const masks = masksOf(detector, mask)
+  const masks = masksByKind(detector, mask)
 
-  const redact: Redactor<Kind>["redact"] = (original, meter = Meter.make()) => {
+  const redact: Redactor<Kind>["redact"] = (original, meter = unreadMeter()) => {
     let findings = merge(detector.detect(original, meter))
     for (let round = 1; findings.length > 0; round++) {
       const masked = maskAll(original, findings, masks)
       const found = detector.detect(masked.text, meter)
       // After the last round nothing is left but a mask, which is no finding.
-      if (found.length === 0 || round > rounds) return { text: masked.text, findings }
-      const more = merge([...findings, ...inOriginal(found, masked, meter)])
-      findings = round < rounds ? more : more.slice(0, 1).map(({ kind }) => ({ kind, start: 0, end: original.length }))
+      if (found.length === 0 || round > mostRounds) return { text: masked.text, findings }
+      const more = merge([...findings, ...positionsInOriginal(found, masked, meter)])
+      findings = round < mostRounds
+        ? more
+        : more.slice(0, 1).map(({ kind }) => ({ kind, start: 0, end: original.length }))
     }
     return { text: original, findings }
   }

@@ -1,5 +1,5 @@
 /**
- * Guards for text that somebody wrote: ready stages, and the pure functions under them.
+ * Checks text that somebody wrote: guard stages that are ready to use, and the pure functions under them.
  */
 export * as ContentFilter from "./ContentFilter.ts"
 export type { Detector } from "./Detector.ts"

@@ -44,11 +44,28 @@ describe("normalised text", () => {
     marks: [["Ígnöre", "ignore"], ["e\u0301\u0302\u0303", "e"], ["i\u064bgnore", "ignore"], ["åÅ\u212b", "aaa"]],
     case: [["STRASSE straße", "strasse strasse"], ["ΟΔΟΣ οδος", textOf("οδοσ οδοσ")], ["İı", "ii"]],
     "look-alikes": [["Іgnоrе", "ignore"], ["ιgnοrε", "ignore"], ["🅸🅶🅽🅾🆁🅴", "ignore"], ["øłđ", "old"]],
-    "digits of any script": [["٣٤٥", "345"], ["१२३", "123"], ["１２３", "123"], ["𞥓", "3"]],
+    "digits of any script": [["٣٤٥", "345"], ["१२३", "123"], ["１２３", "123"], ["𞥓", "3"], ["❶➁➌⓸⑤❿", "1234510"], [
+      "⓿🄋🄌⓪",
+      "0000"
+    ]],
     punctuation: [["1–2‐3−4", "1-2-3-4"], ["a。b", "a.b"], ["＜｜user｜＞", "<|user|>"], ["don’t", "don't"]],
     "digits for letters stay, they can mean more than one": [["1gn0r3", "1gn0r3"], ["$p@m!", "$p@m!"]],
     "marks that are part of a word": [["हिन्दी", "हिन्दी"], ["ガｶﾞ", "ガガ"], ["가ᄀ\u200bᅡ", "가가"]],
     "what would become a sentence stays": [["\ufdfa", "\ufdfa"], ["㌖", "キロメートル"]],
+    "HTML character references": [
+      ["ada&#64;example&period;com", "ada@example.com"],
+      ["&#x49;&#X67;&#110;&oacute;re", "ignore"],
+      ["buy&nbsp;now b&shy;uy&NewLine;now", "buy now buy\nnow"],
+      ["e&#769;&#x1F600;", "e\u{1f600}"],
+      ["&amp;#64; &lt;system&gt;", "&#64; <system>"]
+    ],
+    "what is no character reference stays": [
+      [
+        "&#64 &#; &#x; &; & &nosuchname; &#xd800; &#1114112; &#0; &# 64; R&D;",
+        "&#64 &#; &#x; &; & &nosuchname; &#xd800; &#1114112; &#0; &# 64; r&d;"
+      ],
+      [`&#${"0".repeat(40)}64;`, `&#${"0".repeat(40)}64;`]
+    ],
     "half a character": [["\ud83dx\udc00", "\ud83dx\udc00"]]
   }
   for (const [title, cases] of Object.entries(same)) {
@@ -79,6 +96,16 @@ describe("the map back to the original", () => {
     const { originalRange } = Normalise.normalise("xﬃy")
     assert.deepStrictEqual(originalRange(2, 3), { start: 1, end: 2 })
     assert.deepStrictEqual(originalRange(0, 5), { start: 0, end: 3 })
+  })
+
+  it("covers a character reference as a whole", () => {
+    const { originalRange, text } = Normalise.normalise("a&#64;b&shy;c&#x1F600;&#769;")
+    assert.strictEqual(text, "a@bc\u{1f600}")
+    assert.deepStrictEqual(originalRange(1, 2), { start: 1, end: 6 })
+    assert.deepStrictEqual(originalRange(2, 3), { start: 6, end: 7 })
+    assert.deepStrictEqual(originalRange(3, 4), { start: 12, end: 13 })
+    assert.deepStrictEqual(originalRange(4, 6), { start: 13, end: 28 })
+    assert.deepStrictEqual(originalRange(0, 6), { start: 0, end: 28 })
   })
 
   it("of an empty range is empty", () => {

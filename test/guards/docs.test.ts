@@ -30,7 +30,7 @@ const rowsOf = (heading: string) =>
     .map(([, name = "", finds = "", examples = ""]) => ({
       name: name.trim(),
       finds: finds === "nothing" ? undefined : quoted(finds)[0],
-      examples: quoted(examples).map((example) => example.replaceAll("\0", "|"))
+      examples: quoted(examples).map((example) => example.replaceAll("\0", "|").replaceAll("↵", "\n"))
     }))
     .slice(1)
 
@@ -76,15 +76,29 @@ describe("the corpus", () => {
 
 describe("docs/api/guards.md", () => {
   const page = read("docs/api/guards.md")
-  const declaration =
-    /(?<comment>\/\*\*(?:(?!\*\/)[\s\S])*\*\/\s*)?^export (?:const|type|interface|class) (?<name>\w+)/gm
+  const declaration = /^export (?:const|type|interface|class) (\w+)/gm
 
   for (const file of globSync("src/guards/*.ts", { cwd: root })) {
     it(`names every export of ${file}`, () => {
-      const names = Array.from(read(file).matchAll(declaration))
-        .filter(({ groups }) => !(groups?.["comment"] ?? "").includes("@internal"))
-        .map(({ groups }) => groups?.["name"] ?? "")
+      const names = Array.from(read(file).matchAll(declaration), ([, name]) => name ?? "")
       assert.deepStrictEqual(names.filter((name) => !new RegExp(`\\b${name}\\b`).test(page)), [])
+    })
+  }
+
+  /** What the page shows as code. */
+  const shown = quoted(page.replaceAll(/^```[^]*?^```/gm, ""))
+
+  const isShown = (name: string): boolean =>
+    shown.some((code) => code === name || (code.startsWith(name) && /^[(<]/.test(code.slice(name.length))))
+
+  const isNamespace = (value: unknown): value is Readonly<Record<string, unknown>> =>
+    typeof value === "object" && value !== null && Reflect.get(value, Symbol.toStringTag) === "Module"
+
+  for (const [name, value] of Object.entries(Guards)) {
+    it(`shows all that can be reached through ${name} at run time`, () => {
+      const names = isNamespace(value) ? Object.keys(value).map((key) => `${name}.${key}`) : [name]
+      assert.isAbove(names.length, 0)
+      assert.deepStrictEqual(names.filter((reached) => !isShown(reached)), [])
     })
   }
 })

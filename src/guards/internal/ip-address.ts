@@ -1,43 +1,43 @@
 /**
- * IP addresses.
+ * Finds IP addresses.
  *
  * Four numbers with dots are also versions and sections: after a word that says so, with a fifth number or with a letter
  * attached they are no address. Of IPv6 a short form counts when a part of it has three digits at least, so `::1` and
  * slices such as `[1::2]` do not, and neither does a name such as `face::cafe`, without any digit.
  */
 import type { Finding } from "../Finding.ts"
-import type { DigitRun, Group } from "./digit-run.ts"
-import { isPrecededBy, type Reader } from "./reader.ts"
+import type { Group, NumberStart } from "./digit-groups.ts"
+import { isAnnounced, type Reader, wordsOf } from "./reader.ts"
 
 type Found = ReadonlyArray<Finding<"ip-address">>
 
 const versions = {
-  keywords: new Set(
-    ("version, versions, ver, v, release, build, rev, revision, firmware, driver, section, sections, chapter, clause, "
-      + "paragraph, figure, table, step").split(", ")
+  keywords: wordsOf(
+    "version, versions, ver, v, release, build, rev, revision, firmware, driver, section, sections, chapter, clause, "
+      + "paragraph, figure, table, step"
   ),
-  fillers: new Set(["number", "no", "nr", "is", "to", "from"])
+  fillers: wordsOf("number, no, nr, is, to, from")
 }
 
 const isOctet = ({ digits }: Group): boolean => digits.length <= 3 && Number(digits) <= 255
 
-const isDot = ({ separator }: Group): boolean => separator === "."
+const isBehindDot = ({ joint, separator }: Group): boolean => joint === "close" && separator === "."
 
-/** A dash or dot with a letter behind it: `1.2.3.4-beta`, `1.2.3.4.tar`. */
+/** A dash, dot or underscore with a letter behind it: `1.2.3.4-beta`, `1.2.3.4.tar`. */
 const isNameBehind = (reader: Reader, end: number): boolean =>
-  reader.isNamePart(end) || ((reader.at(end) === "." || reader.at(end) === "-") && reader.isNamePart(end + 1))
+  reader.isNameBehind(end) || (reader.at(end) === "." && reader.isWord(end + 1))
 
-/** Finds an IPv4 address that starts with this group. */
-export const ipv4At = (run: DigitRun, index: number, reader: Reader): Found => {
-  const octets = run.groups.slice(index, index + 4)
-  const [first] = octets
+/** Finds an IPv4 address that starts with the first group. */
+export const ipv4Addresses = (reader: Reader) => (start: NumberStart): Found => {
+  const { first } = start
+  const octets = (start.candidates[0]?.groups ?? []).slice(0, 4)
   const last = octets[3]
-  const next = run.groups[index + 4]
+  const next = start.behind(4)
   reader.meter.steps += octets.length
-  if (first === undefined || last === undefined || !octets.every(isOctet) || !octets.slice(1).every(isDot)) return []
-  const startsFree = index === 0 ? run.startsFree(0) : !isDot(first)
-  const endsFree = next === undefined ? !isNameBehind(reader, last.end) : !isDot(next)
-  return startsFree && endsFree && !isPrecededBy(reader, first.start, versions)
+  if (last === undefined || !octets.every(isOctet) || !octets.slice(1).every(isBehindDot)) return []
+  const startsFree = first.joint === "close" ? !isBehindDot(first) : start.isFree
+  const endsFree = next?.joint === "close" ? !isBehindDot(next) : !isNameBehind(reader, last.end)
+  return startsFree && endsFree && !isAnnounced(reader, first.start, versions)
     ? [{ kind: "ip-address", start: first.start, end: last.end }]
     : []
 }
@@ -54,6 +54,8 @@ const isPart = (character: string): boolean => character === ":" || isHexadecima
 const isAddress = (text: string, parts: number): boolean => {
   const [before = "", after, ...more] = text.split("::")
   const groups = [...before.split(":"), ...(after ?? "").split(":")].filter((group) => group !== "")
+  // Eight bytes, such as the address of a network card.
+  if (groups.length === 8 && groups.every(({ length }) => length === 2)) return false
   const isEmptyInside = /^:[^:]|[^:]:$|:::/.test(text)
   if (more.length > 0 || isEmptyInside || groups.some((group) => group.length > 4)) return false
   if (after === undefined) return groups.length === parts
@@ -67,7 +69,7 @@ const endOfIpv4 = (reader: Reader, start: number): number | undefined => {
 }
 
 const ipv6In = (reader: Reader, runStart: number, runEnd: number): Found => {
-  const isInWord = reader.isNamePart(runStart - 1)
+  const isInWord = reader.isWord(runStart - 1)
   const text = reader.slice(runStart, runEnd)
   // One colon before or behind belongs to the sentence.
   const start = runStart + (/^:(?!:)/.test(text) ? 1 : 0)
@@ -78,10 +80,10 @@ const ipv6In = (reader: Reader, runStart: number, runEnd: number): Found => {
   if (endOfTail !== undefined) {
     const head = reader.slice(start, tail)
     const parts = head.endsWith("::") ? head : head.slice(0, -1)
-    return isAddress(parts, 6) && !reader.isNamePart(endOfTail) ? [{ kind: "ip-address", start, end: endOfTail }] : []
+    return isAddress(parts, 6) && !reader.isWord(endOfTail) ? [{ kind: "ip-address", start, end: endOfTail }] : []
   }
   const address = reader.slice(start, end)
-  return isAddress(address, 8) && /\d/.test(address) && !reader.isNamePart(end)
+  return isAddress(address, 8) && /\d/.test(address) && !reader.isWord(end)
     ? [{ kind: "ip-address", start, end }]
     : []
 }

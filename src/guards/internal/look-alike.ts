@@ -1,7 +1,8 @@
 /**
- * Characters that are read as others: letters of other alphabets, digits of other scripts, punctuation.
+ * Tells what a character is read as: letters of other alphabets, digits of other scripts, punctuation, and the digits and
+ * symbols that are written for letters.
  *
- * A list of the common ones, not of all that Unicode calls confusable. It applies to text in lower case.
+ * The lists have what is common, not all that Unicode calls confusable. They apply to text in lower case.
  */
 
 const letters: Readonly<Record<string, string>> = {
@@ -34,7 +35,9 @@ const letters: Readonly<Record<string, string>> = {
 }
 
 const punctuation: Readonly<Record<string, string>> = {
-  "-": "‐‑‒–—―−⁃﹘ｰ֊᠆",
+  "-": "‐‑‒–−⁃ｰ֊᠆",
+  // A dash between words, not inside them.
+  "—": "―﹘",
   ".": "。·•۔‧․",
   "/": "⁄∕",
   ":": "∶꞉ː",
@@ -51,12 +54,27 @@ const punctuation: Readonly<Record<string, string>> = {
 // Letters in squares and circles that NFKC leaves alone, and the letters that flags are made of.
 const alphabets: ReadonlyArray<number> = [0x1f150, 0x1f170, 0x1f1e6]
 
+// Numbers in circles that NFKC leaves alone: the first character of a row, the first number, and how many there are.
+const circled: ReadonlyArray<readonly [first: number, number: number, count: number]> = [
+  [0x2776, 1, 10],
+  [0x2780, 1, 10],
+  [0x278a, 1, 10],
+  [0x24f5, 1, 10],
+  [0x24eb, 11, 10],
+  [0x24ff, 0, 1],
+  [0x1f10b, 0, 1],
+  [0x1f10c, 0, 1]
+]
+
 const table: ReadonlyMap<number, string> = new Map([
   ...[...Object.entries(letters), ...Object.entries(punctuation)].flatMap(([plain, others]) =>
     Array.from(others, (other) => [other.codePointAt(0) ?? 0, plain] as const)
   ),
   ...alphabets.flatMap((first) =>
     Array.from("abcdefghijklmnopqrstuvwxyz", (letter, index) => [first + index, letter] as const)
+  ),
+  ...circled.flatMap(([first, number, count]) =>
+    Array.from({ length: count }, (_, index) => [first + index, String(number + index)] as const)
   )
 ])
 

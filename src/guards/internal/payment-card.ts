@@ -1,13 +1,13 @@
 /**
- * Numbers of payment cards: the prefix and length of a card network, and a check digit that is right.
+ * Finds numbers of payment cards: the prefix and length of a card network, and a check digit that is right.
  *
- * In one piece or in groups: of three digits at least (the last may be shorter), of two each, or of one each.
+ * In one piece or in groups: of three digits at least (the last may be shorter), of two each, or of one each. A number in
+ * one piece counts when no letters are attached to it, besides words such as `card` and `exp`, and it is no fraction.
  */
 import type { Finding } from "../Finding.ts"
-import type { DigitRun, Group } from "./digit-run.ts"
+import type { Meter } from "../Meter.ts"
+import type { Groups, NumberStart } from "./digit-groups.ts"
 import type { Reader } from "./reader.ts"
-
-type Found = ReadonlyArray<Finding<"payment-card">>
 
 interface Network {
   /** The first and last prefix; as long as each other. */
@@ -67,28 +67,61 @@ const passesLuhn = (digits: string): boolean => {
   return sum % 10 === 0
 }
 
-const isGrouped = (groups: ReadonlyArray<Group>): boolean => {
+const isGrouped = (groups: Groups): boolean => {
   const shortestBefore = Math.min(...groups.slice(0, -1).map(({ digits }) => digits.length))
   const size = groups[0]?.digits.length ?? 0
   return shortestBefore >= 3 || (size <= 2 && groups.every(({ digits }) => digits.length === size))
 }
 
-const canSeparate = (separator: string): boolean => !/[/()]/.test(separator)
-
-/** Finds the longest number that starts with this group. */
-export const paymentCardAt = ({ groups }: DigitRun, index: number, { meter }: Reader): Found => {
-  const first = groups[index]
-  if (first === undefined) return []
+/** The most groups that have the digits of a card. */
+const longestCard = (groups: Groups, meter: Meter, isWhole: (groups: Groups) => boolean): Groups => {
   let digits = ""
-  let found: Found = []
-  for (let last = index; last < groups.length; last++) {
-    const group = groups[last] as Group // last is within groups
-    if (last > index && !canSeparate(group.separator)) break
+  let found: Groups = []
+  for (const [index, group] of groups.entries()) {
     digits += group.digits
     if (digits.length > longest) break
     meter.steps += digits.length
     if (digits.length < shortest || !isOfNetwork(digits) || !passesLuhn(digits)) continue
-    if (isGrouped(groups.slice(index, last + 1))) found = [{ kind: "payment-card", start: first.start, end: group.end }]
+    const card = groups.slice(0, index + 1)
+    if (isGrouped(card) && isWhole(card)) found = card
   }
   return found
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// what is around it
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** What is written without a blank before the number of a card, and behind it. */
+const labelBefore =
+  /(?:^|[^a-z])(?:card|visa|mastercard|maestro|amex|discover|diners|jcb|cc|pan|credit|debit)[a-z]{0,6}$/
+const labelBehind = /^(?:exp|cv|cid|valid|thru)/
+
+// One more than the longest of them, to see what is before it.
+const longestLabel = 17
+
+/** Whether letters stand right before or behind it, so that it is a part of a longer name: `0x4111`, `4111deadbeef`. */
+const isInName = (reader: Reader, start: number, end: number): boolean =>
+  (reader.isWord(start - 1) && !labelBefore.test(reader.slice(Math.max(0, start - longestLabel), start)))
+  || (reader.isWord(end) && !labelBehind.test(reader.slice(end, end + longestLabel)))
+
+/** Whether it is what stands behind the point of a number: `0.4111`. */
+const isFraction = (start: NumberStart): boolean => start.first.joint === "close" && start.first.separator === "."
+
+const hasBlank = (groups: Groups): boolean => groups.slice(1).some(({ separator }) => /\s/.test(separator))
+
+/** Finds the longest number that starts with the first group. */
+export const paymentCards = (reader: Reader) => (start: NumberStart): ReadonlyArray<Finding<"payment-card">> => {
+  for (const { groups, isLoose } of start.candidates) {
+    const isWhole = (card: Groups): boolean => {
+      const end = card.at(-1)?.end ?? 0
+      const isSmall = start.first.digits.length <= 2
+      if ((isLoose || isSmall) && start.isInList(card)) return false
+      if (card.length === 1 && isFraction(start)) return false
+      return hasBlank(card) || !isInName(reader, start.first.start, end)
+    }
+    const last = longestCard(groups, reader.meter, isWhole).at(-1)
+    if (last !== undefined) return [{ kind: "payment-card", start: start.first.start, end: last.end }]
+  }
+  return []
 }

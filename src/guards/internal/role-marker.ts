@@ -1,5 +1,5 @@
 /**
- * Marks of the turns of a conversation: whoever pastes them wants to be read as somebody else.
+ * Finds the marks of the turns of a conversation: whoever pastes them wants to be read as somebody else.
  *
  * | form | examples |
  * |---|---|
@@ -138,6 +138,8 @@ const markerAt = (text: string, index: number, isLineStart: boolean, meter: Mete
   return marker ?? (isLineStart ? lineAt(text, index, meter) : undefined)
 }
 
+const lineBreaks = "\n\r\v\f\u0085"
+
 /** Finds role markers in a normalised text. */
 export const findRoleMarkers = (text: string, meter: Meter): ReadonlyArray<Finding<"role-marker">> => {
   const findings: Array<Finding<"role-marker">> = []
@@ -147,7 +149,7 @@ export const findRoleMarkers = (text: string, meter: Meter): ReadonlyArray<Findi
     const marker = markerAt(text, index, isLineStart, meter)
     if (marker !== undefined) findings.push({ kind: "role-marker", start: marker[0], end: marker[1] })
     const character = text.charAt(index)
-    isLineStart = character === "\n" || character === "\r"
+    isLineStart = lineBreaks.includes(character)
   }
   return findings
 }

@@ -1,5 +1,5 @@
 /**
- * Words and phrases in a text, however they are written.
+ * Splits a text into words, and finds phrases among them however they are written.
  *
  * A text is read in several ways, because what a symbol means is not known: `buy!spam` is two words, `k!ll` is one. What
  * one of the readings finds is found. Digits and symbols count as the letters that they are written for in words that
@@ -10,6 +10,7 @@
 import type { Meter } from "../Meter.ts"
 import { normalise } from "../Normalise.ts"
 import { isWrittenFor, spellingOf } from "./look-alike.ts"
+import { unreadMeter } from "./unread-meter.ts"
 
 /** A word of a text, and where it is. */
 export interface Word {
@@ -95,20 +96,20 @@ export type Phrase = ReadonlyArray<string>
 
 /** The words of a phrase, normalised. None when there is no letter or digit in it. */
 export const phraseOf = (text: string): Phrase =>
-  read(normalise(text).text, isWordCharacter, { steps: 0 }).map((word) => word.text)
+  read(normalise(text).text, isWordCharacter, unreadMeter()).map((word) => word.text)
 
-interface Entry<out A> {
+interface PhraseEntry<out A> {
   readonly phrase: Phrase
   readonly isSpelled: boolean
   readonly value: A
 }
 
-interface Node<A> {
-  readonly next: Map<string, Node<A>>
-  readonly entries: Array<Entry<A>>
+interface PhraseNode<A> {
+  readonly next: Map<string, PhraseNode<A>>
+  readonly entries: Array<PhraseEntry<A>>
 }
 
-const emptyNode = <A>(): Node<A> => ({ next: new Map(), entries: [] })
+const emptyPhraseNode = <A>(): PhraseNode<A> => ({ next: new Map(), entries: [] })
 
 const isWord = (text: string, hasLetter: boolean, wanted: string): boolean => {
   if (text === wanted) return true
@@ -119,7 +120,7 @@ const isWord = (text: string, hasLetter: boolean, wanted: string): boolean => {
   return true
 }
 
-const isPhrase = (words: Reading, start: number, { isSpelled, phrase }: Entry<unknown>): boolean => {
+const isPhrase = (words: Reading, start: number, { isSpelled, phrase }: PhraseEntry<unknown>): boolean => {
   if (!isSpelled) {
     return phrase.every((wanted, offset) => {
       const word = words[start + offset]
@@ -147,7 +148,7 @@ export interface Match<out A> {
 
 /** Phrases to look for, arranged so that looking for all of them costs about as much as looking for one. */
 export class Phrases<A> {
-  private readonly root = emptyNode<A>()
+  private readonly root = emptyPhraseNode<A>()
 
   add(phrase: Phrase, value: A): void {
     this.enter({ phrase, isSpelled: false, value })
@@ -155,11 +156,11 @@ export class Phrases<A> {
     if (letters !== undefined) this.enter({ phrase: letters, isSpelled: true, value })
   }
 
-  private enter(entry: Entry<A>): void {
+  private enter(entry: PhraseEntry<A>): void {
     let node = this.root
     for (const word of entry.phrase) {
       const { spelling } = wordAt(word, 0)
-      const next = node.next.get(spelling) ?? emptyNode<A>()
+      const next = node.next.get(spelling) ?? emptyPhraseNode<A>()
       node.next.set(spelling, next)
       node = next
     }
@@ -169,7 +170,7 @@ export class Phrases<A> {
   /** The phrases that start with this word. */
   startingAt(words: Reading, start: number, meter: Meter): ReadonlyArray<Match<A>> {
     const matches: Array<Match<A>> = []
-    let node: Node<A> | undefined = this.root
+    let node: PhraseNode<A> | undefined = this.root
     for (let index = start;; index++) {
       meter.steps++
       node = node.next.get(words[index]?.spelling ?? "")

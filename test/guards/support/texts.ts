@@ -98,7 +98,16 @@ const pieces: ReadonlyArray<string> = [
   "\ud83d",
   "\udc00",
   "\u{e0041}",
-  "\u0000"
+  "\u0000",
+  "&",
+  "&#",
+  "64",
+  ";",
+  "&#64;",
+  "&nbsp;",
+  "&shy;",
+  "&#769;",
+  "&eacute;"
 ]
 
 const known: Arbitrary.Arbitrary<string> = Arbitrary.map(

@@ -8,7 +8,7 @@ import { internalsOf, Missing, type Use } from "../internal/source-model.ts"
 import { PipelineInvalid, type Problem } from "../PipelineInvalid.ts"
 import { composedEffects } from "./composed.ts"
 import { findCycles, neverFreed } from "./cycles.ts"
-import { nearest } from "./nearest-name.ts"
+import { Suggestions } from "./nearest-name.ts"
 import { inverted, packed } from "./packed-lists.ts"
 import type { Edge, Plan, PlannedStage, ReadInputs } from "./plan.ts"
 import { entriesOf, inputNamed, type Topology, type WiredStage } from "./topology.ts"
@@ -27,13 +27,10 @@ interface Resolved {
   inputsByName: InputsByName | undefined
 }
 
-/** How many unknown names get a suggestion: looking for one costs a pass over all names. */
-const suggestions = 20
-
 class Compilation {
   readonly problems: Array<Problem> = []
   readonly indexOf = new Map<string, number>()
-  private suggested = 0
+  private readonly suggestions = new Suggestions(this.indexOf)
 
   constructor(entries: ReadonlyArray<WiredStage>) {
     entries.forEach(({ stage }, index) => this.register(stage.name, index))
@@ -67,8 +64,7 @@ class Compilation {
   /** Whether `name` can be depended on by `stage`; says what is wrong when it cannot. */
   knows(stage: string, name: string): boolean {
     if (!this.indexOf.has(name)) {
-      const others = () => Array.from(this.indexOf.keys()).filter((known) => known !== stage)
-      const didYouMean = this.suggested++ < suggestions ? nearest(name, others()) : undefined
+      const didYouMean = this.suggestions.nearest(name, stage)
       this.problem({
         code: "UNKNOWN_STAGE",
         stage,

@@ -53,6 +53,23 @@ describe("R1 a bad pipeline never starts, and all its problems are told at once"
       assert.include(far?.fix ?? "", "Add the stage")
     }))
 
+  it.effect("a suggestion is a name that is nearly the same: none for an empty name, none for one letter", () =>
+    Effect.gen(function*() {
+      const suggested = Effect.fnUntraced(function*(wanted: string, known: ReadonlyArray<string>) {
+        const problems = yield* problemsOf([...known.map((name) => spec(name)), spec("reader", [wanted])])
+        return problems.find(({ code }) => code === "UNKNOWN_STAGE")?.didYouMean
+      })
+      assert.isUndefined(yield* suggested("", ["a", "b"]))
+      assert.isUndefined(yield* suggested(" ", ["a", "b"]))
+      assert.isUndefined(yield* suggested("x", ["a", "ab", "y"]))
+      assert.isUndefined(yield* suggested("xy", ["ab", "xz"]))
+      assert.isUndefined(yield* suggested("ab", [""]))
+      assert.isUndefined(yield* suggested("cat", ["dog", "can't"]))
+      assert.strictEqual(yield* suggested("A", ["b", "a"]), "a")
+      assert.strictEqual(yield* suggested("llmm", ["llm", "x"]), "llm")
+      assert.strictEqual(yield* suggested("Input_Gaurd", ["output_guard", "input_guard"]), "input_guard")
+    }))
+
   it.effect("a stage is never told that it may have meant itself", () =>
     Effect.gen(function*() {
       const [problem] = yield* problemsOf([spec("fetcher"), spec("fetch", ["fetchh"])])

@@ -12,7 +12,7 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
-import type * as Outcome from "effect/Result"
+import * as Outcome from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { OptionsAfter, SnapshotProblem } from "./checks/run.ts"
@@ -39,10 +39,11 @@ import * as Runner from "./engine/runner.ts"
 import * as Topology from "./engine/topology.ts"
 import type { Event } from "./Event.ts"
 import type { Any as AnyInterceptor, ErrorOf, FailsRun, ProvidedBy, ServicesOf } from "./Interceptor.ts"
+import * as options from "./internal/options.ts"
 import type { PipelineInvalid } from "./PipelineInvalid.ts"
 import type { Run, RunOptions } from "./Run.ts"
 import type { Cancelled, Completed, Incomplete, LayerFailed, StageFailed } from "./RunResult.ts"
-import type { CarriedBy, Snapshot } from "./Snapshot.ts"
+import { type CarriedBy, isSnapshot, type Snapshot } from "./Snapshot.ts"
 import { type Any as AnySource, type Source, stage as stageSource } from "./Source.ts"
 import type * as Stage from "./Stage.ts"
 import type { StageContext } from "./StageContext.ts"
@@ -300,8 +301,11 @@ class PipelineImpl implements Any {
 const union = <A>(left: ReadonlyArray<A>, right: ReadonlyArray<A>): ReadonlyArray<A> =>
   Array.from(new Set([...left, ...right]))
 
+const isImplementation = (u: unknown): u is PipelineImpl => u instanceof PipelineImpl
+
 /** Every pipeline is made here, as a PipelineImpl. */
-const implementation = (self: Any): PipelineImpl => self as PipelineImpl
+const implementation = (self: Any): PipelineImpl =>
+  options.ofKind("pipeline", "a pipeline; see Pipeline.make", isImplementation, self)
 
 // The types of a pipeline are computed by the signatures above; the value does not know them.
 const typed = <P>(pipeline: PipelineImpl): P => pipeline as unknown as P
@@ -471,6 +475,10 @@ export const describe = (self: Any): Effect.Effect<Description, PipelineInvalid>
 
 const runnable = (self: Any): Runner.Runnable => implementation(self)
 
+/** Whether the pipeline is the first argument: what comes before others and is no snapshot was meant as one. */
+const pipelineFirst = ({ 0: first, length }: IArguments): boolean =>
+  Outcome.getOrElse(Outcome.try(() => isPipeline(first) || (length > 1 && !isSnapshot(first))), () => length > 1)
+
 /**
  * Runs a pipeline.
  *
@@ -491,7 +499,7 @@ export const run: {
     self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
   ) => Effect.Effect<Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
 } = dual(
-  (args) => isPipeline(args[0]),
+  pipelineFirst,
   (self: Any, snapshot: Snapshot, options?: RunOptions) => Runner.run(runnable(self), snapshot, options)
 )
 
@@ -513,7 +521,7 @@ export const start: {
     self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
   ) => Effect.Effect<Started<N, E, O>, Invalid<N> | Extract<E, LayerFailed>, Services<N, R, S> | Scope.Scope>
 } = dual(
-  (args) => isPipeline(args[0]),
+  pipelineFirst,
   (self: Any, snapshot: Snapshot, options?: RunOptions) => Runner.start(runnable(self), snapshot, options)
 )
 
@@ -546,7 +554,7 @@ export const stream: {
     self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
   ) => Stream.Stream<Event | Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
 } = dual(
-  (args) => isPipeline(args[0]),
+  pipelineFirst,
   (self: Any, snapshot: Snapshot, options?: RunOptions) =>
     Stream.unwrap(Effect.map(
       Runner.start(runnable(self), snapshot, options),

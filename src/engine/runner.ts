@@ -53,22 +53,24 @@ interface CheckedOptions {
   readonly interruptionGrace: RunOptions["interruptionGrace"]
 }
 
+const optionNames: ReadonlyArray<keyof RunOptions> = ["concurrency", "failure", "interruptionGrace"]
+
 // Options are checked when the run is made, not when it starts.
 const check = (snapshot: Snapshot, given: RunOptions | undefined): CheckedOptions => {
-  if (!(snapshot instanceof Snapshot)) {
-    throw new options.InvalidOption({
-      option: "snapshot",
-      expected: "a Snapshot; see Snapshot.make",
-      given: typeof snapshot
-    })
-  }
-  if (given?.interruptionGrace !== undefined) options.duration("interruptionGrace", given.interruptionGrace)
+  options.ofKind("snapshot", "a Snapshot; see Snapshot.make", isSnapshot, snapshot)
+  const { concurrency, failure, interruptionGrace } = given === undefined
+    ? {}
+    : options.fields<RunOptions>("options", optionNames, given)
+  if (interruptionGrace !== undefined) options.duration("interruptionGrace", interruptionGrace)
   return {
-    concurrency: given?.concurrency === undefined ? Infinity : options.concurrency("concurrency", given.concurrency),
-    continueAfterFailure: given?.failure === "continue",
-    interruptionGrace: given?.interruptionGrace
+    concurrency: concurrency === undefined ? Infinity : options.concurrency("concurrency", concurrency),
+    continueAfterFailure: failure !== undefined
+      && options.oneOf("failure", ["fail-fast", "continue"], failure) === "continue",
+    interruptionGrace
   }
 }
+
+const isSnapshot = (given: unknown): given is Snapshot => given instanceof Snapshot
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the environment

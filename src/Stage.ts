@@ -146,7 +146,9 @@ const fieldsOf = (self: Any): Fields => {
 /**
  * Whether a value is a stage.
  */
-export const isStage = (u: unknown): u is Any => typeof u === "object" && u !== null && TypeId in u
+export const isStage = (u: unknown): u is Any =>
+  // A stage inherits its mark. One that is a key of the object itself came with data.
+  typeof u === "object" && u !== null && TypeId in u && !Object.hasOwn(u, TypeId)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // constructors

@@ -11,7 +11,8 @@ import { findCycles, neverFreed } from "./cycles.ts"
 import { Suggestions } from "./nearest-name.ts"
 import { inverted, packed } from "./packed-lists.ts"
 import type { Edge, Plan, PlannedStage, ReadInputs } from "./plan.ts"
-import { entriesOf, inputNamed, type Topology, type WiredStage } from "./topology.ts"
+import { entriesOf, type Entry, inputNamed, stagesOf, type Topology } from "./topology.ts"
+import type { WiredStage } from "./wired-stage.ts"
 
 /** Inputs that are the data of stages: the common case, which needs no function and cannot throw. */
 interface InputsByName {
@@ -32,16 +33,29 @@ class Compilation {
   readonly indexOf = new Map<string, number>()
   private readonly suggestions = new Suggestions(this.indexOf)
 
-  constructor(entries: ReadonlyArray<WiredStage>) {
-    entries.forEach(({ stage }, index) => this.register(stage.name, index))
+  constructor(entries: ReadonlyArray<Entry>) {
+    let stages = 0
+    entries.forEach((entry, place) => {
+      this.tellFaults(entry, place)
+      if (entry.stage !== undefined) this.register(entry.stage.name, stages++, place)
+    })
   }
 
-  private register(name: string, index: number): void {
+  private tellFaults({ faults, stage }: Entry, place: number): void {
+    for (const { code, fix, isGeneral, says } of faults) {
+      const name = stage?.name
+      const subject = isGeneral ? "It" : name === undefined ? `Stage number ${place + 1}` : `Stage "${name}"`
+      const index = isGeneral ? {} : { index: place }
+      this.problem({ code, stage: name ?? "", message: `${subject} ${says}.`, fix, ...index })
+    }
+  }
+
+  private register(name: string, index: number, place: number): void {
     if (name.trim() === "") {
       this.problem({
         code: "BLANK_NAME",
         stage: name,
-        message: `Stage number ${index + 1} has a blank name.`,
+        message: `Stage number ${place + 1} has a blank name.`,
         fix: "Give it a name."
       })
     }
@@ -140,10 +154,11 @@ export const compile = (
   topology: Topology,
   interceptors: ReadonlyArray<AnyInterceptor>
 ): Result.Result<Plan, PipelineInvalid> => {
-  const entries = entriesOf(topology)
-  const compilation = new Compilation(entries)
+  const given = entriesOf(topology)
+  const entries = stagesOf(topology)
+  const compilation = new Compilation(given)
   const { indexOf, problems } = compilation
-  if (entries.length === 0) {
+  if (given.length === 0) {
     compilation.problem({
       code: "NO_STAGES",
       stage: "",

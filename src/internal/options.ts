@@ -64,6 +64,14 @@ export const callable = <F extends Function>(option: string, given: F): F =>
 export const text = (option: string, given: string): string =>
   typeof given === "string" ? given : reject(option, "a string", given)
 
+const isNames = (given: unknown): given is ReadonlyArray<string> =>
+  Array.isArray(given) && Array.from(given as ReadonlyArray<unknown>).every((name) => typeof name === "string")
+
+/** A list of names, copied. */
+export const names = (option: string, given: ReadonlyArray<string>): ReadonlyArray<string> => [
+  ...ofKind(option, "a list of names", isNames, given)
+]
+
 /** The options in an object, each of them read once. An object that holds anything else was misspelt. */
 export const fields = <O extends object>(
   option: string,

@@ -30,7 +30,10 @@ const TypeId = "~stageflow/Source"
  */
 export interface Source<out A, out Skips extends boolean = boolean> {
   readonly [TypeId]: { readonly value: A; readonly skips: Skips }
-  /** Changes what is read. A function that throws fails the run: it is never read as "no". */
+  /**
+   * Changes what is read. A function that throws fails the run: it is never read as "no". Neither is a condition that
+   * gives something else than true or false.
+   */
   map<B>(f: (value: A) => B): Source<B, Skips>
 }
 

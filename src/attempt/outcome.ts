@@ -5,8 +5,10 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import { type Fail, isStageOutput, plainOk, type StageOutput } from "../internal/output-model.ts"
 import { StageFault } from "../StageError.ts"
 import { fail } from "../StageOutput.ts"
@@ -31,10 +33,18 @@ export const failedEnding = (error: unknown): FailedEnding => new FailedEnding(e
 
 const empty = Object.freeze({})
 
+/** Hears what a promise rejects with that nobody will look at: unheard, it would end the process. */
+const disregard = (promise: PromiseLike<unknown>): void => {
+  Result.try(() => promise.then(undefined, constVoid))
+}
+
 const whatItIs = (value: unknown): string => {
   if (value === null) return "null"
   if (Effect.isEffect(value)) return "an Effect (did you forget yield* ?)"
-  if (Predicate.isPromiseLike(value)) return "a Promise (use Stage.promise, or Effect.tryPromise)"
+  if (Predicate.isPromiseLike(value)) {
+    disregard(value)
+    return "a Promise (use Stage.promise, or Effect.tryPromise)"
+  }
   return typeof value === "number" && Number.isNaN(value) ? "NaN" : `a ${typeof value}`
 }
 
@@ -144,5 +154,26 @@ export const unreadable = (stage: string, defect: unknown): FailedEnding => {
   return new FailedEnding(fault, Cause.combine(Cause.fail(fault), Cause.die(defect)))
 }
 
+/** A condition or an input of a stage threw. */
 export const wiringFailed = (stage: string, part: "when" | "inputs", defect: unknown): FailedEnding =>
   new FailedEnding(new StageFault({ stage, reason: { _tag: "WiringFailed", part, defect } }), Cause.die(defect))
+
+const kindOf = (value: unknown): string => {
+  if (value === undefined || value === null) return String(value)
+  if (typeof value !== "object") return `a ${typeof value}`
+  if (Effect.isEffect(value)) return "an Effect"
+  if (!Predicate.isPromiseLike(value)) return "an object"
+  disregard(value)
+  return "a Promise"
+}
+
+/** The condition of a stage gave neither true nor false. */
+export const noBoolean = (stage: string, value: unknown): FailedEnding => {
+  // A value can throw when it is looked at.
+  const gave = Result.getOrElse(Result.try(() => kindOf(value)), () => "an object")
+  const defect = new TypeError(`Expected true or false, got ${gave}`)
+  return new FailedEnding(
+    new StageFault({ stage, reason: { _tag: "WiringFailed", part: "when", gave, defect } }),
+    Cause.die(defect)
+  )
+}

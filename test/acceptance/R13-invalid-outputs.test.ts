@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Option, Result } from "effect"
 import { Interceptor, Pipeline, RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
+import { unheardRejections } from "./support/rejections.ts"
 import { Counter } from "./support/stages.ts"
 
 /** A stage that returns a value that its type would not let it return, in every way that a stage can be made. */
@@ -84,6 +85,21 @@ describe("R13 what is no output fails the stage by name, and no key of data chan
             assert.strictEqual(counter.total, 1)
           }
         }
+      }
+    }))
+
+  it.effect("a Promise that a stage returns and that rejects is nobody's: it does not end the process", () =>
+    Effect.gen(function*() {
+      const rejected = () => Promise.reject(new Error("unheard"))
+      const stages = [
+        Stage.transform("odd", { run: rejected as unknown as () => Effect.Effect<{}> }),
+        Stage.transform("odd", { run: Effect.sync(rejected) as unknown as Effect.Effect<{}> }),
+        Stage.transform("odd", { run: Effect.sync(() => StageOutput.ok(rejected())) as unknown as Effect.Effect<{}> })
+      ]
+      for (const stage of [...stages, ...stages.map((stage) => Stage.timeout(stage))]) {
+        const run = Effect.flip(Pipeline.run(Pipeline.make("odd").add(stage as (typeof stages)[0]), Snapshot.make()))
+        const unheard = yield* unheardRejections(run)
+        assert.deepStrictEqual(unheard, [])
       }
     }))
 

@@ -181,7 +181,7 @@ export const all = <const S extends Readonly<Record<string, Any>>>(
  * Something from the snapshot.
  */
 export const snapshot = <A>(f: (snapshot: Current) => A): Source<A, false> =>
-  new SourceImpl<A>((reader) => f(reader.snapshot), new Map()) as unknown as Source<A, false> // see `all`
+  new SourceImpl<A>((reader) => immutable(f(reader.snapshot)), new Map()) as unknown as Source<A, false> // see `all`
 
 /**
  * A value that does not depend on the run. All runs share it, so it is copied and made immutable.

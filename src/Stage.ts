@@ -47,6 +47,7 @@ import { retryAround, type RetryPolicy } from "./attempt/retry.ts"
 import { timeoutAround } from "./attempt/timeout.ts"
 import type { CheckedName, Returned } from "./checks/stage.ts"
 import type { Interceptor } from "./Interceptor.ts"
+import { immutable } from "./internal/immutable.ts"
 import { changedOk } from "./internal/output-model.ts"
 import { problemsOf } from "./internal/problems.ts"
 import { effectOfPromise } from "./internal/promise.ts"
@@ -459,7 +460,7 @@ export const mapInput: {
     self: Stage<Name, In, D, S, E, R>,
     f: (inputs: In2) => In
   ): Stage<Name, In2, D, S, E, R> =>
-    build({ ...fieldsOf(self), run: (inputs: In2) => Effect.suspend(() => self.run(f(inputs))) })
+    build({ ...fieldsOf(self), run: (inputs: In2) => Effect.suspend(() => self.run(immutable(f(inputs)))) })
 )
 
 /**

@@ -144,7 +144,7 @@ const readAll = (reads: ReadonlyArray<readonly [key: string, read: ReadInputs]>)
       if (value instanceof Missing) return value
       define(inputs, key, value)
     }
-    return inputs
+    return Object.freeze(inputs)
   }
 }
 

@@ -20,6 +20,7 @@ export class NoStart {
 
 const skipped = ({ origin, reason }: Missing): NoStart => new NoStart(skipBecause(origin, reason))
 
+// One for all runs, and nobody can write on it.
 const notSelected = new NoStart(skipBecause(undefined, "its condition did not hold"))
 
 /** What the stages of one run gave, within reach of the stages that read it. */
@@ -93,6 +94,7 @@ export class StageInputs implements Reader {
         define(inputs, key, data)
       }
     }
-    return inputs
+    // What the stages gave is deeply immutable already.
+    return Object.freeze(inputs)
   }
 }

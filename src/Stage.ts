@@ -42,14 +42,13 @@ import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Schema from "effect/Schema"
 import { aroundOf } from "./attempt/composition.ts"
 import { type Around, aroundsOf, type StageEffect, type StageInfo, type Wrapped } from "./attempt/interceptor-model.ts"
-import { invalidData, normalize } from "./attempt/outcome.ts"
+import { causeOfInvalidData, normalize } from "./attempt/outcome.ts"
 import { retryAround, type RetryPolicy } from "./attempt/retry.ts"
 import { timeoutAround } from "./attempt/timeout.ts"
 import type { CheckedName, Returned } from "./checks/stage.ts"
 import type { Interceptor } from "./Interceptor.ts"
 import { immutable } from "./internal/immutable.ts"
 import { changedOk } from "./internal/output-model.ts"
-import { problemsOf } from "./internal/problems.ts"
 import { effectOfPromise } from "./internal/promise.ts"
 import type { Current } from "./internal/snapshot-model.ts"
 import { StageContext } from "./StageContext.ts"
@@ -166,8 +165,9 @@ type Run<_Name extends string, In, A, E, R, D, X> = Body<A, E, R, D, X> | ((inpu
 /**
  * What a stage is made from.
  *
- * With an `output` schema the data is validated where it is produced, and no reader ever sees data that it rejects.
- * `output` and `error` are also what lets a result be encoded.
+ * With an `output` schema the data is validated where it is produced, and no reader ever sees data that it rejects. The
+ * data is then what the schema names: other keys, which a wider object may have, are left out of it. `output` and `error`
+ * are also what lets a result be encoded.
  */
 export interface Options<A, E, R, In, D, X, Name extends string = string> {
   readonly run: Run<Name, In, A, E, R, D, X>
@@ -194,8 +194,8 @@ const validated = (schema: Schema.Top): Around => {
     Effect.flatMap(effect, (outcome): StageEffect =>
       outcome._tag !== "Ok"
         ? Effect.succeed(outcome)
-        : Effect.matchEffect(validate(outcome.data, { errors: "all" }), {
-          onFailure: (error) => Effect.fail(invalidData(stage.name, problemsOf(error.issue))),
+        : Effect.matchCauseEffect(Effect.suspend(() => validate(outcome.data, { errors: "all" })), {
+          onFailure: (cause) => Effect.failCause(causeOfInvalidData(stage.name, cause)),
           onSuccess: (data) => Effect.succeed(changedOk(outcome, { data }))
         }))
 }

@@ -9,7 +9,9 @@ import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
 import { type Fail, isStageOutput, plainOk, type StageOutput } from "../internal/output-model.ts"
+import { type Problem, problemsOf } from "../internal/problems.ts"
 import { StageFault } from "../StageError.ts"
 import { fail } from "../StageOutput.ts"
 import type { Outcome } from "./interceptor-model.ts"
@@ -139,14 +141,21 @@ export const normalize = <R>(
 const toEffect = (outcome: Outcome | Fail<unknown>): Effect.Effect<Outcome, unknown> =>
   outcome._tag === "Fail" ? Effect.failCause(causeOf(outcome)) : Effect.succeed(outcome)
 
-/** The fault that an output schema found, as problems in the data of a stage. */
-export const invalidData = (
-  stage: string,
-  problems: ReadonlyArray<{
-    readonly path: ReadonlyArray<string | number>
-    readonly message: string
-  }>
-): StageFault => new StageFault({ stage, reason: { _tag: "InvalidOutput", problems } })
+const invalidData = (stage: string, problems: ReadonlyArray<Problem>): StageFault =>
+  new StageFault({ stage, reason: { _tag: "InvalidOutput", problems } })
+
+/** Why an output schema did not take the data of a stage, as the fault that it is: the data's, or its own. */
+export const causeOfInvalidData = (stage: string, cause: Cause.Cause<Schema.SchemaError>): Cause.Cause<unknown> => {
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  if (error !== undefined) return Cause.fail(invalidData(stage, problemsOf(error.issue)))
+  const died = cause.reasons.find(Cause.isDieReason)
+  if (died === undefined) return cause
+  // A schema looks into data by recursion, and the stack has an end.
+  const message = died.defect instanceof RangeError
+    ? "It is nested too deep for its schema"
+    : "Its schema threw when it was checked (see `cause`)"
+  return Cause.combine(Cause.fail(invalid(stage, message)), cause)
+}
 
 /** What a stage gave threw when it was read: a getter or a Proxy in it. */
 export const unreadable = (stage: string, defect: unknown): FailedEnding => {

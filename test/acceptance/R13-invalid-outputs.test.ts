@@ -94,7 +94,9 @@ describe("R13 what is no output fails the stage by name, and no key of data chan
       const stages = [
         Stage.transform("odd", { run: rejected as unknown as () => Effect.Effect<{}> }),
         Stage.transform("odd", { run: Effect.sync(rejected) as unknown as Effect.Effect<{}> }),
-        Stage.transform("odd", { run: Effect.sync(() => StageOutput.ok(rejected() as object)) as unknown as Effect.Effect<{}> })
+        Stage.transform("odd", {
+          run: Effect.sync(() => StageOutput.ok(rejected() as object)) as unknown as Effect.Effect<{}>
+        })
       ]
       for (const stage of [...stages, ...stages.map((stage) => Stage.timeout(stage))]) {
         const run = Effect.flip(Pipeline.run(Pipeline.make("odd").add(stage as (typeof stages)[0]), Snapshot.make()))

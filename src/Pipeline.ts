@@ -11,9 +11,9 @@
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
-import type * as Outcome from "effect/Result"
+import * as Outcome from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { OptionsAfter, SnapshotProblem } from "./checks/run.ts"
@@ -38,12 +38,21 @@ import { compile } from "./engine/compile.ts"
 import { type Edge, type Plan, planOf } from "./engine/plan.ts"
 import * as Runner from "./engine/runner.ts"
 import * as Topology from "./engine/topology.ts"
+import { unwiredStage, wiredSpecs, wiredStage } from "./engine/wired-stage.ts"
 import type { Event } from "./Event.ts"
-import type { Any as AnyInterceptor, ErrorOf, FailsRun, ProvidedBy, ServicesOf } from "./Interceptor.ts"
+import {
+  type Any as AnyInterceptor,
+  type ErrorOf,
+  type FailsRun,
+  isInterceptor,
+  type ProvidedBy,
+  type ServicesOf
+} from "./Interceptor.ts"
+import * as options from "./internal/options.ts"
 import type { PipelineInvalid } from "./PipelineInvalid.ts"
 import type { Run, RunOptions } from "./Run.ts"
 import type { Cancelled, Completed, Incomplete, LayerFailed, StageFailed } from "./RunResult.ts"
-import type { CarriedBy, Snapshot } from "./Snapshot.ts"
+import { type CarriedBy, isSnapshot, type Snapshot } from "./Snapshot.ts"
 import { type Any as AnySource, type Source, stage as stageSource } from "./Source.ts"
 import type * as Stage from "./Stage.ts"
 import type { StageContext } from "./StageContext.ts"
@@ -223,19 +232,12 @@ type WiringArgument =
   | { readonly inputs?: Names; readonly after?: Names }
   | ((stages: object) => BySource)
 
-const wiringOf = (argument: WiringArgument | undefined): Topology.Wiring => {
-  if (argument === undefined) return Topology.unwired
-  const given: { readonly inputs?: unknown; readonly after?: Names; readonly when?: unknown } =
-    typeof argument === "function" ? argument(stagesBefore) : argument
-  return {
-    after: given.after ?? [],
-    when: given.when as Topology.Wiring["when"], // a Source, says BySource
-    inputs: given.inputs as Topology.Wiring["inputs"] // names or sources, say ByName and BySource
-  }
-}
-
 // Only the compiler looks at it.
 const phantom = { nodes: undefined as never, error: undefined, services: undefined }
+
+interface ExtendOptions {
+  readonly after?: Names | undefined
+}
 
 class PipelineImpl implements Any {
   readonly [TypeId] = phantom
@@ -265,7 +267,10 @@ class PipelineImpl implements Any {
   }
 
   add(stage: Stage.Any, wiring?: WiringArgument): PipelineImpl {
-    return this.with({ topology: Topology.add(this.topology, { stage, wiring: wiringOf(wiring) }) })
+    const entry = wiring === undefined
+      ? unwiredStage(stage)
+      : wiredStage(stage, typeof wiring === "function" ? wiring(stagesBefore) : wiring)
+    return this.with({ topology: Topology.add(this.topology, entry) })
   }
 
   private join(that: PipelineImpl, topology: Topology.Topology): PipelineImpl {
@@ -277,13 +282,16 @@ class PipelineImpl implements Any {
     })
   }
 
-  merge(that: PipelineImpl): PipelineImpl {
-    return this.join(that, that.topology)
+  merge(that: Any): PipelineImpl {
+    const other = implementation(that)
+    return this.join(other, other.topology)
   }
 
-  extend(that: PipelineImpl, options?: { readonly after?: Names | undefined }): PipelineImpl {
-    const after = options?.after ?? Topology.leavesOf(this.topology)
-    return this.join(that, Topology.behind(that.topology, after))
+  extend(that: Any, given: ExtendOptions = {}): PipelineImpl {
+    const other = implementation(that)
+    const { after } = options.fields<ExtendOptions>("options", ["after"], given)
+    const names = after === undefined ? Topology.leavesOf(this.topology) : options.names("after", after)
+    return this.join(other, Topology.behind(other.topology, names))
   }
 
   pipe() {
@@ -294,7 +302,7 @@ class PipelineImpl implements Any {
     return {
       _id: "Pipeline",
       name: this.name,
-      stages: Topology.entriesOf(this.topology).map(({ stage }) => stage.name)
+      stages: Topology.stagesOf(this.topology).map(({ stage }) => stage.name)
     }
   }
 }
@@ -302,8 +310,11 @@ class PipelineImpl implements Any {
 const union = <A>(left: ReadonlyArray<A>, right: ReadonlyArray<A>): ReadonlyArray<A> =>
   Array.from(new Set([...left, ...right]))
 
+const isImplementation = (u: unknown): u is PipelineImpl => u instanceof PipelineImpl
+
 /** Every pipeline is made here, as a PipelineImpl. */
-const implementation = (self: Any): PipelineImpl => self as PipelineImpl
+const implementation = (self: Any): PipelineImpl =>
+  options.ofKind("pipeline", "a pipeline; see Pipeline.make", isImplementation, self)
 
 // The types of a pipeline are computed by the signatures above; the value does not know them.
 const typed = <P>(pipeline: PipelineImpl): P => pipeline as unknown as P
@@ -317,7 +328,13 @@ const typed = <P>(pipeline: PipelineImpl): P => pipeline as unknown as P
  */
 export const make = (name: string): Pipeline<never> =>
   typed(
-    new PipelineImpl({ name, topology: Topology.empty, interceptors: [], layers: [], annotations: Context.empty() })
+    new PipelineImpl({
+      name: options.text("name", name),
+      topology: Topology.empty,
+      interceptors: [],
+      layers: [],
+      annotations: Context.empty()
+    })
   )
 
 /**
@@ -359,7 +376,10 @@ export const intercept =
     self: Pipeline<N, E, R>
   ): Pipeline<Without<N, ProvidedBy<I[number]>>, E | ErrorOf<I[number]>, R | ServicesOf<I[number]>> => {
     const pipeline = implementation(self)
-    return typed(pipeline.with({ interceptors: [...pipeline.interceptors, ...interceptors] }))
+    const checked = interceptors.map((interceptor) =>
+      options.ofKind("interceptor", "an interceptor; see Interceptor.make", isInterceptor, interceptor)
+    )
+    return typed(pipeline.with({ interceptors: [...pipeline.interceptors, ...checked] }))
   }
 
 /** The error of a run whose layer may fail to build. */
@@ -383,7 +403,8 @@ export const provide: {
   layer: Layer.Layer<P, E2, R2>
 ): Pipeline<Without<N, P>, E | LayerFailure<E2>, R | R2> => {
   const pipeline = implementation(self)
-  return typed(pipeline.with({ layers: [...pipeline.layers, layer as Layer.Layer<unknown, unknown, unknown>] }))
+  const checked = options.ofKind("layer", "a Layer", Layer.isLayer, layer)
+  return typed(pipeline.with({ layers: [...pipeline.layers, checked] }))
 })
 
 /**
@@ -425,19 +446,19 @@ type SpecNode<S> = S extends Spec<infer T>
 /**
  * Makes a pipeline from data: a file, a list of plugins.
  *
- * What the compiler checks in `add` is checked here, all of it at once: unknown names, duplicates, blank names, cycles.
- * Whether the inputs fit their stages is not checked. The order of the list means nothing.
+ * What the compiler checks in `add` is checked here, all of it at once: unknown names, duplicates, blank names, cycles,
+ * and what is no spec at all. A spec has no other keys than these, so a misspelt one is a problem, too. Whether the inputs
+ * fit is between the specs and their stages. The order of the list means nothing.
  */
 export const fromSpecs = <const Specs extends ReadonlyArray<Spec>>(
   name: string,
   specs: Specs
 ): Effect.Effect<Pipeline<SpecNode<Specs[number]>>, PipelineInvalid> =>
   Effect.suspend(() => {
-    const entries = specs.map(({ after, inputs, stage, when }) => ({
-      stage,
-      wiring: { after: after ?? [], when, inputs }
-    }))
-    const pipeline = implementation(make(name)).with({ topology: Topology.list(entries) })
+    const entries = wiredSpecs(name, specs)
+    const pipeline = implementation(make(typeof name === "string" ? name : "")).with({
+      topology: Topology.list(entries)
+    })
     return Effect.as(Effect.fromResult(pipeline.plan), typed(pipeline))
   })
 
@@ -446,7 +467,7 @@ export const fromSpecs = <const Specs extends ReadonlyArray<Spec>>(
  *
  * A pipeline whose names the compiler knows has nothing to find here.
  */
-export const validate = (self: Any): Effect.Effect<void, PipelineInvalid> => Effect.asVoid(planOf(self))
+export const validate = (self: Any): Effect.Effect<void, PipelineInvalid> => Effect.asVoid(planOf(implementation(self)))
 
 /**
  * A pipeline as plain data: its stages and the edges between them.
@@ -461,7 +482,7 @@ export interface Description {
  * Describes a pipeline as plain data, its stages and edges, to draw it or to compare it.
  */
 export const describe = (self: Any): Effect.Effect<Description, PipelineInvalid> =>
-  Effect.map(planOf(self), ({ edges, stages }) => ({
+  Effect.map(planOf(implementation(self)), ({ edges, stages }) => ({
     name: self.name,
     stages: stages.map(({ info, name }) => ({ name, kind: info.kind as Stage.Kind })), // from the stage itself
     edges
@@ -472,6 +493,10 @@ export const describe = (self: Any): Effect.Effect<Description, PipelineInvalid>
 // ---------------------------------------------------------------------------------------------------------------------
 
 const runnable = (self: Any): Runner.Runnable => implementation(self)
+
+/** Whether the pipeline is the first argument: what comes before others and is no snapshot was meant as one. */
+const pipelineFirst = ({ 0: first, length }: IArguments): boolean =>
+  Outcome.getOrElse(Outcome.try(() => isPipeline(first) || (length > 1 && !isSnapshot(first))), () => length > 1)
 
 /**
  * Runs a pipeline.
@@ -493,7 +518,7 @@ export const run: {
     self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
   ) => Effect.Effect<Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
 } = dual(
-  (args) => isPipeline(args[0]),
+  pipelineFirst,
   (self: Any, snapshot: Snapshot, options?: RunOptions) => Runner.run(runnable(self), snapshot, options)
 )
 
@@ -515,7 +540,7 @@ export const start: {
     self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
   ) => Effect.Effect<Started<N, E, O>, Invalid<N> | Extract<E, LayerFailed>, Services<N, R, S> | Scope.Scope>
 } = dual(
-  (args) => isPipeline(args[0]),
+  pipelineFirst,
   (self: Any, snapshot: Snapshot, options?: RunOptions) => Runner.start(runnable(self), snapshot, options)
 )
 
@@ -548,7 +573,7 @@ export const stream: {
     self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
   ) => Stream.Stream<Event | Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
 } = dual(
-  (args) => isPipeline(args[0]),
+  pipelineFirst,
   (self: Any, snapshot: Snapshot, options?: RunOptions) =>
     Stream.unwrap(Effect.map(
       Runner.start(runnable(self), snapshot, options),

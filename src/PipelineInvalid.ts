@@ -9,17 +9,22 @@ import * as Schema from "effect/Schema"
 export const Problem = Schema.Struct({
   code: Schema.Literals([
     "NO_STAGES",
+    "INVALID_STAGE",
+    "INVALID_NAME",
+    "INVALID_WIRING",
     "BLANK_NAME",
     "DUPLICATE_NAME",
     "UNKNOWN_STAGE",
     "SELF_DEPENDENCY",
     "CYCLE"
   ]),
-  /** The stage it is about; empty when it is about the whole pipeline. */
+  /** The stage it is about; empty when it is about the whole pipeline, or about something that is no stage. */
   stage: Schema.String,
   message: Schema.String,
   /** What to do about it. */
   fix: Schema.String,
+  /** The place of what was given among all stages, from 0, where it is no stage or does not fit one. */
+  index: Schema.optionalKey(Schema.Int),
   /** The unknown name, where there is one. */
   unknown: Schema.optionalKey(Schema.String),
   /** The known name nearest to the unknown one. */

@@ -30,7 +30,10 @@ const TypeId = "~stageflow/Source"
  */
 export interface Source<out A, out Skips extends boolean = boolean> {
   readonly [TypeId]: { readonly value: A; readonly skips: Skips }
-  /** Changes what is read. A function that throws fails the run: it is never read as "no". */
+  /**
+   * Changes what is read. A function that throws fails the run: it is never read as "no". Neither is a condition that
+   * gives something else than true or false.
+   */
   map<B>(f: (value: A) => B): Source<B, Skips>
 }
 
@@ -178,7 +181,7 @@ export const all = <const S extends Readonly<Record<string, Any>>>(
  * Reads something from the snapshot.
  */
 export const snapshot = <A>(f: (snapshot: Current) => A): Source<A, false> =>
-  new SourceImpl<A>((reader) => f(reader.snapshot), new Map()) as unknown as Source<A, false> // see `all`
+  new SourceImpl<A>((reader) => immutable(f(reader.snapshot)), new Map()) as unknown as Source<A, false> // see `all`
 
 /**
  * Gives a value that does not depend on the run. All runs share it, so it is copied and made immutable.

@@ -43,14 +43,14 @@ import * as Schema from "effect/Schema"
 import { onStage } from "./attempt/composition.ts"
 import { gateOfAnnotation } from "./attempt/gate.ts"
 import type { Around, StageEffect, StageInfo } from "./attempt/interceptor-model.ts"
-import { invalidData, normalize } from "./attempt/outcome.ts"
+import { causeOfInvalidData, normalize } from "./attempt/outcome.ts"
 import { retryAround, type RetryPolicy } from "./attempt/retry.ts"
 import { timeoutAround } from "./attempt/timeout.ts"
 import { type Wrapped, wrappedOf } from "./attempt/wrapped.ts"
 import type { CheckedName, Returned } from "./checks/stage.ts"
 import type { Interceptor } from "./Interceptor.ts"
+import { immutable } from "./internal/immutable.ts"
 import { changedOk } from "./internal/output-model.ts"
-import { problemsOf } from "./internal/problems.ts"
 import { effectOfPromise } from "./internal/promise.ts"
 import type { Current } from "./internal/snapshot-model.ts"
 import { StageContext } from "./StageContext.ts"
@@ -149,7 +149,9 @@ const fieldsOf = (self: Any): Fields => {
 /**
  * Whether a value is a stage.
  */
-export const isStage = (u: unknown): u is Any => typeof u === "object" && u !== null && TypeId in u
+export const isStage = (u: unknown): u is Any =>
+  // A stage inherits its mark. One that is a key of the object itself came with data.
+  typeof u === "object" && u !== null && TypeId in u && !Object.hasOwn(u, TypeId)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // constructors
@@ -166,8 +168,9 @@ type Run<_Name extends string, In, A, E, R, D, X> = Body<A, E, R, D, X> | ((inpu
 /**
  * What a stage is made from.
  *
- * With an `output` schema the data is validated where it is produced, and no reader ever sees data that it rejects.
- * `output` and `error` are also what lets a result be encoded.
+ * With an `output` schema the data is validated where it is produced, and no reader ever sees data that it rejects. The
+ * data is then what the schema names: other keys, which a wider object may have, are left out of it. `output` and `error`
+ * are also what lets a result be encoded.
  */
 export interface Options<A, E, R, In, D, X, Name extends string = string> {
   readonly run: Run<Name, In, A, E, R, D, X>
@@ -194,8 +197,8 @@ const validated = (schema: Schema.Top): Around => {
     Effect.flatMap(effect, (outcome): StageEffect =>
       outcome._tag !== "Ok"
         ? Effect.succeed(outcome)
-        : Effect.matchEffect(validate(outcome.data, { errors: "all" }), {
-          onFailure: (error) => Effect.fail(invalidData(stage.name, problemsOf(error.issue))),
+        : Effect.matchCauseEffect(Effect.suspend(() => validate(outcome.data, { errors: "all" })), {
+          onFailure: (cause) => Effect.failCause(causeOfInvalidData(stage.name, cause)),
           onSuccess: (data) => Effect.succeed(changedOk(outcome, { data }))
         }))
 }
@@ -469,7 +472,7 @@ export const mapInput: {
     self: Stage<Name, In, D, S, E, R>,
     f: (inputs: In2) => In
   ): Stage<Name, In2, D, S, E, R> =>
-    build({ ...fieldsOf(self), run: (inputs: In2) => Effect.suspend(() => self.run(f(inputs))) })
+    build({ ...fieldsOf(self), run: (inputs: In2) => Effect.suspend(() => self.run(immutable(f(inputs)))) })
 )
 
 /**

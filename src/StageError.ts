@@ -56,6 +56,8 @@ const SelfInterrupted = Schema.TaggedStruct("SelfInterrupted", {})
 
 const WiringFailed = Schema.TaggedStruct("WiringFailed", {
   part: Schema.Literals(["when", "inputs"]),
+  /** What a condition gave instead of true or false: the kind of value, not the value. */
+  gave: Schema.optionalKey(Schema.String),
   defect: Schema.Defect()
 })
 
@@ -75,7 +77,7 @@ export const Reason = Schema.Union([Defect, InvalidOutput, SelfInterrupted, Wiri
  * - `Defect`: the stage died.
  * - `InvalidOutput`: it returned something that is not an output, or data that its schema rejects.
  * - `SelfInterrupted`: it interrupted itself.
- * - `WiringFailed`: a condition or an input of its wiring threw.
+ * - `WiringFailed`: a condition or an input of its wiring threw, or a condition gave neither true nor false.
  * - `InterceptorFailed`: an interceptor that a Layer installed denied or failed.
  */
 export type Reason = typeof Reason.Type
@@ -89,7 +91,9 @@ const describe = (reason: Reason): string => {
     case "SelfInterrupted":
       return "interrupted itself"
     case "WiringFailed":
-      return `could not start: its ${reason.part === "when" ? "condition" : "inputs"} threw (see \`cause\`)`
+      return `could not start: its ${reason.part === "when" ? "condition" : "inputs"} ${
+        reason.gave === undefined ? "threw (see `cause`)" : `gave ${reason.gave}, and neither true nor false`
+      }`
     case "InterceptorFailed":
       return `was stopped by the interceptor "${reason.interceptor}"`
   }

@@ -5,9 +5,13 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
+import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
 import { type Fail, isStageOutput, plainOk, type StageOutput } from "../internal/output-model.ts"
+import { type Problem, problemsOf } from "../internal/problems.ts"
 import { StageFault } from "../StageError.ts"
 import { fail } from "../StageOutput.ts"
 import type { Outcome } from "./interceptor-model.ts"
@@ -31,10 +35,18 @@ export const failedEnding = (error: unknown): FailedEnding => new FailedEnding(e
 
 const empty = Object.freeze({})
 
+/** Hears what a promise rejects with that nobody will look at: unheard, it would end the process. */
+const disregard = (promise: PromiseLike<unknown>): void => {
+  Result.try(() => promise.then(undefined, constVoid))
+}
+
 const whatItIs = (value: unknown): string => {
   if (value === null) return "null"
   if (Effect.isEffect(value)) return "an Effect (did you forget yield* ?)"
-  if (Predicate.isPromiseLike(value)) return "a Promise (use Stage.promise, or Effect.tryPromise)"
+  if (Predicate.isPromiseLike(value)) {
+    disregard(value)
+    return "a Promise (use Stage.promise, or Effect.tryPromise)"
+  }
   return typeof value === "number" && Number.isNaN(value) ? "NaN" : `a ${typeof value}`
 }
 
@@ -141,14 +153,21 @@ export const normalize = <R>(
 const toEffect = (outcome: Outcome | Fail<unknown>): Effect.Effect<Outcome, unknown> =>
   outcome._tag === "Fail" ? Effect.failCause(causeOf(outcome)) : Effect.succeed(outcome)
 
-/** The fault that an output schema found, as problems in the data of a stage. */
-export const invalidData = (
-  stage: string,
-  problems: ReadonlyArray<{
-    readonly path: ReadonlyArray<string | number>
-    readonly message: string
-  }>
-): StageFault => new StageFault({ stage, reason: { _tag: "InvalidOutput", problems } })
+const invalidData = (stage: string, problems: ReadonlyArray<Problem>): StageFault =>
+  new StageFault({ stage, reason: { _tag: "InvalidOutput", problems } })
+
+/** Why an output schema did not take the data of a stage, as the fault that it is: the data's, or its own. */
+export const causeOfInvalidData = (stage: string, cause: Cause.Cause<Schema.SchemaError>): Cause.Cause<unknown> => {
+  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
+  if (error !== undefined) return Cause.fail(invalidData(stage, problemsOf(error.issue)))
+  const died = cause.reasons.find(Cause.isDieReason)
+  if (died === undefined) return cause
+  // A schema looks into data by recursion, and the stack has an end.
+  const message = died.defect instanceof RangeError
+    ? "It is nested too deep for its schema"
+    : "Its schema threw when it was checked (see `cause`)"
+  return Cause.combine(Cause.fail(invalid(stage, message)), cause)
+}
 
 /** What a stage gave threw when it was read: a getter or a Proxy in it. */
 export const unreadable = (stage: string, defect: unknown): FailedEnding => {
@@ -156,5 +175,26 @@ export const unreadable = (stage: string, defect: unknown): FailedEnding => {
   return new FailedEnding(fault, Cause.combine(Cause.fail(fault), Cause.die(defect)))
 }
 
+/** A condition or an input of a stage threw. */
 export const wiringFailed = (stage: string, part: "when" | "inputs", defect: unknown): FailedEnding =>
   new FailedEnding(new StageFault({ stage, reason: { _tag: "WiringFailed", part, defect } }), Cause.die(defect))
+
+const kindOf = (value: unknown): string => {
+  if (value === undefined || value === null) return String(value)
+  if (typeof value !== "object") return `a ${typeof value}`
+  if (Effect.isEffect(value)) return "an Effect"
+  if (!Predicate.isPromiseLike(value)) return "an object"
+  disregard(value)
+  return "a Promise"
+}
+
+/** The condition of a stage gave neither true nor false. */
+export const noBoolean = (stage: string, value: unknown): FailedEnding => {
+  // A value can throw when it is looked at.
+  const gave = Result.getOrElse(Result.try(() => kindOf(value)), () => "an object")
+  const defect = new TypeError(`Expected true or false, got ${gave}`)
+  return new FailedEnding(
+    new StageFault({ stage, reason: { _tag: "WiringFailed", part: "when", gave, defect } }),
+    Cause.die(defect)
+  )
+}

@@ -9,10 +9,11 @@ import { internalsOf, Missing, type Use } from "../internal/source-model.ts"
 import { PipelineInvalid, type Problem } from "../PipelineInvalid.ts"
 import { composedEffects } from "./composed.ts"
 import { findCycles, neverFreed } from "./cycles.ts"
-import { nearest } from "./nearest-name.ts"
+import { Suggestions } from "./nearest-name.ts"
 import { inverted, packed } from "./packed-lists.ts"
 import type { Edge, Plan, PlannedStage, ReadInputs } from "./plan.ts"
-import { entriesOf, inputNamed, type Topology, type WiredStage } from "./topology.ts"
+import { entriesOf, type Entry, inputNamed, stagesOf, type Topology } from "./topology.ts"
+import type { WiredStage } from "./wired-stage.ts"
 
 /** Inputs that are the data of stages: the common case, which needs no function and cannot throw. */
 interface InputsByName {
@@ -28,24 +29,34 @@ interface Resolved {
   inputsByName: InputsByName | undefined
 }
 
-/** How many unknown names get a suggestion: looking for one costs a pass over all names. */
-const suggestions = 20
-
 class Compilation {
   readonly problems: Array<Problem> = []
   readonly indexOf = new Map<string, number>()
-  private suggested = 0
+  private readonly suggestions = new Suggestions(this.indexOf)
 
-  constructor(entries: ReadonlyArray<WiredStage>) {
-    entries.forEach(({ stage }, index) => this.register(stage.name, index))
+  constructor(entries: ReadonlyArray<Entry>) {
+    let stages = 0
+    entries.forEach((entry, place) => {
+      this.tellFaults(entry, place)
+      if (entry.stage !== undefined) this.register(entry.stage.name, stages++, place)
+    })
   }
 
-  private register(name: string, index: number): void {
+  private tellFaults({ faults, stage }: Entry, place: number): void {
+    for (const { code, fix, isGeneral, says } of faults) {
+      const name = stage?.name
+      const subject = isGeneral ? "It" : name === undefined ? `Stage number ${place + 1}` : `Stage "${name}"`
+      const index = isGeneral ? {} : { index: place }
+      this.problem({ code, stage: name ?? "", message: `${subject} ${says}.`, fix, ...index })
+    }
+  }
+
+  private register(name: string, index: number, place: number): void {
     if (name.trim() === "") {
       this.problem({
         code: "BLANK_NAME",
         stage: name,
-        message: `Stage number ${index + 1} has a blank name.`,
+        message: `Stage number ${place + 1} has a blank name.`,
         fix: "Give it a name."
       })
     }
@@ -68,8 +79,7 @@ class Compilation {
   /** Whether `name` can be depended on by `stage`; says what is wrong when it cannot. */
   knows(stage: string, name: string): boolean {
     if (!this.indexOf.has(name)) {
-      const others = () => Array.from(this.indexOf.keys()).filter((known) => known !== stage)
-      const didYouMean = this.suggested++ < suggestions ? nearest(name, others()) : undefined
+      const didYouMean = this.suggestions.nearest(name, stage)
       this.problem({
         code: "UNKNOWN_STAGE",
         stage,
@@ -135,7 +145,7 @@ const readAll = (reads: ReadonlyArray<readonly [key: string, read: ReadInputs]>)
       if (value instanceof Missing) return value
       define(inputs, key, value)
     }
-    return inputs
+    return Object.freeze(inputs)
   }
 }
 
@@ -145,10 +155,11 @@ export const compile = (
   topology: Topology,
   interceptors: ReadonlyArray<AnyInterceptor>
 ): Result.Result<Plan, PipelineInvalid> => {
-  const entries = entriesOf(topology)
-  const compilation = new Compilation(entries)
+  const given = entriesOf(topology)
+  const entries = stagesOf(topology)
+  const compilation = new Compilation(given)
   const { indexOf, problems } = compilation
-  if (entries.length === 0) {
+  if (given.length === 0) {
     compilation.problem({
       code: "NO_STAGES",
       stage: "",

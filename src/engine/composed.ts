@@ -16,8 +16,7 @@ import { executionIn } from "./stage-execution.ts"
  */
 const body: StageEffect = Effect.withFiber((fiber) => {
   const { input, planned: { name, run } } = executionIn(fiber)
-  // Frozen, because what is around the stage may run it again: an attempt leaves no marks for the next one.
-  return normalize(name, asEffect(name, run(Object.freeze(input))))
+  return normalize(name, asEffect(name, run(input)))
 })
 
 type Outer = ReturnType<typeof aroundGates>

@@ -59,22 +59,25 @@ interface CheckedOptions {
   readonly interruptionGrace: Duration.Duration | undefined
 }
 
+const optionNames: ReadonlyArray<keyof RunOptions> = ["concurrency", "failure", "interruptionGrace"]
+
 // Options are checked when the run is made, not when it starts.
 const check = (snapshot: Snapshot, given: RunOptions | undefined): CheckedOptions => {
-  if (!(snapshot instanceof Snapshot)) {
-    throw new options.InvalidOption({
-      option: "snapshot",
-      expected: "a Snapshot; see Snapshot.make",
-      given: typeof snapshot
-    })
-  }
-  const grace = given?.interruptionGrace
+  options.ofKind("snapshot", "a Snapshot; see Snapshot.make", isSnapshot, snapshot)
+  const { concurrency, failure, interruptionGrace } = given === undefined
+    ? {}
+    : options.fields<RunOptions>("options", optionNames, given)
   return {
-    concurrency: given?.concurrency === undefined ? Infinity : options.concurrency("concurrency", given.concurrency),
-    continueAfterFailure: given?.failure === "continue",
-    interruptionGrace: grace === undefined ? undefined : options.duration("interruptionGrace", grace)
+    concurrency: concurrency === undefined ? Infinity : options.concurrency("concurrency", concurrency),
+    continueAfterFailure: failure !== undefined
+      && options.oneOf("failure", ["fail-fast", "continue"], failure) === "continue",
+    interruptionGrace: interruptionGrace === undefined
+      ? undefined
+      : options.duration("interruptionGrace", interruptionGrace)
   }
 }
+
+const isSnapshot = (given: unknown): given is Snapshot => given instanceof Snapshot
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the environment

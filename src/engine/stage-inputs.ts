@@ -3,7 +3,7 @@
  */
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
-import { type FailedEnding, wiringFailed } from "../attempt/outcome.ts"
+import { type FailedEnding, noBoolean, wiringFailed } from "../attempt/outcome.ts"
 import { type Settled, type Skip, skipBecause } from "../internal/output-model.ts"
 import { define } from "../internal/record.ts"
 import type { Current } from "../internal/snapshot-model.ts"
@@ -20,6 +20,7 @@ export class NoStart {
 
 const skipped = ({ origin, reason }: Missing): NoStart => new NoStart(skipBecause(origin, reason))
 
+// One for all runs, and nobody can write on it.
 const notSelected = new NoStart(skipBecause(undefined, "its condition did not hold"))
 
 /** What the stages of one run gave, within reach of the stages that read it. */
@@ -49,19 +50,30 @@ export class StageInputs implements Reader {
 
   /** The inputs of a stage whose dependencies have ended, `undefined` when it takes none. */
   of(planned: PlannedStage): unknown {
-    if (planned.when !== undefined) {
-      const selected = this.read(planned, "when", planned.when)
-      if (selected instanceof NoStart) return selected
-      if (selected !== true) return notSelected
-    }
+    const held = planned.when === undefined || this.condition(planned, planned.when)
+    if (held !== true) return held
     if (planned.InputsByName !== undefined) return this.readByName(planned, new planned.InputsByName())
-    return planned.inputs === undefined ? undefined : this.read(planned, "inputs", planned.inputs)
+    return planned.inputs === undefined ? undefined : this.fromSources(planned, planned.inputs)
   }
 
-  private read(planned: PlannedStage, part: "when" | "inputs", read: ReadInputs): unknown {
-    const result = Result.try(() => read(this))
-    if (Result.isFailure(result)) return new NoStart(wiringFailed(planned.name, part, result.failure))
-    return result.success instanceof Missing ? skipped(result.success) : result.success
+  /** Whether the condition of a stage holds, or why the stage does not start. */
+  private condition({ name }: PlannedStage, when: ReadInputs): true | NoStart {
+    // Everything that is done with what a function of somebody gave can throw.
+    const result = Result.try((): true | NoStart => {
+      const value = when(this)
+      if (value === true) return true
+      if (value === false) return notSelected
+      return value instanceof Missing ? skipped(value) : new NoStart(noBoolean(name, value))
+    })
+    return Result.isFailure(result) ? new NoStart(wiringFailed(name, "when", result.failure)) : result.success
+  }
+
+  private fromSources({ name }: PlannedStage, read: ReadInputs): unknown {
+    const result = Result.try(() => {
+      const inputs = read(this)
+      return inputs instanceof Missing ? skipped(inputs) : inputs
+    })
+    return Result.isFailure(result) ? new NoStart(wiringFailed(name, "inputs", result.failure)) : result.success
   }
 
   private readByName(planned: PlannedStage, inputs: object): unknown {
@@ -82,6 +94,7 @@ export class StageInputs implements Reader {
         define(inputs, key, data)
       }
     }
-    return inputs
+    // What the stages gave is deeply immutable already.
+    return Object.freeze(inputs)
   }
 }

@@ -2,42 +2,31 @@
  * Holds the stages of a pipeline and how they are wired, as data.
  */
 import { internalsOf } from "../internal/source-model.ts"
-import type { Any as AnySource } from "../Source.ts"
-import type { Any as AnyStage } from "../Stage.ts"
+import type { NoStage, WiredStage, Wiring } from "./wired-stage.ts"
 
-/** How one stage is wired. */
-export interface Wiring {
-  readonly after: ReadonlyArray<string>
-  readonly when: AnySource | undefined
-  /** Inputs by stage name (`"profile?"` reads an Option), or from sources, or none. */
-  readonly inputs: ReadonlyArray<string> | Readonly<Record<string, AnySource>> | undefined
-}
-
-export interface WiredStage {
-  readonly stage: AnyStage
-  readonly wiring: Wiring
-}
+/** One stage as it was given to a pipeline. */
+export type Entry = WiredStage | NoStage
 
 /**
  * The entries of a pipeline, as it was composed. Adding is O(1) however many there are; `entriesOf` lays them out.
  */
 export type Topology =
   | { readonly _tag: "Empty" }
-  | { readonly _tag: "Add"; readonly to: Topology; readonly entry: WiredStage }
-  | { readonly _tag: "List"; readonly entries: ReadonlyArray<WiredStage> }
+  | { readonly _tag: "Add"; readonly to: Topology; readonly entry: Entry }
+  | { readonly _tag: "List"; readonly entries: ReadonlyArray<Entry> }
   | { readonly _tag: "Concat"; readonly left: Topology; readonly right: Topology }
 
 export const empty: Topology = { _tag: "Empty" }
 
-export const add = (to: Topology, entry: WiredStage): Topology => ({ _tag: "Add", to, entry })
+export const add = (to: Topology, entry: Entry): Topology => ({ _tag: "Add", to, entry })
 
-export const list = (entries: ReadonlyArray<WiredStage>): Topology => ({ _tag: "List", entries })
+export const list = (entries: ReadonlyArray<Entry>): Topology => ({ _tag: "List", entries })
 
 export const concat = (left: Topology, right: Topology): Topology => ({ _tag: "Concat", left, right })
 
 /** All entries in the order in which they were added, without recursion. */
-export const entriesOf = (topology: Topology): ReadonlyArray<WiredStage> => {
-  const reversed: Array<WiredStage> = []
+export const entriesOf = (topology: Topology): ReadonlyArray<Entry> => {
+  const reversed: Array<Entry> = []
   const rest: Array<Topology> = [topology]
   for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
     switch (next._tag) {
@@ -48,7 +37,7 @@ export const entriesOf = (topology: Topology): ReadonlyArray<WiredStage> => {
         rest.push(next.to)
         break
       case "List":
-        for (let index = next.entries.length - 1; index >= 0; index--) reversed.push(next.entries[index] as WiredStage)
+        for (let index = next.entries.length - 1; index >= 0; index--) reversed.push(next.entries[index] as Entry)
         break
       case "Concat":
         rest.push(next.left, next.right)
@@ -58,7 +47,10 @@ export const entriesOf = (topology: Topology): ReadonlyArray<WiredStage> => {
   return reversed.toReversed()
 }
 
-export const unwired: Wiring = { after: [], when: undefined, inputs: undefined }
+const hasStage = (entry: Entry): entry is WiredStage => entry.stage !== undefined
+
+/** The entries that are stages. */
+export const stagesOf = (topology: Topology): ReadonlyArray<WiredStage> => entriesOf(topology).filter(hasStage)
 
 /**
  * The stage that an input by name reads, and whether as an Option: `"profile?"` is `profile` read as one, unless a stage
@@ -80,7 +72,7 @@ const dependenciesOf = ({ after, inputs, when }: Wiring): ReadonlyArray<string> 
 
 /** The stages that nothing waits for. */
 export const leavesOf = (topology: Topology): ReadonlyArray<string> => {
-  const entries = entriesOf(topology)
+  const entries = stagesOf(topology)
   const known = new Set(entries.map(({ stage }) => stage.name))
   const waitedFor = new Set(
     entries.flatMap(({ wiring }) => dependenciesOf(wiring)).map((name) => inputNamed(name, known).from)
@@ -91,7 +83,9 @@ export const leavesOf = (topology: Topology): ReadonlyArray<string> => {
 /** The topology with its roots behind the named stages. */
 export const behind = (topology: Topology, after: ReadonlyArray<string>): Topology =>
   list(
-    entriesOf(topology).map(({ stage, wiring }) =>
-      dependenciesOf(wiring).length === 0 ? { stage, wiring: { ...wiring, after } } : { stage, wiring }
+    entriesOf(topology).map((entry) =>
+      hasStage(entry) && dependenciesOf(entry.wiring).length === 0
+        ? { ...entry, wiring: { ...entry.wiring, after } }
+        : entry
     )
   )

@@ -195,9 +195,11 @@ export const changedOk = <A>(
     changes.durationMs ?? durationMs
   )
 
+const noData = Object.freeze({})
+
 /** The `Skip` of a stage that did not start: why, and which stage was skipped first. */
 export const skipBecause = (origin: string | undefined, reason: string): Skip =>
-  signal<Skip>({ _tag: "Skip", reason, data: {}, origin }, undefined)
+  Object.freeze(signal<Skip>({ _tag: "Skip", reason, data: noData, origin }, undefined))
 
 /** The same `Skip` or `Cancel` with something changed. */
 export const changedSignal = <S extends Skip | Cancel>(

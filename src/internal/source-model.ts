@@ -2,6 +2,7 @@
  * Reads the inputs of a stage from the outputs of the stages before it: what stands behind every `Source`.
  */
 import * as Option from "effect/Option"
+import { immutable } from "./immutable.ts"
 import { type Settled, type Skip } from "./output-model.ts"
 import type { Current } from "./snapshot-model.ts"
 
@@ -41,9 +42,10 @@ export const missing = (stage: string, output: Skip): Missing =>
     ? new Missing(stage, `stage "${stage}" was skipped: ${output.reason}`)
     : new Missing(output.origin, output.reason)
 
-/** An Option that is frozen, because an attempt of the reader leaves no marks in it for the next one. */
+/** An Option that is frozen, as everything is that a stage reads. */
 export const some = <A>(value: A): Option.Option<A> => Object.freeze(Option.some(value))
 
+/** A source reads data that is deeply immutable already, or makes it so. */
 export class SourceImpl<A> implements SourceInternals {
   readonly [TypeId] = { value: undefined, skips: undefined }
   readonly read: Read<A>
@@ -56,7 +58,7 @@ export class SourceImpl<A> implements SourceInternals {
     const read = this.read
     return new SourceImpl<B>((reader) => {
       const value = read(reader)
-      return value instanceof Missing ? value : f(value)
+      return value instanceof Missing ? value : immutable(f(value))
     }, this.uses)
   }
 }
@@ -82,7 +84,7 @@ export class StageSource extends SourceImpl<unknown> {
     return this.reading((output) => Object.freeze(output))
   }
   orElse(fallback: () => unknown): SourceImpl<unknown> {
-    return this.reading((output) => output._tag === "Ok" ? output.data : fallback())
+    return this.reading((output) => output._tag === "Ok" ? output.data : immutable(fallback()))
   }
   is(route: string): SourceImpl<boolean> {
     return this.reading((output) =>

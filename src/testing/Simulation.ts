@@ -303,8 +303,10 @@ export const run: {
 } = dual(
   (args) => Pipeline.isPipeline(args[0]),
   // The signatures above check the pipeline and the snapshot as `Pipeline.run` does.
-  (self: Pipeline.Pipeline<AnyNode>, snapshot: never, given?: Options & RunOptions) =>
-    simulate(Pipeline.run(self, snapshot, given), given)
+  (self: Pipeline.Pipeline<AnyNode>, snapshot: never, given: Options & RunOptions = {}) => {
+    const { limit, patience, seed, ...options } = given
+    return simulate(Pipeline.run(self, snapshot, options), { limit, patience, seed })
+  }
 )
 
 /**

@@ -53,6 +53,23 @@ describe("R1 a bad pipeline never starts, and all its problems are told at once"
       assert.include(far?.fix ?? "", "Add the stage")
     }))
 
+  it.effect("a suggestion is a name that is nearly the same: none for an empty name, none for one letter", () =>
+    Effect.gen(function*() {
+      const suggested = Effect.fnUntraced(function*(wanted: string, known: ReadonlyArray<string>) {
+        const problems = yield* problemsOf([...known.map((name) => spec(name)), spec("reader", [wanted])])
+        return problems.find(({ code }) => code === "UNKNOWN_STAGE")?.didYouMean
+      })
+      assert.isUndefined(yield* suggested("", ["a", "b"]))
+      assert.isUndefined(yield* suggested(" ", ["a", "b"]))
+      assert.isUndefined(yield* suggested("x", ["a", "ab", "y"]))
+      assert.isUndefined(yield* suggested("xy", ["ab", "xz"]))
+      assert.isUndefined(yield* suggested("ab", [""]))
+      assert.isUndefined(yield* suggested("cat", ["dog", "can't"]))
+      assert.strictEqual(yield* suggested("A", ["b", "a"]), "a")
+      assert.strictEqual(yield* suggested("llmm", ["llm", "x"]), "llm")
+      assert.strictEqual(yield* suggested("Input_Gaurd", ["output_guard", "input_guard"]), "input_guard")
+    }))
+
   it.effect("a stage is never told that it may have meant itself", () =>
     Effect.gen(function*() {
       const [problem] = yield* problemsOf([spec("fetcher"), spec("fetch", ["fetchh"])])
@@ -217,4 +234,209 @@ describe("R1 a bad pipeline never starts, and all its problems are told at once"
       assert.deepStrictEqual(yield* memory.events, [])
       assert.strictEqual(counter.total, 0)
     }).pipe(Effect.scoped, Effect.provide(EventSink.layerMemory)))
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // what the types would not let anybody write: plugins and files that nobody has checked
+  // -------------------------------------------------------------------------------------------------------------------
+
+  const throwing = (key: string) =>
+    Object.defineProperty({ stage: noop("throws") }, key, {
+      enumerable: true,
+      get: () => {
+        throw new Error("hunter2")
+      }
+    })
+
+  const revoked = () => {
+    const { proxy, revoke } = Proxy.revocable({}, {})
+    revoke()
+    return proxy
+  }
+
+  const wrongSpecs: Readonly<Record<string, readonly [spec: unknown, problem: string]>> = {
+    "nothing": [undefined, `INVALID_STAGE "": Stage number 2 is no spec: it is undefined.`],
+    "null": [null, `INVALID_STAGE "": Stage number 2 is no spec: it is null.`],
+    "a name": ["llm", `INVALID_STAGE "": Stage number 2 is no spec: it is "llm".`],
+    "a function": [() => spec("a"), `INVALID_STAGE "": Stage number 2 is no spec: it is a function.`],
+    "a list": [[spec("a")], `INVALID_STAGE "": Stage number 2 is no spec: it is an array.`],
+    "a stage instead of its spec": [noop("a"), `INVALID_STAGE "": Stage number 2 is no spec: it is a stage.`],
+    "a revoked Proxy": [revoked(), `INVALID_STAGE "": Stage number 2 cannot be read: it throws.`],
+    "a spec without a stage": [{}, `INVALID_STAGE "": Stage number 2 is no stage: it is undefined.`],
+    "a name as the stage": [{ stage: "llm" }, `INVALID_STAGE "": Stage number 2 is no stage: it is "llm".`],
+    "a copy of a stage": [
+      { stage: { ...noop("a") } },
+      `INVALID_STAGE "": Stage number 2 is no stage: it is an object.`
+    ],
+    "what only looks like a stage": [
+      { stage: JSON.parse(`{"~stageflow/Stage":{},"name":"a","arounds":[]}`) },
+      `INVALID_STAGE "": Stage number 2 is no stage: it is an object.`
+    ],
+    "a revoked Proxy as the stage": [
+      { stage: revoked() },
+      `INVALID_STAGE "": Stage number 2 cannot be read: it throws.`
+    ],
+    "a stage that cannot be read": [
+      throwing("stage"),
+      `INVALID_STAGE "": Stage number 2 cannot be read: it throws.`
+    ],
+    "a name that is no string": [
+      { stage: noop(42 as unknown as string) },
+      `INVALID_NAME "": Stage number 2 has a name that is no string: it is 42.`
+    ],
+    "no name": [
+      { stage: noop(undefined as unknown as string) },
+      `INVALID_NAME "": Stage number 2 has a name that is no string: it is undefined.`
+    ],
+    "after that is no list": [
+      { stage: noop("a"), after: "good" },
+      `INVALID_WIRING "a": Stage "a" is wired wrong: "after" is "good", not a list of names.`
+    ],
+    "after as a Set": [
+      { stage: noop("a"), after: new Set(["good"]) },
+      `INVALID_WIRING "a": Stage "a" is wired wrong: "after" is an object, not a list of names.`
+    ],
+    "after null": [
+      { stage: noop("a"), after: null },
+      `INVALID_WIRING "a": Stage "a" is wired wrong: "after" is null, not a list of names.`
+    ],
+    "a stage in after": [
+      { stage: noop("a"), after: ["good", noop("good")] },
+      `INVALID_WIRING "a": Stage "a" is wired wrong: "after.1" is an object, not a name.`
+    ],
+    "a hole in after": [
+      { stage: noop("a"), after: Array(1) },
+      `INVALID_WIRING "a": Stage "a" is wired wrong: "after.0" is undefined, not a name.`
+    ],
+    "after that cannot be read": [
+      throwing("after"),
+      `INVALID_WIRING "throws": Stage "throws" is wired wrong: "after" cannot be read: it throws.`
+    ],
+    "a name as the inputs": [
+      { stage: noop("a"), inputs: "good" },
+      `INVALID_WIRING "a": Stage "a" is wired wrong: "inputs" is "good", not a list of names.`
+    ],
+    "a source as the inputs": [
+      { stage: noop("a"), inputs: Source.stage("good") },
+      `INVALID_WIRING "a": Stage "a" is wired wrong: "inputs" is a source, not names or named sources.`
+    ],
+    "a Map as the inputs": [
+      { stage: noop("a"), inputs: new Map([["good", Source.stage("good")]]) },
+      `INVALID_WIRING "a": Stage "a" is wired wrong: "inputs" is an object, not names or named sources.`
+    ],
+    "a number among the inputs": [
+      { stage: noop("a"), inputs: ["good", 1n] },
+      `INVALID_WIRING "a": Stage "a" is wired wrong: "inputs.1" is 1n, not a name.`
+    ],
+    "an input that is no source": [
+      { stage: noop("a"), inputs: { good: Source.stage("good"), who: "good" } },
+      `INVALID_WIRING "a": Stage "a" is wired wrong: "inputs.who" is "good", not a source.`
+    ],
+    "inputs that cannot be read": [
+      { stage: noop("a"), inputs: throwing("x") },
+      `INVALID_WIRING "a": Stage "a" is wired wrong: "inputs" cannot be read: it throws.`
+    ],
+    "a condition that is no source": [
+      { stage: noop("a"), when: () => true },
+      `INVALID_WIRING "a": Stage "a" is wired wrong: "when" is a function, not a source.`
+    ],
+    "a condition that is a value": [
+      { stage: noop("a"), when: false },
+      `INVALID_WIRING "a": Stage "a" is wired wrong: "when" is false, not a source.`
+    ],
+    "a misspelt key": [
+      { stage: noop("a"), dependencies: ["good"] },
+      `INVALID_WIRING "a": Stage "a" is wired wrong: there is no "dependencies".`
+    ]
+  }
+
+  for (const [title, [wrong, told]] of Object.entries(wrongSpecs)) {
+    it.effect(`a spec that is none: ${title}`, () =>
+      Effect.gen(function*() {
+        const problems = yield* problemsOf([spec("good"), wrong as Pipeline.Spec, spec("other", ["good"])])
+        assert.deepStrictEqual(
+          problems.map(({ code, message, stage }) => `${code} ${JSON.stringify(stage)}: ${message}`),
+          [told]
+        )
+        for (const { fix, index } of problems) {
+          assert.strictEqual(index, 1)
+          assert.isNotEmpty(fix)
+        }
+      }))
+  }
+
+  it.effect("bad specs are told together with everything else, and so are specs that are no list and a name that is none", () =>
+    Effect.gen(function*() {
+      const wrong = Object.values(wrongSpecs).map(([wrong]) => wrong as Pipeline.Spec)
+      const problems = yield* problemsOf([spec("good"), ...wrong, spec("other", ["god"])])
+      assert.includeMembers(
+        problems.map(({ code, index }) => `${code} ${index ?? ""}`),
+        [...wrong.map((_, index) => `INVALID_WIRING ${index + 1}`).slice(15, 29), "UNKNOWN_STAGE "]
+      )
+      for (const index of wrong.keys()) assert.isTrue(problems.some((problem) => problem.index === index + 1))
+      for (const specs of [undefined, null, 42, "specs", {}, new Set([spec("a")]), revoked()]) {
+        const [problem, ...others] = yield* problemsOf(specs as unknown as ReadonlyArray<Pipeline.Spec>)
+        assert.deepStrictEqual(others, [])
+        assert.strictEqual(problem?.code, "INVALID_STAGE")
+        assert.include(problem?.message ?? "", "has no list of specs")
+      }
+      const unnamed = yield* Effect.flip(Pipeline.fromSpecs(42 as unknown as string, [spec("a"), spec("a")]))
+      assert.deepStrictEqual(unnamed.problems.map(({ code }) => code), ["DUPLICATE_NAME", "INVALID_NAME"])
+    }))
+
+  it.effect("a wiring that fits none, in add, is told when the pipeline is asked for, and nothing of it runs", () =>
+    Effect.gen(function*() {
+      const counter = new Counter()
+      const base = Pipeline.make("bad").add(counter.stage("good"))
+      const add = (stage: unknown, ...wiring: ReadonlyArray<unknown>) =>
+        (base.add as (...given: ReadonlyArray<unknown>) => typeof base)(stage, ...wiring)
+      const told = Effect.fnUntraced(function*(pipeline: typeof base) {
+        const failed: unknown = yield* Effect.flip(
+          Pipeline.run(pipeline, Snapshot.make()) as Effect.Effect<unknown, unknown>
+        )
+        assert.instanceOf(failed, PipelineInvalid.PipelineInvalid)
+        assert.strictEqual(counter.total, 0)
+        return failed.problems.map(({ message }) => message)
+      })
+      const a = noop("a")
+      const wrong: ReadonlyArray<readonly [given: ReadonlyArray<unknown>, message: string]> = [
+        [[undefined], "Stage number 2 is no stage: it is undefined."],
+        [["a", { after: ["good"] }], "Stage number 2 is no stage: it is \"a\"."],
+        [[a, null], "Stage \"a\" is wired wrong: the wiring is null."],
+        [[a, "good"], "Stage \"a\" is wired wrong: the wiring is \"good\"."],
+        [[a, ["good"]], "Stage \"a\" is wired wrong: the wiring is an array."],
+        [[a, Promise.resolve({})], "Stage \"a\" is wired wrong: the wiring is an object that has none of these."],
+        // Braces around what an arrow function was to return.
+        [[a, () => undefined], "Stage \"a\" is wired wrong: the wiring is undefined."],
+        [[a, { after: "good" }], "Stage \"a\" is wired wrong: \"after\" is \"good\", not a list of names."],
+        [[a, () => ({ when: true })], "Stage \"a\" is wired wrong: \"when\" is true, not a source."],
+        [[a, { input: ["good"] }], "Stage \"a\" is wired wrong: there is no \"input\"."]
+      ]
+      for (const [given, message] of wrong) {
+        const [stage, ...wiring] = given
+        assert.deepStrictEqual(yield* told(add(stage, ...wiring)), [message])
+        // joined with others, before and behind
+        assert.deepStrictEqual(
+          yield* told(add(stage, ...wiring).extend(Pipeline.make("more").add(noop("b"))) as unknown as typeof base),
+          [message]
+        )
+      }
+      assert.throws(() => Pipeline.make(undefined as unknown as string), /Invalid option "name"/)
+    }))
+
+  it.effect("a pipeline holds what it was given, not the lists and objects that it was given with", () =>
+    Effect.gen(function*() {
+      const after = ["a"]
+      const wiring = { after }
+      const specs = [{ stage: noop("a") }, { stage: noop("b"), after }]
+      const added = Pipeline.make("kept").add(noop("a")).add(noop("b"), wiring as { readonly after: ["a"] })
+      const [fromSpecs] = yield* Effect.all([Pipeline.fromSpecs("kept", specs)])
+      after.push("gone")
+      wiring.after = ["gone too"]
+      specs.length = 0
+      for (const pipeline of [added, fromSpecs]) {
+        const { edges, stages } = yield* Pipeline.describe(pipeline)
+        assert.deepStrictEqual(edges.map(({ from, to }) => [from, to]), [["a", "b"]])
+        assert.lengthOf(stages, 2)
+      }
+    }))
 })

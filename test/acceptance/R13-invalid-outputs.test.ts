@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Option, Result } from "effect"
 import { Interceptor, Pipeline, RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
+import { unheardRejections } from "./support/rejections.ts"
 import { Counter } from "./support/stages.ts"
 
 /** A stage that returns a value that its type would not let it return, in every way that a stage can be made. */
@@ -87,6 +88,23 @@ describe("R13 what is no output fails the stage by name, and no key of data chan
       }
     }))
 
+  it.effect("a Promise that a stage returns and that rejects is nobody's: it does not end the process", () =>
+    Effect.gen(function*() {
+      const rejected = (): unknown => Promise.reject(new Error("unheard"))
+      const stages = [
+        Stage.transform("odd", { run: rejected as unknown as () => Effect.Effect<{}> }),
+        Stage.transform("odd", { run: Effect.sync(rejected) as unknown as Effect.Effect<{}> }),
+        Stage.transform("odd", {
+          run: Effect.sync(() => StageOutput.ok(rejected() as object)) as unknown as Effect.Effect<{}>
+        })
+      ]
+      for (const stage of [...stages, ...stages.map((stage) => Stage.timeout(stage))]) {
+        const run = Effect.flip(Pipeline.run(Pipeline.make("odd").add(stage as (typeof stages)[0]), Snapshot.make()))
+        const unheard = yield* unheardRejections(run)
+        assert.deepStrictEqual(unheard, [])
+      }
+    }))
+
   it.effect("undefined inside StageOutput.ok is {}, as nothing is", () =>
     Effect.gen(function*() {
       const stage = Stage.transform("odd", { run: Effect.sync(() => StageOutput.ok(undefined as never)) })
@@ -146,6 +164,53 @@ describe("R13 what is no output fails the stage by name, and no key of data chan
       const stage = Stage.transform("odd", { run: Effect.sync(() => deep) })
       const result = yield* Pipeline.run(Pipeline.make("odd").add(stage), Snapshot.make())
       assert.strictEqual(result._tag, "Completed")
+    }))
+
+  const sparse = (length: number, elements: Readonly<Record<string, unknown>>): Array<unknown> =>
+    Object.assign(Array<unknown>(length), elements)
+  const withHoles: Readonly<Record<string, () => Array<unknown>>> = {
+    "at its beginning": () => sparse(3, { 1: 1, 2: { a: 2 } }),
+    "in its middle": () => sparse(5, { 0: 1, 2: { a: 2 }, 4: 3 }),
+    "at its end": () => sparse(5, { 0: 1, 1: { a: 2 } }),
+    "and nothing else": () => sparse(3, {}),
+    "and an undefined": () => sparse(3, { 0: undefined, 2: undefined }),
+    "and something hung on it": () => sparse(3, { 0: 1, 2: { a: 2 }, name: "list", "-1": 1, "01": 1, "1.5": 1 })
+  }
+  for (const [title, make] of Object.entries(withHoles)) {
+    it.effect(`an array with holes ${title} keeps them`, () =>
+      Effect.gen(function*() {
+        const stage = Stage.transform("odd", { run: Effect.sync(() => ({ list: make() })) })
+        const { outputs: { odd: { data: { list } } } } = yield* Pipeline.run(
+          Pipeline.make("odd").add(stage),
+          Snapshot.make()
+        )
+        assert.strictEqual(list.length, make().length)
+        for (let index = 0; index < list.length; index++) {
+          assert.strictEqual(Object.hasOwn(list, index), Object.hasOwn(make(), index), `${index}`)
+          assert.deepStrictEqual(list[index], make()[index])
+        }
+        assert.deepStrictEqual(Object.keys(list), Object.keys(make()).filter((key) => /^(0|[1-9]\d*)$/u.test(key)))
+        assert.isTrue(Object.isFrozen(list))
+      }))
+  }
+
+  it.effect("an array with four billion holes is copied as what it holds", () =>
+    Effect.gen(function*() {
+      const last = 4_000_000_000 - 2
+      const stage = Stage.transform("odd", {
+        run: Effect.sync(() => {
+          const list: Array<unknown> = ["first"]
+          list[last] = { a: ["last"] }
+          return { list }
+        })
+      })
+      const { outputs: { odd: { data: { list } } } } = yield* Pipeline.run(
+        Pipeline.make("odd").add(stage),
+        Snapshot.make()
+      )
+      assert.deepStrictEqual([list.length, Object.keys(list)], [last + 1, ["0", String(last)]])
+      assert.deepStrictEqual([list[0], list[last]], ["first", { a: ["last"] }])
+      assert.isTrue(Object.isFrozen(list) && Object.isFrozen(list[last]))
     }))
 
   const throwing = {

@@ -184,17 +184,80 @@ describe("R14 data is validated at the producer: the failure names it and the pa
     Effect.gen(function*() {
       const Rude = Schema.Struct({
         a: Schema.String.check(Schema.makeFilter(() => {
-          throw new Error("rude")
+          throw new Error("hunter2")
         }))
       })
       const counter = new Counter()
       const stage = Stage.enrich("profile", { output: Rude, run: Effect.succeed({ a: "x" }) })
-      const failed = yield* Effect.flip(Pipeline.run(
-        Pipeline.make("rude").add(stage).add(counter.stage("after"), { after: ["profile"] }),
+      for (const wrapped of [stage, Stage.timeout(stage)]) {
+        const failed = yield* Effect.flip(Pipeline.run(
+          Pipeline.make("rude").add(wrapped).add(counter.stage("after"), { after: ["profile"] }),
+          Snapshot.make()
+        ))
+        assert.strictEqual(failed.stage, "profile")
+        assert.deepStrictEqual(problemsOf(failed.error).map(({ message }) => message), [
+          "Its schema threw when it was checked (see `cause`)"
+        ])
+        assert.isTrue(Cause.hasDies(failed.cause))
+        assert.notInclude(failed.message, "hunter2")
+        assert.strictEqual(counter.total, 0)
+      }
+    }))
+
+  interface Nested {
+    readonly inner?: Nested
+  }
+  const Nested = Schema.Struct({ inner: Schema.optionalKey(Schema.suspend((): Schema.Codec<Nested> => Nested)) })
+  const nested = (depth: number): Nested => Array.from({ length: depth }).reduce<Nested>((inner) => ({ inner }), {})
+  for (const depth of [100, 640, 2_000, 20_000, 100_000]) {
+    it.effect(`data nested ${depth} deep is valid, or too deep for its schema: never a defect`, () =>
+      Effect.gen(function*() {
+        const data = nested(depth)
+        const stage = Stage.enrich("profile", { output: Nested, run: Effect.sync(() => data) })
+        const inChild = Stage.enrich("profile", {
+          run: Effect.flatMap(Snapshot.current, () => Pipeline.run(Pipeline.make("child").add(stage), Snapshot.make()))
+        })
+        for (const wrapped of [stage, Stage.timeout(stage), Stage.retry(stage, { times: 1 })]) {
+          const exit = yield* Effect.result(Pipeline.run(Pipeline.make("deep").add(wrapped), Snapshot.make()))
+          if (exit._tag === "Success") {
+            assert.isAtMost(depth, 2_000)
+            continue
+          }
+          assert.isAtLeast(depth, 640)
+          assert.strictEqual(exit.failure.stage, "profile")
+          assert.deepStrictEqual(problemsOf(exit.failure.error).map(({ message }) => message), [
+            "It is nested too deep for its schema"
+          ])
+          assert.strictEqual(exit.failure.attempts, 1)
+        }
+        const parent = yield* Effect.result(Pipeline.run(Pipeline.make("parent").add(inChild), Snapshot.make()))
+        if (parent._tag === "Failure") assert.notInclude(parent.failure.message, "defect")
+      }))
+  }
+
+  it.effect("data that only its type can tell to be wider loses what its schema does not name, as documented", () =>
+    Effect.gen(function*() {
+      const Answer = Schema.Struct({ text: Schema.String, by: Schema.Struct({ name: Schema.String }) })
+      const wide = { text: "hello", secret: "hunter2", by: { name: "Ada", age: 36 } }
+      const answer = Stage.transform("answer", { output: Answer, run: Effect.sync(() => wide) })
+      const read = Stage.transform("read", {
+        run: ({ answer }: { readonly answer: object }) => Effect.succeed({ keys: Object.keys(answer) })
+      })
+      const { outputs } = yield* Pipeline.run(
+        Pipeline.make("wide").add(answer).add(read, { inputs: ["answer"] }),
         Snapshot.make()
-      ))
-      assert.strictEqual(failed.stage, "profile")
-      assert.instanceOf(failed.error, StageError.StageFault)
-      assert.strictEqual(counter.total, 0)
+      )
+      assert.deepStrictEqual(outputs.answer.data, { text: "hello", by: { name: "Ada" } })
+      assert.deepStrictEqual(outputs.read.data, { keys: ["text", "by"] })
+      assert.deepStrictEqual(wide, { text: "hello", secret: "hunter2", by: { name: "Ada", age: 36 } })
+      // A record keeps every key: its schema names them all.
+      const open = Stage.transform("answer", {
+        output: Schema.StructWithRest(Schema.Struct({ text: Schema.String }), [
+          Schema.Record(Schema.String, Schema.Unknown)
+        ]),
+        run: Effect.sync(() => wide)
+      })
+      const kept = yield* Pipeline.run(Pipeline.make("open").add(open), Snapshot.make())
+      assert.deepStrictEqual(kept.outputs.answer.data, wide)
     }))
 })

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { DateTime, Effect, Option, Result, Schema, Stream } from "effect"
-import { Extension, Pipeline, Snapshot, Source, Stage, StageContext, StageOutput } from "stageflow"
+import { inspect } from "node:util"
+import { Extension, Interceptor, Pipeline, Snapshot, Source, Stage, StageContext, StageOutput } from "stageflow"
 import { vandalise } from "./support/vandal.ts"
 
 const tag = Symbol("tag")
@@ -314,6 +315,202 @@ describe("R15 outputs and snapshots are deeply immutable to stages", () => {
       assert.strictEqual(result._tag, "Cancelled")
       if (result._tag === "Cancelled") assert.deepStrictEqual(result.data, { why: { list: [1] } })
     }).pipe(Effect.scoped))
+
+  /** Data whose every property is computed anew each time it is read. */
+  const live = () => {
+    let reads = 0
+    const next = () => ++reads
+    const define = (target: object, key: PropertyKey) =>
+      Object.defineProperty(target, key, { get: next, enumerable: true, configurable: true })
+    return { define, next }
+  }
+
+  const lively: Readonly<Record<string, (freeze: <A extends object>(value: A) => A) => object>> = {
+    "of the data itself": () => {
+      const { define } = live()
+      return define(define({}, "a"), "b")
+    },
+    "of the data itself, frozen": (freeze) => {
+      const { define } = live()
+      return freeze(define(define({}, "a"), "b"))
+    },
+    "that is named by a symbol": (freeze) => {
+      const { define } = live()
+      return freeze(define({}, tag))
+    },
+    "of an object inside, frozen": (freeze) => {
+      const { define } = live()
+      return freeze({ inner: freeze(define({}, "a")) })
+    },
+    "of an array": (freeze) => {
+      const { define } = live()
+      return { list: freeze(define([1, 2], 1)) }
+    },
+    "of an object without a prototype": (freeze) => {
+      const { define } = live()
+      return freeze(define(Object.create(null) as object, "a"))
+    },
+    "that gives a number first and an object then": (freeze) => {
+      const { next } = live()
+      const shared = { list: [1] }
+      const get = () => next() === 1 ? 1 : shared
+      return freeze(Object.defineProperty({}, "a", { get, enumerable: true }))
+    }
+  }
+  for (const [title, make] of Object.entries(lively)) {
+    it.effect(`an accessor ${title} is read once: every reader sees the same value`, () =>
+      Effect.gen(function*() {
+        for (const freeze of [Object.freeze, <A>(value: A) => value]) {
+          const data = make(freeze as <A extends object>(value: A) => A)
+          const seen: Array<string> = []
+          const note = (value: unknown) => Effect.sync(() => void seen.push(inspect(value, { depth: 9 })))
+          const read = <const Name extends string>(name: Name) =>
+            Stage.work(name, { run: ({ give }: { readonly give: object }) => note(give) })
+          const pipeline = Pipeline.make("lively")
+            .add(Stage.transform("give", { run: Effect.sync(() => data) }))
+            .add(read("one"), { inputs: ["give"] })
+            .add(read("two"), (s) => ({ inputs: { give: s.give.map((given) => given) } }))
+            .add(Stage.timeout(read("three"), "1 second"), { inputs: ["give"] })
+          const { outputs } = yield* Pipeline.run(pipeline, Snapshot.make())
+          yield* note(outputs.give.data)
+          assert.lengthOf(new Set(seen), 1, seen.join(" | "))
+          assert.notInclude(seen[0] ?? "", "Getter")
+        }
+      }))
+  }
+
+  it.effect("each property is read once, however it is copied", () =>
+    Effect.gen(function*() {
+      const reads = new Map<PropertyKey, number>()
+      const watched = <A extends object>(value: A): A =>
+        new Proxy(value, {
+          get: (target, key) => {
+            reads.set(key, (reads.get(key) ?? 0) + 1)
+            return Reflect.get(target, key) as unknown
+          }
+        })
+      const datas = [
+        watched({ a: 1, b: "2" }),
+        watched({ c: 1, d: watched({ e: { f: 1 } }) }),
+        { list: watched(["g", "h"]) },
+        watched(Object.freeze({ i: 1 }))
+      ]
+      for (const data of datas) {
+        reads.clear()
+        yield* Pipeline.run(
+          Pipeline.make("watched").add(Stage.work("give", { run: Effect.sync(() => data) })),
+          Snapshot.make()
+        )
+        for (const key of ["a", "b", "c", "d", "e", "0", "1", "i"]) {
+          assert.isAtMost(reads.get(key) ?? 0, 1, `${key} was read more than once`)
+        }
+      }
+    }))
+
+  it.effect("what a function of the wiring makes is immutable to the stage that reads it, like all that it reads", () =>
+    Effect.gen(function*() {
+      const shared = { list: [1], map: new Map([["a", [1]]]) }
+      const give = Stage.transform("give", { run: Effect.succeed({ n: 1 }) })
+      const absent = Stage.enrich("absent", {
+        run: Effect.succeed(StageOutput.skip("none")) as Effect.Effect<StageOutput.Skip | StageOutput.Ok<{}>>
+      })
+      const seen: Array<string> = []
+      const read = Stage.work("read", {
+        run: (inputs: { readonly it: unknown }) =>
+          Effect.suspend(() => {
+            seen.push(inspect(inputs, { depth: 9 }))
+            vandalise(inputs)
+            return seen.length % 3 === 0 ? Effect.void : Effect.fail("again" as const)
+          })
+      }).pipe(Stage.retry({ times: 5 }))
+      const base = Pipeline.make("made").add(give).add(absent)
+      const ways = [
+        base.add(read, (s) => ({ inputs: { it: s.give.map(() => shared) } })),
+        base.add(read, (s) => ({ inputs: { it: s.give.map(() => shared).map((value) => value) } })),
+        base.add(read, (s) => ({ inputs: { it: s.absent.orElse(() => shared) } })),
+        base.add(read, () => ({ inputs: { it: Source.snapshot(() => shared) } })),
+        base.add(read, (s) => ({ inputs: { it: Source.all({ a: s.give.map(() => shared), b: s.give }) } })),
+        base.add(
+          read,
+          (s) => ({ inputs: { it: Source.all({ a: Source.all({ b: s.absent.orElse(() => shared) }) }) } })
+        ),
+        base.add(Stage.mapInput(read, () => ({ it: shared }))),
+        base.add(Stage.mapInput(read, (inputs: { readonly give: object }) => ({ ...inputs, it: shared })), {
+          inputs: ["give"]
+        })
+      ] as ReadonlyArray<typeof base>
+      for (const [index, pipeline] of ways.entries()) {
+        seen.length = 0
+        yield* Pipeline.run(pipeline, Snapshot.make())
+        assert.deepStrictEqual([seen.length, new Set(seen).size], [3, 1], `way ${index}`)
+        assert.deepStrictEqual(shared, { list: [1], map: new Map([["a", [1]]]) })
+        assert.isFalse(Object.isFrozen(shared) || Object.isFrozen(shared.list))
+      }
+    }))
+
+  it.effect("a stage may do the same with its inputs whatever is around it", () =>
+    Effect.gen(function*() {
+      const nothing = Interceptor.make({ name: "nothing", around: (effect) => effect })
+      const give = Stage.transform("give", { run: Effect.succeed({ list: [1] }) })
+      const changing = (change: (inputs: Record<string, unknown>) => unknown) =>
+        Stage.work("change", {
+          run: (inputs: { readonly give: unknown }) =>
+            Effect.sync(() => {
+              change(inputs as Record<string, unknown>)
+            })
+        })
+      const changes: ReadonlyArray<(inputs: Record<string, unknown>) => unknown> = [
+        (inputs) => (inputs["added"] = 1),
+        (inputs) => (inputs["give"] = 1),
+        (inputs) => Reflect.deleteProperty(inputs, "give") || assert.fail("refused"),
+        (inputs) => Object.assign(inputs, { give: 1 })
+      ]
+      for (const change of changes) {
+        const plain = changing(change)
+        for (const stage of [plain, Stage.timeout(plain), Stage.retry(plain), Stage.intercept(plain, nothing)]) {
+          const base = Pipeline.make("changing").add(give)
+          const ways = [
+            base.add(stage, { inputs: ["give"] }),
+            base.add(stage, (s) => ({ inputs: { give: s.give } })),
+            base.add(stage, (s) => ({ inputs: { give: s.give.option } })),
+            base.add(stage, (s) => ({ inputs: { give: s.give } })).pipe(Pipeline.intercept(nothing))
+          ] as ReadonlyArray<typeof base>
+          for (const pipeline of ways) {
+            const failed = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
+            assert.strictEqual(failed.stage, "change")
+          }
+        }
+      }
+    }))
+
+  it.effect("how a stage ended that did not start is one thing for every run: nobody can write on it", () =>
+    Effect.gen(function*() {
+      const outputs: Array<StageOutput.StageOutput> = []
+      const pipeline = Pipeline.make("unstarted")
+        .add(Stage.work("no", { run: Effect.void }), () => ({ when: Source.succeed(false) }))
+        .add(
+          Stage.work("behind", { run: (_: { readonly it: object }) => Effect.void }),
+          (s) => ({ inputs: { it: s.no.required } })
+        )
+        .add(
+          Stage.work("read", {
+            run: (inputs: { readonly no: StageOutput.StageOutput; readonly behind: StageOutput.StageOutput }) =>
+              Effect.sync(() => {
+                outputs.push(inputs.no, inputs.behind)
+                vandalise(inputs)
+              })
+          }),
+          (s) => ({ inputs: { no: s.no.output, behind: s.behind.output } })
+        )
+      for (let run = 0; run < 2; run++) {
+        const result = yield* Pipeline.run(pipeline, Snapshot.make())
+        vandalise([result.outputs.no.data, result.outputs.behind.data])
+        for (const output of [...outputs, result.outputs.no, result.outputs.behind]) {
+          assert.strictEqual(output._tag, "Skip")
+          if (output._tag === "Skip") assert.deepStrictEqual(output.data, {})
+        }
+      }
+    }))
 
   it.effect("bytes, functions and instances of classes are passed by reference, as documented", () =>
     Effect.gen(function*() {

@@ -12,6 +12,7 @@ import {
   StageError,
   StageOutput
 } from "stageflow"
+import { unheardRejections } from "./support/rejections.ts"
 import { Counter } from "./support/stages.ts"
 
 type Route = "support" | "sales" | "general"
@@ -312,28 +313,90 @@ describe("R16 what was not selected has no effect, the join runs with what was, 
       assert.strictEqual(counter.total, 0)
     }))
 
-  const truthy: ReadonlyArray<unknown> = [
-    1,
-    "yes",
-    {},
-    [],
-    "false",
-    Promise.resolve(true),
-    Effect.succeed(true),
-    () => true
+  const noBooleans: ReadonlyArray<readonly [given: unknown, told: string]> = [
+    [1, "a number"],
+    [0, "a number"],
+    [Number.NaN, "a number"],
+    [1n, "a bigint"],
+    ["true", "a string"],
+    ["", "a string"],
+    [Symbol("yes"), "a symbol"],
+    [undefined, "undefined"],
+    [null, "null"],
+    [{}, "an object"],
+    [[], "an object"],
+    [new Boolean(true), "an object"],
+    [Option.some(true), "an object"],
+    [Promise.resolve(true), "a Promise"],
+    [Effect.succeed(true), "an Effect"],
+    [() => true, "a function"]
   ]
-  it.effect("what is not true does not hold: a value that only looks like yes selects nothing", () =>
+  it.effect("a condition that gives neither true nor false fails the run by name: it is never read as no, nor as yes", () =>
     Effect.gen(function*() {
-      for (const value of [...truthy, undefined, null, 0, "", Number.NaN]) {
+      for (const [value, told] of noBooleans) {
         const counter = new Counter()
-        const pipeline = Pipeline.make("truthy")
+        const pipeline = Pipeline.make("no boolean")
           .add(router("support"))
           .add(counter.stage("chosen"), (s) => ({ when: s.router.map(() => value as boolean) }))
-        const { outputs } = yield* Pipeline.run(pipeline, Snapshot.make())
-        assert.strictEqual(outputs.chosen._tag, "Skip")
+          .add(counter.stage("behind"), { after: ["chosen"] })
+        const failed = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
+        assert.strictEqual(failed.stage, "chosen", told)
+        assert.instanceOf(failed.error, StageError.StageFault)
+        if (failed.error instanceof StageError.StageFault && failed.error.reason._tag === "WiringFailed") {
+          assert.deepStrictEqual([failed.error.reason.part, failed.error.reason.gave], ["when", told])
+        }
+        assert.include(failed.message, `its condition gave ${told}, and neither true nor false`)
+        assert.isTrue(Cause.hasDies(failed.cause))
+        assert.deepStrictEqual(failed.neverStarted, ["behind"])
+        const continued = yield* Pipeline.run(pipeline, Snapshot.make(), { failure: "continue" })
+        assert.deepStrictEqual(continued._tag === "Incomplete" ? continued.failed : [], ["chosen"])
         assert.strictEqual(counter.total, 0)
       }
     }))
+
+  it.effect("a condition and an input that cannot even be looked at fail the run by name", () =>
+    Effect.gen(function*() {
+      const revoked = (): object => {
+        const { proxy, revoke } = Proxy.revocable(new Counter(), {})
+        revoke()
+        return proxy
+      }
+      const counter = new Counter()
+      const read = Stage.work("read", { run: (_: { readonly it: unknown }) => Effect.sync(() => counter.add("read")) })
+      const base = Pipeline.make("revoked").add(router("support"))
+      const chosen = base.add(counter.stage("read"), (s) => ({ when: s.router.map(() => revoked() as never) }))
+      const reading = base.add(read, (s) => ({ inputs: { it: s.router.map(revoked) } }))
+      const failures = [
+        yield* Effect.flip(Pipeline.run(chosen, Snapshot.make())),
+        yield* Effect.flip(Pipeline.run(reading, Snapshot.make()))
+      ]
+      for (const { error, stage } of failures) {
+        assert.strictEqual(stage, "read")
+        assert.instanceOf(error, StageError.StageFault)
+        if (error instanceof StageError.StageFault) assert.strictEqual(error.reason._tag, "WiringFailed")
+      }
+      assert.strictEqual(counter.total, 0)
+    }))
+
+  it.effect("a condition that is an async function fails the run, and what it rejects with is nobody's", () =>
+    Effect.gen(function*() {
+      const rejecting = () => Promise.reject(new Error("unheard")) as unknown as boolean
+      const pipeline = Pipeline.make("async")
+        .add(router("support"))
+        .add(new Counter().stage("chosen"), (s) => ({ when: s.router.map(rejecting) }))
+      const unheard = yield* unheardRejections(Effect.flip(Pipeline.run(pipeline, Snapshot.make())))
+      assert.deepStrictEqual(unheard, [])
+    }))
+
+  it.effect("what a condition gave is not in the message: it may be a secret", () =>
+    Effect.gen(function*() {
+      const pipeline = Pipeline.make("secret")
+        .add(router("support"))
+        .add(new Counter().stage("chosen"), (s) => ({ when: s.router.map(() => "hunter2" as unknown as boolean) }))
+      const failed = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
+      const memory = yield* EventSink.Memory
+      assert.notInclude(JSON.stringify([failed.message, failed.error, yield* memory.events]), "hunter2")
+    }).pipe(Effect.provide(EventSink.layerMemory)))
 
   it.effect("a router that fails or cancels selects nothing", () =>
     Effect.gen(function*() {

@@ -34,7 +34,10 @@ const mapMethods: ReadonlyArray<(map: Map<unknown, unknown>) => unknown> = [
   (map) => map.set("vandal", true),
   (map) => map.set(map.keys().next().value, "vandal"),
   (map) => map.delete(map.keys().next().value),
-  (map) => map.clear()
+  (map) => map.clear(),
+  // Where the engine has it.
+  (map) =>
+    (map as unknown as { readonly getOrInsert: (key: string, value: string) => unknown }).getOrInsert("vandal", "v")
 ]
 
 const setMethods: ReadonlyArray<(set: Set<unknown>) => unknown> = [

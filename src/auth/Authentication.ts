@@ -13,6 +13,7 @@ import * as Redacted from "effect/Redacted"
 import * as Schema from "effect/Schema"
 import { undeclaringFaults } from "../attempt/interceptor-model.ts"
 import { combine, type FailsRun, type Interceptor, make } from "../Interceptor.ts"
+import { orders } from "../interceptors/internal/orders.ts"
 import { ProvenIdentity } from "../Snapshot.ts"
 import { AuthContext } from "./AuthContext.ts"
 import { BearerToken } from "./BearerToken.ts"
@@ -112,7 +113,7 @@ const denial = (
 
 const authorization = make({
   name: "authorization",
-  order: 12,
+  order: orders.authorization,
   around: (effect, { annotations, name }) => {
     const roles = Context.get(annotations, RequiredRoles)
     const scopes = Context.get(annotations, RequiredScopes)
@@ -136,7 +137,7 @@ const require_ = (needed: {
 }): Interceptor<AccessDenied, AuthContext> =>
   make({
     name: "require",
-    order: 12,
+    order: orders.authorization,
     around: (effect, { name }) =>
       Effect.gen(function*() {
         const denied = denial(name, yield* AuthContext, needed.roles ?? [], needed.scopes ?? [])
@@ -168,7 +169,7 @@ export const authentication = (settings?: {
   combine(
     undeclaringFaults<FailsRun<AuthenticationFailed>, TokenVerifier | BearerToken, AuthContext>(make({
       name: "authentication",
-      order: 10,
+      order: orders.authentication,
       provides: [AuthContext],
       aroundRun: (effect) =>
         Effect.gen(function*() {

@@ -24,6 +24,7 @@ import { fromAround } from "../attempt/interceptor-model.ts"
 import type { Interceptor, Outcome, StageInfo } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import { StageFault } from "../StageError.ts"
+import { orders } from "./internal/orders.ts"
 import { type Key, type KeyFailed, keyOf, perStage } from "./Key.ts"
 
 /**
@@ -194,7 +195,7 @@ export const circuitBreaker = (settings?: {
   const failures = options.concurrency("failures", settings?.failures ?? 5)
   const openFor = options.positiveDuration("openFor", settings?.openFor ?? "30 seconds")
   const key = settings?.key ?? perStage
-  return fromAround("circuit breaker", 50, (effect, stage) => {
+  return fromAround("circuit breaker", orders.circuitBreaker, (effect, stage) => {
     const judge = judgeFor(stage, settings?.counts ?? (() => true))
     return Effect.gen(function*() {
       const breakers = yield* CircuitBreakers

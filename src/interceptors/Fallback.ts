@@ -19,6 +19,7 @@ import * as Stage from "../Stage.ts"
 import type { StageContext } from "../StageContext.ts"
 import { StageFault } from "../StageError.ts"
 import type { Data, Errors, Signal, StageOutput } from "../StageOutput.ts"
+import { orders } from "./internal/orders.ts"
 
 const used = "fallback.used"
 
@@ -38,7 +39,7 @@ const around = (
   when: (error: unknown) => boolean,
   to: (error: unknown, stage: StageInfo) => Effect.Effect<unknown, unknown, unknown>
 ) =>
-  fromAround("fallback", 48, (effect, stage) =>
+  fromAround("fallback", orders.fallback, (effect, stage) =>
     Effect.catch(effect, (error) => {
       if (!isTyped(error) || !when(error)) return Effect.fail(error)
       const instead = normalize(stage.name, Effect.suspend(() => to(error, stage)))
@@ -113,7 +114,7 @@ export const fallback = <A extends object | void, E, R>(
     readonly to: (error: unknown, stage: StageInfo) => Effect.Effect<A, E, R>
   } & OnlyData<A, E>
 ): Interceptor<Errors<A, E>, Exclude<R, StageContext>> =>
-  fromAround("fallback", 48, aroundOf(around(settings.when, settings.to)))
+  fromAround("fallback", orders.fallback, aroundOf(around(settings.when, settings.to)))
 
 /**
  * One provider of a fallback across providers: the ports it gives, and how often it is tried.
@@ -153,7 +154,7 @@ export const providers = <
 >(...steps: S): Interceptor<LayerErrors<S[number]>, LayerServices<S[number]>, Ports<S[number]>> => {
   const [first, ...rest] = steps
   const plan = ExecutionPlan.make(stepOf(first), ...rest.map(stepOf))
-  return fromAround("providers", 48, (effect) =>
+  return fromAround("providers", orders.fallback, (effect) =>
     Effect.withExecutionPlan(
       Effect.flatMap(effect, (outcome) =>
         Effect.map(ExecutionPlan.CurrentMetadata, ({ stepIndex }) =>

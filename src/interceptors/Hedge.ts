@@ -12,6 +12,7 @@ import { fromAround } from "../attempt/interceptor-model.ts"
 import type { Interceptor } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
+import { orders } from "./internal/orders.ts"
 
 /**
  * Starts a second attempt when the first has not ended after a while. The first one to succeed is the stage's outcome;
@@ -22,7 +23,7 @@ import { StageContext } from "../StageContext.ts"
  */
 export const hedge = (settings: { readonly after: Duration.Input }): Interceptor => {
   const after = options.positiveDuration("after", settings.after)
-  return fromAround("hedge", 65, (effect) =>
+  return fromAround("hedge", orders.hedge, (effect) =>
     Effect.acquireUseRelease(
       Effect.forkChild(effect, { startImmediately: true }),
       (first) =>

@@ -13,6 +13,7 @@ import { attemptIn } from "../attempt/attempt.ts"
 import { errorSummaryOf } from "../attempt/error-summary.ts"
 import { type Interceptor, make, type Outcome } from "../Interceptor.ts"
 import type { StageContext } from "../StageContext.ts"
+import { orders } from "./internal/orders.ts"
 
 const annotate = (
   known: Readonly<Record<string, unknown>>,
@@ -48,7 +49,7 @@ const endedBadly = (exit: Exit.Exit<Outcome, unknown>): Effect.Effect<void> | un
 export const logging = (): Interceptor =>
   make({
     name: "logging",
-    order: 90,
+    order: orders.logging,
     around: (effect) => {
       const all = Effect.onExitPrimitive(Effect.andThen(started, effect), ended)
       // Where nobody hears what is logged at Debug, it costs nothing.

@@ -14,6 +14,7 @@ import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
 import { attemptIn } from "../attempt/attempt.ts"
 import { type Interceptor, make, type Outcome, type StageInfo } from "../Interceptor.ts"
+import { orders } from "./internal/orders.ts"
 
 type Status = "ok" | "skip" | "cancel" | "retry" | "fail" | "interrupt"
 
@@ -63,7 +64,7 @@ const nanosPerMilli = 1_000_000
 export const metrics = (): Interceptor =>
   make({
     name: "metrics",
-    order: 28,
+    order: orders.metrics,
     around: (effect, stage) => {
       const { duration, ended, retries } = metricsOf(stage)
       return Effect.withFiber((fiber) => {

@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import { type FailsRun, type Interceptor, make } from "../Interceptor.ts"
 import { ProvenIdentity } from "../Snapshot.ts"
 import type { RunRejected } from "../StageError.ts"
+import { orders } from "./internal/orders.ts"
 
 /**
  * The organisation that a run belongs to.
@@ -60,7 +61,7 @@ export const tenant = <E = never, R = never>(settings?: {
 }): Interceptor<FailsRun<TenantMissing | E | RunRejected>, R, OrgContext> =>
   make({
     name: "tenant",
-    order: 20,
+    order: orders.tenant,
     provides: [OrgContext],
     aroundRun: (effect, { pipeline, snapshot }) =>
       Effect.gen(function*() {

@@ -8,6 +8,7 @@ import * as Tracer from "effect/Tracer"
 import { attemptIn } from "../attempt/attempt.ts"
 import { undeclaringFaults, withOptionalRunPart } from "../attempt/interceptor-model.ts"
 import { combine, type Interceptor, make } from "../Interceptor.ts"
+import { orders } from "./internal/orders.ts"
 
 /**
  * Runs an Effect in a span, which `describe` gives its attributes. `Effect.withSpan` would also keep where the span was
@@ -26,14 +27,14 @@ const inSpan = <A, E, R>(
 // Around a single stage there are the spans of the stage and of its attempts.
 const run = withOptionalRunPart(undeclaringFaults<never>(make({
   name: "tracing (run)",
-  order: 5,
+  order: orders.tracingOfRun,
   aroundRun: (effect, { pipeline }) =>
     inSpan(`pipeline ${pipeline}`, effect, (span) => span.attribute("stageflow.pipeline", pipeline))
 })))
 
 const stage = make({
   name: "tracing (stage)",
-  order: 25,
+  order: orders.tracingOfStage,
   around: (effect, { kind, name, pipeline }) => {
     const spanName = `stage ${name}`
     return Effect.withFiber((fiber) => {
@@ -57,7 +58,7 @@ const stage = make({
 
 const attempt = make({
   name: "tracing (attempt)",
-  order: 80,
+  order: orders.tracingOfAttempt,
   around: (effect, { name }) =>
     Effect.withFiber((fiber) => {
       const { attempt } = attemptIn(fiber)

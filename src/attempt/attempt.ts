@@ -14,6 +14,8 @@ import type { Outcome, StageEffect } from "./interceptor-model.ts"
 
 /** The StageContext of an attempt, with what only those see that wrap stages. */
 export type Attempt = StageContext["Service"] & {
+  /** The first attempt of the stage: the same for all of them. */
+  readonly first: object
   /** How many attempts the stage has made so far. */
   readonly attempts: number
   /** What the wiring read for the stage. */

@@ -1,7 +1,7 @@
 /**
  * A receiver of OpenTelemetry's protocol on this machine: what a tracing back end gets to see of spans.
  */
-import { Effect, Exit, Layer, Schema } from "effect"
+import { Effect, type Exit, Layer, Schema } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { OtlpSerialization, OtlpTracer } from "effect/observability"
 import { createServer } from "node:http"

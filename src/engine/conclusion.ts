@@ -2,6 +2,7 @@
  * Concludes a run whose stages have ended: makes its result.
  */
 import * as Cause from "effect/Cause"
+import { isRejection, noteRejection } from "../attempt/rejection.ts"
 import type { Settled } from "../internal/output-model.ts"
 import { define } from "../internal/record.ts"
 import {
@@ -49,8 +50,11 @@ const leftBehind = (run: ActiveRun) => ({
   neverStarted: run.namesOf("pending")
 })
 
+const kindOf = ({ plan }: ActiveRun, stage: string): string =>
+  plan.stages[plan.indexOf.get(stage) as number]?.info.kind ?? ""
+
 const failed = (run: ActiveRun, { attempts, cause, data, error, stage }: Failure<unknown>, durationMs: number) => {
-  return new StageFailed<unknown, Outputs>({
+  const runFailed = new StageFailed<unknown, Outputs>({
     stage,
     error,
     attempts,
@@ -60,6 +64,8 @@ const failed = (run: ActiveRun, { attempts, cause, data, error, stage }: Failure
     ...leftBehind(run),
     ...runSummary(run, durationMs)
   })
+  if (isRejection(kindOf(run, stage), error)) noteRejection(runFailed)
+  return runFailed
 }
 
 const cancelled = (

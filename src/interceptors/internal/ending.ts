@@ -24,7 +24,7 @@ const interrupted: Interrupted = { _tag: "Interrupted" }
  * Whether the fiber has been interrupted from outside. A cause does not say that: whoever interrupts itself, or waits for
  * what was interrupted, has the same one.
  */
-const isBeingInterrupted: Effect.Effect<boolean> = Effect.map(
+export const isBeingInterrupted: Effect.Effect<boolean> = Effect.map(
   Effect.exit(Effect.interruptible(Effect.void)),
   Exit.isFailure
 )

@@ -17,7 +17,7 @@ import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import { constVoid } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
@@ -26,15 +26,16 @@ import * as Persistence from "effect/persistence/CircuitBreaker"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
+import { attemptIn } from "../attempt/attempt.ts"
 import { fromAround } from "../attempt/interceptor-model.ts"
 import { isRejection } from "../attempt/rejection.ts"
 import type { Interceptor, Outcome, StageInfo } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import { StageFault } from "../StageError.ts"
 import { isBeingInterrupted } from "./internal/ending.ts"
+import { keyReader } from "./internal/keys.ts"
 import { orders } from "./internal/orders.ts"
-import { type Key, type KeyFailed, keyOf, perStage } from "./Key.ts"
+import { type Key, KeyFailed, perStage } from "./Key.ts"
 
 /**
  * The circuit is open, or its probe is on the way, so the stage did not run.
@@ -93,9 +94,7 @@ export class CircuitBreakers extends Context.Service<CircuitBreakers, {
    */
   static readonly layerMemory: Layer.Layer<CircuitBreakers> = Layer.effect(
     CircuitBreakers,
-    Effect.gen(function*() {
-      const scope = yield* Scope.Scope
-      const store = yield* Persistence.CircuitBreakerStore
+    Effect.map(Persistence.CircuitBreakerStore, (store) => {
       const known = new KnownCircuits()
       return {
         within: <A, E, R>(
@@ -103,22 +102,20 @@ export class CircuitBreakers extends Context.Service<CircuitBreakers, {
           effect: Effect.Effect<A, E, R>,
           judge: (exit: Exit.Exit<A, E>) => Verdict
         ) =>
-          Effect.withFiber((fiber) => {
-            known.check(circuit, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
-            // Nobody is interrupted between being let in and telling how it ended.
-            return Effect.uninterruptibleMask((restore) =>
-              Effect.matchEffect(Scope.provide(store.admit(circuit.key), scope), {
-                onFailure: (error) => Effect.fail(rejection(circuit, error)),
-                onSuccess: (admission) => {
-                  const run = Effect.flatMap(
-                    Effect.exit(restore(effect)),
-                    (exit) => ended(store, circuit, admission, exit, judge)
-                  )
-                  return admission.transition === undefined ? run : Effect.andThen(tell(admission.transition), run)
-                }
-              })
-            )
-          }),
+          // Nobody is interrupted between being let in and telling how it ended.
+          Effect.uninterruptibleMask((restore) =>
+            Effect.matchEffect(admit(store, known, circuit), {
+              onFailure: (error) => Effect.fail(rejection(circuit, error)),
+              onSuccess: (admission) => {
+                const told = (exit: Exit.Exit<A, E>) => ended(store, circuit, admission, exit, judge)
+                const run = Effect.matchCauseEffect(restore(effect), {
+                  onSuccess: (value) => told(Exit.succeed(value)),
+                  onFailure: (cause) => told(Exit.failCause(cause))
+                })
+                return admission.transition === undefined ? run : Effect.andThen(tell(admission.transition), run)
+              }
+            })
+          ),
         state: (key) =>
           store.state(key).pipe(
             Effect.map(({ _tag }) => states[_tag]),
@@ -129,6 +126,18 @@ export class CircuitBreakers extends Context.Service<CircuitBreakers, {
   ).pipe(Layer.provide(Persistence.layerStoreMemory()))
 }
 
+/** Asks the store to let a stage in. */
+const admit = (
+  store: Persistence.CircuitBreakerStore["Service"],
+  known: KnownCircuits,
+  circuit: Circuit
+): Effect.Effect<Persistence.Admission, Persistence.CircuitBreakerError> =>
+  Effect.withFiber((fiber) => {
+    known.check(circuit, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
+    // The scope is for what a store holds while a stage runs, a lease for one. The store in memory holds nothing.
+    return store.admit(circuit.key) as Effect.Effect<Persistence.Admission, Persistence.CircuitBreakerError>
+  })
+
 /** Tells the store how it ended, and ends like that. */
 const ended = <A, E>(
   store: Persistence.CircuitBreakerStore["Service"],
@@ -137,32 +146,30 @@ const ended = <A, E>(
   exit: Exit.Exit<A, E>,
   judge: (exit: Exit.Exit<A, E>) => Verdict
 ): Effect.Effect<A, E> => {
+  const settle = (verdict: Verdict, end: Exit.Exit<A, E>) => record(store, circuit, admission, verdict, end)
   const judged = (): Effect.Effect<A, E> => {
     const verdict = Result.try(() => judge(exit))
-    if (Result.isSuccess(verdict)) return Effect.andThen(record(store, circuit, admission, verdict.success), exit)
+    if (Result.isSuccess(verdict)) return settle(verdict.success, exit)
     // Whatever kept it from being judged, it failed with what it failed with, and a probe gives its place back.
     const defect = Cause.die(verdict.failure)
-    const both = Effect.failCause(exit._tag === "Success" ? defect : Cause.combine(exit.cause, defect))
-    return Effect.andThen(record(store, circuit, admission, "ignored"), both)
+    return settle("ignored", Exit.failCause(exit._tag === "Success" ? defect : Cause.combine(exit.cause, defect)))
   }
   if (exit._tag === "Success" || !Cause.hasInterrupts(exit.cause)) return judged()
-  return Effect.flatMap(
-    isBeingInterrupted,
-    (isInterrupted) => isInterrupted ? Effect.andThen(record(store, circuit, admission, "ignored"), exit) : judged()
-  )
+  return Effect.flatMap(isBeingInterrupted, (isInterrupted) => isInterrupted ? settle("ignored", exit) : judged())
 }
 
 /** Tells the store what an outcome says, and everybody else what became of the circuit. */
-const record = (
+const record = <A, E>(
   store: Persistence.CircuitBreakerStore["Service"],
   { failures, key, openFor }: Circuit,
   { generation }: Persistence.Admission,
-  verdict: Verdict
-): Effect.Effect<void> => {
+  verdict: Verdict,
+  end: Exit.Exit<A, E>
+): Effect.Effect<A, E> => {
   const tripPolicy = { _tag: "Consecutive", failures } as const
   return Effect.matchEffect(store.record({ key, generation, outcome: outcomes[verdict], tripPolicy, openFor }), {
-    onFailure: (error) => Effect.logWarning("Circuit could not be told how a stage ended", error),
-    onSuccess: (transition) => transition === undefined ? Effect.void : tell(transition)
+    onFailure: (error) => Effect.andThen(Effect.logWarning("Circuit could not be told how a stage ended", error), end),
+    onSuccess: (transition) => transition === undefined ? end : Effect.andThen(tell(transition), end)
   })
 }
 
@@ -303,18 +310,20 @@ export const circuitBreaker = (settings?: {
   const key = settings?.key ?? perStage
   return fromAround("circuit breaker", orders.circuitBreaker, (effect, stage) => {
     const judge = judgeFor(stage, settings?.counts ?? (() => true))
-    return Effect.flatMap(keyOf("circuit breaker", key), (of) =>
-      Effect.withFiber((fiber) => {
-        const breakers = Context.getUnsafe(fiber.context, CircuitBreakers)
-        const innermost = fiber.getRef(Innermost)
-        const circuit: Circuit = { key: of, stage: stage.name, failures, openFor }
-        if (isEntered(innermost, breakers, circuit)) return effect
-        const entered: Entered = { breakers, circuit, outer: innermost, isOver: false }
-        const inside = Effect.onExitPrimitive(Effect.provideService(effect, Innermost, entered), () => {
-          entered.isOver = true
-          return undefined
-        })
-        return breakers.within(circuit, inside, judge)
-      }))
+    const read = keyReader("circuit breaker", key)
+    return Effect.withFiber((fiber) => {
+      const of = read(attemptIn(fiber))
+      if (of instanceof KeyFailed) return Effect.fail(of)
+      const breakers = Context.getUnsafe(fiber.context, CircuitBreakers)
+      const innermost = fiber.getRef(Innermost)
+      const circuit: Circuit = { key: of, stage: stage.name, failures, openFor }
+      if (isEntered(innermost, breakers, circuit)) return effect
+      const entered: Entered = { breakers, circuit, outer: innermost, isOver: false }
+      const inside = Effect.onExitPrimitive(Effect.provideService(effect, Innermost, entered), () => {
+        entered.isOver = true
+        return undefined
+      })
+      return breakers.within(circuit, inside, judge)
+    })
   })
 }

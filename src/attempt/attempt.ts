@@ -20,6 +20,8 @@ import type { Outcome, StageEffect } from "./interceptor-model.ts"
  * any more, whatever it still does.
  */
 export type Attempt = StageContext["Service"] & {
+  /** The first attempt of the stage: the same for all of them. */
+  readonly first: object
   /** How many attempts the stage has made so far. */
   readonly attempts: number
   /** What the wiring read for the stage. */

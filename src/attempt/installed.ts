@@ -56,53 +56,64 @@ const enclosedPart = ({ around, aroundRun, isGate, name, order }: Wrapper, own: 
   const failed = (stage: string, error: unknown) =>
     new StageFault({ stage, reason: { _tag: "InterceptorFailed", interceptor: name, error } })
   const rejected = (pipeline: string, error: unknown) => new RunRejected({ pipeline, interceptor: name, error })
+  const passing = new WeakSet<object>()
   const part = build<unknown, unknown, unknown>(name, order, {
     around: around === undefined ?
       undefined :
       (effect, stage) =>
-        withServices(effect, own, (inner) => around(inner, stage), (error) => failed(stage.name, error)),
+        withServices(effect, own, passing, (inner) => around(inner, stage), (error) => failed(stage.name, error)),
     aroundRun: aroundRun === undefined ?
       undefined :
       (effect, run) =>
-        withServices(effect, own, (inner) => aroundRun(inner, run), (error) => rejected(run.pipeline, error)).pipe(
+        withServices(
+          effect,
+          own,
+          passing,
+          (inner) => aroundRun(inner, run),
+          (error) => rejected(run.pipeline, error)
+        ).pipe(
           Effect.catch((error) =>
-            error instanceof RunRejected && error.interceptor === name ? Effect.die(error) : Effect.fail(error)
+            error instanceof RunRejected && !passing.has(error) ? Effect.die(error) : Effect.fail(error)
           )
         )
   })
   return undeclaringFaults(Object.assign(part, { isGate: isGate === true }))
 }
 
+const isObject = (error: unknown): error is object => typeof error === "object" && error !== null
+
 /**
  * Wraps an Effect with a wrapper that has services of its own. The Effect sees its environment as it is without them,
- * and its failures pass with their whole cause; only those of the wrapper are translated.
+ * and its failures pass as they are, with their whole cause; only those of the wrapper are translated.
+ *
+ * `passing` remembers what Effects failed with: a wrapper that runs one for several fails them all with the same error.
  */
 const withServices = <A, B>(
   effect: Effect.Effect<A, unknown, unknown>,
   own: Context.Context<never>,
+  passing: WeakSet<object>,
   wrapper: (inner: Effect.Effect<A, unknown, unknown>) => Effect.Effect<B, unknown, unknown>,
   translate: (error: unknown) => unknown
 ): Effect.Effect<B, unknown, unknown> =>
   Effect.contextWith((outside: Context.Context<never>) => {
-    const fromInside = new WeakSet<object>()
+    // What is no object cannot be told from the same value elsewhere, so it is remembered for this run only.
+    let passingValues: Set<unknown> | undefined
+    const remember = (error: unknown): unknown => {
+      if (isObject(error)) passing.add(error)
+      else (passingValues ??= new Set()).add(error)
+      return error
+    }
+    const isPassing = (error: unknown): boolean =>
+      isObject(error) ? passing.has(error) : passingValues?.has(error) === true
     const inner = effect.pipe(
-      Effect.mapError((error) => {
-        const marked = { error }
-        fromInside.add(marked)
-        return marked
-      }),
+      Effect.mapError(remember),
       Effect.updateContext((inside: Context.Context<unknown>) => without(own, inside, outside))
     )
-    const isMarked = (error: unknown): error is { readonly error: unknown } =>
-      typeof error === "object" && error !== null && fromInside.has(error)
-    const unmarked = (reason: Cause.Reason<unknown>): Cause.Reason<unknown> =>
-      Cause.isDieReason(reason) && isMarked(reason.defect) ? Cause.makeDieReason(reason.defect.error) : reason
     return wrapper(inner).pipe(
       Effect.provideContext(own),
-      Effect.catchCause((cause) => {
-        const passed = Cause.map(cause, (error) => isMarked(error) ? error.error : translate(error))
-        return Effect.failCause(Cause.fromReasons(passed.reasons.map(unmarked)))
-      })
+      Effect.catchCause((cause) =>
+        Effect.failCause(Cause.map(cause, (error) => isPassing(error) ? error : translate(error)))
+      )
     )
   })
 

@@ -9,5 +9,5 @@ const isOwn = (error: unknown): boolean =>
   !(error instanceof StageFault || error instanceof StageTimeout || error instanceof RetryExhausted)
 
 /** Whether the typed error of a stage is a refusal: a denial, or what a guard found. */
-export const isRefusedBy = ({ kind }: StageInfo, error: unknown): boolean =>
+export const isRefusedBy = ({ kind }: Pick<StageInfo, "kind">, error: unknown): boolean =>
   isRefusal(error) || (kind === "guard" && isOwn(error))

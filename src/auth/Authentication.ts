@@ -14,6 +14,7 @@ import * as Schema from "effect/Schema"
 import { type Gate, gatedKey } from "../attempt/gate.ts"
 import { undeclaringFaults } from "../attempt/interceptor-model.ts"
 import { combine, type FailsRun, type Interceptor, make } from "../Interceptor.ts"
+import { orders } from "../interceptors/internal/orders.ts"
 import { RefusalTypeId } from "../internal/refusal.ts"
 import { ProvenIdentity } from "../Snapshot.ts"
 import { StageFault } from "../StageError.ts"
@@ -201,7 +202,7 @@ export const authentication = (settings?: {
   combine(
     undeclaringFaults<FailsRun<AuthenticationFailed>, TokenVerifier | BearerToken, AuthContext>(make({
       name: "authentication",
-      order: 10,
+      order: orders.authentication,
       provides: [AuthContext],
       aroundRun: (effect) =>
         Effect.gen(function*() {

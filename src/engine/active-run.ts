@@ -20,7 +20,6 @@ import {
   returnedFail,
   unreadable
 } from "../attempt/outcome.ts"
-import { isRefusedBy } from "../attempt/refusal.ts"
 import { immutable } from "../internal/immutable.ts"
 import {
   type Artifact,
@@ -32,7 +31,6 @@ import {
   type Settled,
   type Skip
 } from "../internal/output-model.ts"
-import { noteRejection } from "../internal/refusal.ts"
 import type { Current, RunIdentity } from "../internal/snapshot-model.ts"
 import type { AttemptEnd, Entry } from "../OutputBag.ts"
 import type { StageStatus } from "../Run.ts"
@@ -261,7 +259,6 @@ export class ActiveRun implements RunOfStage {
 
   private endFailed(execution: StageExecution, ending: FailedEnding): void {
     const now = this.elapsedMs()
-    if (isRefusedBy(execution.planned.info, ending.error)) noteRejection(ending.error)
     // Read whether anybody listens or not; what cannot be read must not hide the failure that it came with.
     const contents = Result.getOrElse(
       Result.try(() => contentsOf(returnedFail(ending.cause), execution.allArtifacts)),

@@ -2,8 +2,10 @@
  * Concludes a run whose stages have ended: makes its result.
  */
 import * as Cause from "effect/Cause"
+import { isRefusedBy } from "../attempt/refusal.ts"
 import type { Settled } from "../internal/output-model.ts"
 import { define } from "../internal/record.ts"
+import { noteRejection } from "../internal/refusal.ts"
 import {
   type Cancelled,
   type Completed,
@@ -50,7 +52,7 @@ const leftBehind = (run: ActiveRun) => ({
 })
 
 const failed = (run: ActiveRun, { attempts, cause, data, error, stage }: Failure<unknown>, durationMs: number) => {
-  return new StageFailed<unknown, Outputs>({
+  const runFailed = new StageFailed<unknown, Outputs>({
     stage,
     error,
     attempts,
@@ -60,6 +62,9 @@ const failed = (run: ActiveRun, { attempts, cause, data, error, stage }: Failure
     ...leftBehind(run),
     ...runSummary(run, durationMs)
   })
+  const info = run.plan.stages[run.plan.indexOf.get(stage) as number]?.info
+  if (info !== undefined && isRefusedBy(info, error)) noteRejection(runFailed)
+  return runFailed
 }
 
 const cancelled = (

@@ -85,7 +85,9 @@ class Conductor {
   })
 
   private readonly wait = Effect.callback<void>((resume) => {
-    this.resume = resume
+    // The fiber may have let others go first since it found nothing to do.
+    if (this.isOver || this.canStart) resume(Effect.void)
+    else this.resume = resume
   })
 
   /** Lets others of the process have their turn, as often as one fiber would that took the steps of all stages. */

@@ -24,6 +24,7 @@ import { immutable } from "../internal/immutable.ts"
 import { InterruptionGrace, interruptWithin, within } from "../internal/interruption.ts"
 import * as options from "../internal/options.ts"
 import { define } from "../internal/record.ts"
+import { isRefusal, noteRejection } from "../internal/refusal.ts"
 import { complete, extensionsOf, ProvenIdentity, type RunIdentity, Snapshot } from "../internal/snapshot-model.ts"
 import type { PipelineInvalid } from "../PipelineInvalid.ts"
 import type { Run, RunOptions, StageStatus } from "../Run.ts"
@@ -266,9 +267,10 @@ const endOf = (conclusion: Conclusion): Effect.Effect<Ended, Failed> =>
 const withRelease = (exit: Exit.Exit<Ended, Failed>, cause: Cause.Cause<never>): Exit.Exit<Ended, Failed> => {
   if (exit._tag === "Success") return Exit.failCause(cause)
   const failed = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-  return failed instanceof StageFailed
-    ? Exit.fail(new StageFailed({ ...failed, cause: Cause.combine(failed.cause, cause) }))
-    : Exit.failCause(Cause.combine(exit.cause, cause))
+  if (!(failed instanceof StageFailed)) return Exit.failCause(Cause.combine(exit.cause, cause))
+  const both = new StageFailed({ ...failed, cause: Cause.combine(failed.cause, cause) })
+  if (isRefusal(failed)) noteRejection(both)
+  return Exit.fail(both)
 }
 
 export const run = (

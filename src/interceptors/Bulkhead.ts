@@ -11,6 +11,7 @@ import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { type Interceptor, make } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
+import { orders } from "./internal/orders.ts"
 import { Places } from "./internal/places.ts"
 import { type Key, type KeyFailed, keyOf, perTenant } from "./Key.ts"
 
@@ -108,7 +109,7 @@ export const bulkhead = (settings: {
   const queue = options.count("queue", settings.queue ?? permits * 10)
   return make({
     name: "bulkhead",
-    order: 45,
+    order: orders.bulkhead,
     around: (effect, stage) =>
       Effect.gen(function*() {
         const bulkheads = yield* Bulkheads

@@ -16,6 +16,7 @@ import type { Interceptor } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
 import type { Ok } from "../StageOutput.ts"
+import { orders } from "./internal/orders.ts"
 import { SingleFlight } from "./internal/single-flight.ts"
 import { type Key, type KeyFailed, keyOf, perStage } from "./Key.ts"
 
@@ -90,7 +91,7 @@ export const cache = (settings: {
 }): Interceptor<KeyFailed, Results> => {
   const ttl = options.positiveDuration("ttl", settings.ttl)
   const { key = perStage, of } = settings
-  return fromAround("cache", 35, (effect) =>
+  return fromAround("cache", orders.cache, (effect) =>
     Effect.gen(function*() {
       const results = yield* Results
       const scope = yield* keyOf("cache", key)

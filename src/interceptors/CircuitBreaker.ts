@@ -4,27 +4,38 @@
  * Closed, a circuit lets stages run and counts failures in a row. At its threshold it opens: stages fail at once with
  * `CircuitOpen`. After a while it is half open and lets one probe through, whose success closes it again.
  *
- * The breaker itself is `effect/persistence`'s; it lives in a Layer and is shared by every run below it. It goes outside
- * of retries and timeouts, so that it sees one outcome for each stage, and counts it once. What says nothing about the
- * dependency does not count: a skip, a cancel, an interruption, and the rejection of a guard.
+ * The circuits live in a Layer and are shared by every run below it. A breaker goes outside of retries and timeouts, so
+ * that it sees one outcome for each stage, and counts it once. What says nothing about the dependency does not count: a
+ * skip, a cancel, an interruption from outside, and the rejection of a guard, also of one in a run that the stage started.
+ *
+ * The states are kept by the store of `effect/persistence/CircuitBreaker`. Its `execute` is not used: it tells of
+ * transitions through a stream, which misses the first ones, and opens a scope for each call, which costs more than all
+ * the rest.
  */
 import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
+import { constVoid } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
 import * as Persistence from "effect/persistence/CircuitBreaker"
+import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import * as Scope from "effect/Scope"
-import * as Stream from "effect/Stream"
+import { attemptIn } from "../attempt/attempt.ts"
 import { fromAround } from "../attempt/interceptor-model.ts"
+import { isRefusedBy } from "../attempt/refusal.ts"
 import type { Interceptor, Outcome, StageInfo } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import { StageFault } from "../StageError.ts"
-import { type Key, type KeyFailed, keyOf, perStage } from "./Key.ts"
+import { isBeingInterrupted } from "./internal/ending.ts"
+import { keyReader } from "./internal/keys.ts"
+import { orders } from "./internal/orders.ts"
+import { type Key, KeyFailed, perStage } from "./Key.ts"
 
 /**
  * The circuit is open, or its probe is on the way, so the stage did not run.
@@ -54,15 +65,12 @@ export class CircuitUnavailable extends Schema.TaggedError<CircuitUnavailable>()
   }
 }
 
-interface Settings {
-  readonly failures: number
-  readonly openFor: Duration.Duration
-}
-
 /** One circuit, for one stage that runs in it. */
-interface Circuit extends Settings {
+interface Circuit {
   readonly key: string
   readonly stage: string
+  readonly failures: number
+  readonly openFor: Duration.Duration
 }
 
 /** What an outcome says about the dependency. */
@@ -72,7 +80,7 @@ type Verdict = "success" | "failure" | "ignored"
  * The circuits that all runs below its Layer share.
  */
 export class CircuitBreakers extends Context.Service<CircuitBreakers, {
-  /** Runs the Effect if its circuit lets it. */
+  /** Runs the Effect if its circuit lets it. `judge` is asked how it ended, unless it was interrupted from outside. */
   readonly within: <A, E, R>(
     circuit: Circuit,
     effect: Effect.Effect<A, E, R>,
@@ -82,43 +90,31 @@ export class CircuitBreakers extends Context.Service<CircuitBreakers, {
   readonly state: (key: string) => Effect.Effect<"closed" | "open" | "half-open">
 }>()("stageflow/interceptors/CircuitBreakers") {
   /**
-   * Circuits in memory.
+   * Circuits in memory. One that nobody has used for an hour is forgotten.
    */
   static readonly layerMemory: Layer.Layer<CircuitBreakers> = Layer.effect(
     CircuitBreakers,
-    Effect.gen(function*() {
-      const scope = yield* Scope.Scope
-      const store = yield* Persistence.CircuitBreakerStore
-      const breakers = new Map<string, Persistence.CircuitBreaker>()
-      const breakerFor = Effect.fnUntraced(function*({ failures, openFor }: Settings) {
-        const policy = `${failures} failures, open for ${Duration.toMillis(openFor)} ms`
-        const known = breakers.get(policy)
-        if (known !== undefined) return known
-        const breaker = yield* Persistence.make({
-          tripPolicy: Persistence.consecutive(failures),
-          openDuration: openFor,
-          onStoreError: "fail"
-        }).pipe(
-          Effect.provideService(Persistence.CircuitBreakerStore, store),
-          Scope.provide(scope)
-        )
-        breakers.set(policy, breaker)
-        yield* Effect.forkIn(Stream.runForEach(breaker.transitions, told), scope)
-        return breaker
-      })
+    Effect.map(Persistence.CircuitBreakerStore, (store) => {
+      const known = new KnownCircuits()
       return {
         within: <A, E, R>(
           circuit: Circuit,
           effect: Effect.Effect<A, E, R>,
           judge: (exit: Exit.Exit<A, E>) => Verdict
         ) =>
-          Effect.flatMap(
-            breakerFor(circuit),
-            (breaker) => breaker.execute(effect, { key: circuit.key, classify: (exit) => verdicts[judge(exit)] })
-          ).pipe(
-            Effect.mapError((error): E | CircuitOpen | CircuitUnavailable =>
-              error instanceof Persistence.CircuitBreakerError ? rejection(circuit, error) : error
-            )
+          // Nobody is interrupted between being let in and telling how it ended.
+          Effect.uninterruptibleMask((restore) =>
+            Effect.matchEffect(admit(store, known, circuit), {
+              onFailure: (error) => Effect.fail(rejection(circuit, error)),
+              onSuccess: (admission) => {
+                const told = (exit: Exit.Exit<A, E>) => ended(store, circuit, admission, exit, judge)
+                const run = Effect.matchCauseEffect(restore(effect), {
+                  onSuccess: (value) => told(Exit.succeed(value)),
+                  onFailure: (cause) => told(Exit.failCause(cause))
+                })
+                return admission.transition === undefined ? run : Effect.andThen(tell(admission.transition), run)
+              }
+            })
           ),
         state: (key) =>
           store.state(key).pipe(
@@ -130,16 +126,59 @@ export class CircuitBreakers extends Context.Service<CircuitBreakers, {
   ).pipe(Layer.provide(Persistence.layerStoreMemory()))
 }
 
-const verdicts = {
-  success: Persistence.success,
-  failure: Persistence.failure(),
-  ignored: Persistence.ignored
-} as const
+/** Asks the store to let a stage in. */
+const admit = (
+  store: Persistence.CircuitBreakerStore["Service"],
+  known: KnownCircuits,
+  circuit: Circuit
+): Effect.Effect<Persistence.Admission, Persistence.CircuitBreakerError> =>
+  Effect.withFiber((fiber) => {
+    known.check(circuit, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
+    // The scope is for what a store holds while a stage runs, a lease for one. The store in memory holds nothing.
+    return store.admit(circuit.key) as Effect.Effect<Persistence.Admission, Persistence.CircuitBreakerError>
+  })
+
+/** Tells the store how it ended, and ends like that. */
+const ended = <A, E>(
+  store: Persistence.CircuitBreakerStore["Service"],
+  circuit: Circuit,
+  admission: Persistence.Admission,
+  exit: Exit.Exit<A, E>,
+  judge: (exit: Exit.Exit<A, E>) => Verdict
+): Effect.Effect<A, E> => {
+  const settle = (verdict: Verdict, end: Exit.Exit<A, E>) => record(store, circuit, admission, verdict, end)
+  const judged = (): Effect.Effect<A, E> => {
+    const verdict = Result.try(() => judge(exit))
+    if (Result.isSuccess(verdict)) return settle(verdict.success, exit)
+    // Whatever kept it from being judged, it failed with what it failed with, and a probe gives its place back.
+    const defect = Cause.die(verdict.failure)
+    return settle("ignored", Exit.failCause(exit._tag === "Success" ? defect : Cause.combine(exit.cause, defect)))
+  }
+  if (exit._tag === "Success" || !Cause.hasInterrupts(exit.cause)) return judged()
+  return Effect.flatMap(isBeingInterrupted, (isInterrupted) => isInterrupted ? settle("ignored", exit) : judged())
+}
+
+/** Tells the store what an outcome says, and everybody else what became of the circuit. */
+const record = <A, E>(
+  store: Persistence.CircuitBreakerStore["Service"],
+  { failures, key, openFor }: Circuit,
+  { generation }: Persistence.Admission,
+  verdict: Verdict,
+  end: Exit.Exit<A, E>
+): Effect.Effect<A, E> => {
+  const tripPolicy = { _tag: "Consecutive", failures } as const
+  return Effect.matchEffect(store.record({ key, generation, outcome: outcomes[verdict], tripPolicy, openFor }), {
+    onFailure: (error) => Effect.andThen(Effect.logWarning("Circuit could not be told how a stage ended", error), end),
+    onSuccess: (transition) => transition === undefined ? end : Effect.andThen(tell(transition), end)
+  })
+}
+
+const outcomes = { success: "Success", failure: "Failure", ignored: "Ignored" } as const
 
 const states = { Closed: "closed", Open: "open", HalfOpen: "half-open" } as const
 
 const rejection = (
-  { openFor, stage }: { readonly openFor: Duration.Duration; readonly stage: string },
+  { openFor, stage }: Circuit,
   { reason }: Persistence.CircuitBreakerError
 ): CircuitOpen | CircuitUnavailable => {
   switch (reason._tag) {
@@ -154,36 +193,111 @@ const rejection = (
 
 const gauge = Metric.gauge("stageflow_circuit_state", { description: "0 closed, 1 half open, 2 open" })
 
-const told = ({ key, to }: Persistence.Transition): Effect.Effect<void> =>
-  Metric.update(Metric.withAttributes(gauge, { circuit: key }), to === "Closed" ? 0 : to === "HalfOpen" ? 1 : 2).pipe(
+const gauged = { Closed: 0, HalfOpen: 1, Open: 2 } as const
+
+/** Tells of a transition. A logger or a metric that throws changes nothing. */
+const tell = ({ key, to }: Persistence.Transition): Effect.Effect<void> =>
+  Metric.update(Metric.withAttributes(gauge, { circuit: key }), gauged[to]).pipe(
     Effect.andThen(Effect.logWarning(`Circuit ${states[to]}`)),
-    Effect.annotateLogs({ circuit: key })
+    Effect.annotateLogs({ circuit: key }),
+    Effect.catchCause(() => Effect.void)
   )
+
+/** How long a store in memory keeps a circuit that nobody uses. */
+const idleTime = 3_600_000
+
+/** What each circuit was used with. Two breakers of one key are one circuit: it cannot have two thresholds. */
+class KnownCircuits {
+  private readonly circuits = new Map<string, { readonly circuit: Circuit; usedAt: number }>()
+  private sweptAt = 0
+
+  check(circuit: Circuit, now: number): void {
+    this.sweep(now)
+    const known = this.circuits.get(circuit.key)
+    if (known === undefined || now - known.usedAt >= idleTime) {
+      this.circuits.set(circuit.key, { circuit, usedAt: now })
+      return
+    }
+    known.usedAt = now
+    checkSame(circuit, known.circuit)
+  }
+
+  private sweep(now: number): void {
+    if (now - this.sweptAt < idleTime) return
+    this.sweptAt = now
+    for (const [key, { usedAt }] of this.circuits) {
+      if (now - usedAt >= idleTime) this.circuits.delete(key)
+    }
+  }
+}
+
+const checkSame = (given: Circuit, known: Circuit): void => {
+  options.same(`failures of circuit ${given.key}`, given.failures, known.failures)
+  options.same(
+    `openFor of circuit ${given.key}, in milliseconds`,
+    Duration.toMillis(given.openFor),
+    Duration.toMillis(known.openFor)
+  )
+}
 
 const judgeFor =
   ({ kind }: StageInfo, counts: (error: unknown) => boolean) => (exit: Exit.Exit<Outcome, unknown>): Verdict => {
-    if (exit._tag === "Success") return outcomes[exit.value._tag]
+    if (exit._tag === "Success") return verdicts[exit.value._tag]
     const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
     if (error === undefined || error instanceof StageFault) return "failure"
-    return kind !== "guard" && counts(error) ? "failure" : "ignored"
+    if (isRefusedBy({ kind }, error)) return "ignored"
+    return isYes(counts(error)) ? "failure" : "ignored"
   }
 
 // A retry that nobody grants is a failure of the stage.
-const outcomes = { Ok: "success", Skip: "ignored", Cancel: "ignored", Retry: "failure" } as const
+const verdicts = { Ok: "success", Skip: "ignored", Cancel: "ignored", Retry: "failure" } as const
+
+/** What `counts` says, which without types can be anything. */
+const isYes = (answer: unknown): boolean => {
+  if (typeof answer === "boolean") return answer
+  // What an async function rejects with is nobody's to handle.
+  if (Predicate.isPromiseLike(answer)) answer.then(undefined, constVoid)
+  throw new TypeError(`\`counts\` of a circuit breaker gives true or false, not a value of type ${typeof answer}`)
+}
+
+/** A circuit that a stage runs in. */
+interface Entered {
+  readonly breakers: CircuitBreakers["Service"]
+  readonly circuit: Circuit
+  /** The circuit around it. */
+  readonly outer: Entered | undefined
+  /** What the stage leaves running when it ends is not in the circuit any more. */
+  isOver: boolean
+}
 
 /**
- * The circuits that a stage runs in already, its own or that of a stage which started its run. Another one around it with
- * the same key is the same circuit: it would count a failure twice, and reject the probe that it let through itself.
+ * The circuits that a stage runs in already, its own or those of stages which started its run, the innermost first. Another
+ * one around it with the same key is the same circuit: it would count a failure twice, and reject the probe that it let
+ * through itself.
  */
-const Entered = Context.Reference<
-  ReadonlyArray<{ readonly breakers: CircuitBreakers["Service"]; readonly key: string }>
->("stageflow/interceptors/EnteredCircuits", { defaultValue: () => [] })
+const Innermost = Context.Reference<Entered | undefined>("stageflow/interceptors/EnteredCircuits", {
+  defaultValue: () => undefined
+})
+
+const isEntered = (
+  innermost: Entered | undefined,
+  breakers: CircuitBreakers["Service"],
+  circuit: Circuit
+): boolean => {
+  for (let entered = innermost; entered !== undefined; entered = entered.outer) {
+    if (entered.isOver || entered.breakers !== breakers || entered.circuit.key !== circuit.key) continue
+    checkSame(circuit, entered.circuit)
+    return true
+  }
+  return false
+}
 
 /**
  * Opens a circuit after so many failures in a row, for a while; 5 failures and 30 seconds when nothing is given.
  *
  * There is a circuit for each tenant and stage unless `key` says otherwise: `Interceptors.named("provider")` is one for
- * all stages that use it. `counts` says which typed errors are the dependency's; all but a guard's, when left out.
+ * all stages that use it, which then all give the same `failures` and `openFor`. `counts` says which typed errors are the
+ * dependency's; all but a guard's rejection, when left out.
  */
 export const circuitBreaker = (settings?: {
   readonly failures?: number | undefined
@@ -194,15 +308,22 @@ export const circuitBreaker = (settings?: {
   const failures = options.concurrency("failures", settings?.failures ?? 5)
   const openFor = options.positiveDuration("openFor", settings?.openFor ?? "30 seconds")
   const key = settings?.key ?? perStage
-  return fromAround("circuit breaker", 50, (effect, stage) => {
+  return fromAround("circuit breaker", orders.circuitBreaker, (effect, stage) => {
     const judge = judgeFor(stage, settings?.counts ?? (() => true))
-    return Effect.gen(function*() {
-      const breakers = yield* CircuitBreakers
-      const of = yield* keyOf("circuit breaker", key)
-      const entered = yield* Entered
-      if (entered.some((circuit) => circuit.breakers === breakers && circuit.key === of)) return yield* effect
-      const inside = Effect.provideService(effect, Entered, [...entered, { breakers, key: of }])
-      return yield* breakers.within({ failures, openFor, key: of, stage: stage.name }, inside, judge)
+    const read = keyReader("circuit breaker", key)
+    return Effect.withFiber((fiber) => {
+      const of = read(attemptIn(fiber))
+      if (of instanceof KeyFailed) return Effect.fail(of)
+      const breakers = Context.getUnsafe(fiber.context, CircuitBreakers)
+      const innermost = fiber.getRef(Innermost)
+      const circuit: Circuit = { key: of, stage: stage.name, failures, openFor }
+      if (isEntered(innermost, breakers, circuit)) return effect
+      const entered: Entered = { breakers, circuit, outer: innermost, isOver: false }
+      const inside = Effect.onExitPrimitive(Effect.provideService(effect, Innermost, entered), () => {
+        entered.isOver = true
+        return undefined
+      })
+      return breakers.within(circuit, inside, judge)
     })
   })
 }

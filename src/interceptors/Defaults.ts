@@ -11,7 +11,7 @@ import { tracing } from "./Tracing.ts"
 /**
  * The default stack: a timeout of 30 seconds for each attempt, tracing, metrics and logging.
  *
- * What else one adds to it nests by its `order`, outer to inner: deadline, auth, tenant, idempotency, cache, rate limit,
- * bulkhead, fallback, circuit breaker, retry, hedge, timeout, validation, tracing, metrics, logging.
+ * What else one adds nests among them by its `order`: a retry is outside of the timeout, a cache outside of both. The guide
+ * has the table of all orders.
  */
 export const defaults: Interceptor<StageTimeout> = combine(timeout(), tracing(), metrics(), logging())

@@ -23,6 +23,7 @@ import * as Stage from "../Stage.ts"
 import { StageContext } from "../StageContext.ts"
 import { StageFault } from "../StageError.ts"
 import type { Data, Errors, Signal, StageOutput } from "../StageOutput.ts"
+import { orders } from "./internal/orders.ts"
 
 const used = "fallback.used"
 
@@ -42,7 +43,7 @@ const around = (
   when: (error: unknown, stage: StageInfo) => boolean,
   to: (error: unknown, stage: StageInfo) => Effect.Effect<unknown, unknown, unknown>
 ) =>
-  fromAround("fallback", 48, (effect, stage) =>
+  fromAround("fallback", orders.fallback, (effect, stage) =>
     Effect.flatMap(StageContext, (context) =>
       // What the failed attempt has added goes with it.
       Effect.catch(attemptOf(context).firstAttempt(effect), (error) => {
@@ -122,7 +123,7 @@ export const fallback = <A extends object | void, E, R>(
 ): Interceptor<Errors<A, E>, Exclude<R, StageContext>> =>
   fromAround(
     "fallback",
-    48,
+    orders.fallback,
     aroundOf(around((error, stage) => !isRefusedBy(stage, error) && settings.when(error), settings.to))
   )
 
@@ -190,7 +191,7 @@ export const providers = <
 >(...steps: S): Interceptor<LayerErrors<S[number]>, LayerServices<S[number]>, Ports<S[number]>> => {
   const [first, ...rest] = steps
   const plan = ExecutionPlan.make(stepOf(first), ...rest.map(stepOf))
-  return fromAround("providers", 48, (effect, stage) =>
+  return fromAround("providers", orders.fallback, (effect, stage) =>
     Effect.flatMap(asAttempts(effect), (attempt) => {
       const tried = Effect.gen(function*() {
         const { stepIndex } = yield* ExecutionPlan.CurrentMetadata

@@ -15,6 +15,7 @@ import type { Interceptor } from "../Interceptor.ts"
 import { InterruptionGrace, interruptWithin } from "../internal/interruption.ts"
 import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
+import { orders } from "./internal/orders.ts"
 
 /** An attempt that was refused: it ends the race as if it had won. */
 class Refused {
@@ -33,7 +34,7 @@ class Refused {
  */
 export const hedge = (settings: { readonly after: Duration.Input }): Interceptor => {
   const after = options.positiveDuration("after", settings.after)
-  return fromAround("hedge", 65, (effect, stage) => {
+  return fromAround("hedge", orders.hedge, (effect, stage) => {
     const unlessRefused = (attempt: StageEffect) =>
       Effect.catchCause(attempt, (cause): Effect.Effect<Refused, unknown> => {
         const error = Option.getOrUndefined(Cause.findErrorOption(cause))

@@ -35,6 +35,7 @@ import { StageContext } from "../StageContext.ts"
 import type { Settled } from "../StageOutput.ts"
 import { IdempotencyStore, type IdempotencyStoreFailed } from "./IdempotencyStore.ts"
 import { digestOf } from "./internal/idempotency/digest.ts"
+import { orders } from "./internal/orders.ts"
 import { KeyFailed } from "./Key.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -377,7 +378,7 @@ export const idempotency = (settings?: {
   const keyOf = settings?.key ?? keyOfMetadata
   const parametersOf = settings?.parameters ?? inputsAndText
   const required = settings?.required ?? false
-  return fromAround("idempotency", 30, (effect, { name: stage }) =>
+  return fromAround("idempotency", orders.idempotency, (effect, { name: stage }) =>
     Effect.gen(function*() {
       const context = yield* StageContext
       const key = yield* computed(stage, () => checkedKey(keyOf(context)))

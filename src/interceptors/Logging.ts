@@ -3,16 +3,17 @@
  *
  * Whatever a stage itself logs carries the same annotations.
  */
-import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as LogLevel from "effect/LogLevel"
-import * as Option from "effect/Option"
 import * as References from "effect/References"
 import { attemptIn } from "../attempt/attempt.ts"
 import { errorSummaryOf } from "../attempt/error-summary.ts"
+import { endingOfExit } from "../attempt/outcome.ts"
 import { type Interceptor, make, type Outcome } from "../Interceptor.ts"
 import type { StageContext } from "../StageContext.ts"
+import { tellExit } from "./internal/ending.ts"
+import { orders } from "./internal/orders.ts"
 
 const annotate = (
   known: Readonly<Record<string, unknown>>,
@@ -27,32 +28,40 @@ const annotate = (
 
 const started = Effect.logDebug("Stage started")
 
-/** What is logged of an attempt that failed. Whoever is interrupted has nothing to report. */
-const failed = (cause: Cause.Cause<unknown>): Effect.Effect<void> | undefined => {
-  if (Cause.hasInterruptsOnly(cause)) return undefined
-  const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-  if (error === undefined) return Effect.logWarning("Stage died")
-  const { message, tag } = errorSummaryOf(error)
-  return Effect.logWarning(`Stage failed: ${tag}${message === "" ? "" : `: ${message}`}`)
+/** What is logged of an attempt that gave nothing. */
+const failed = (stage: string, exit: Exit.Exit<Outcome, unknown>): Effect.Effect<void> | undefined => {
+  const ending = exit._tag === "Success" ? exit.value : endingOfExit(stage, exit)
+  switch (ending._tag) {
+    case "Ok":
+    case "Skip":
+    case "Cancel":
+      return undefined
+    case "Retry":
+      return Effect.logWarning(`Stage asked to be retried: ${ending.reason}`)
+    case "Failed": {
+      const { message, tag } = errorSummaryOf(ending.error)
+      return Effect.logWarning(`Stage failed: ${tag}${message === "" ? "" : `: ${message}`}`)
+    }
+  }
 }
 
 const ended = (exit: Exit.Exit<Outcome, unknown>): Effect.Effect<void> | undefined =>
-  exit._tag === "Success" ? Effect.logDebug(`Stage ended: ${exit.value._tag}`) : failed(exit.cause)
-
-const endedBadly = (exit: Exit.Exit<Outcome, unknown>): Effect.Effect<void> | undefined =>
-  exit._tag === "Success" ? undefined : failed(exit.cause)
+  exit._tag === "Success" ? Effect.logDebug(`Stage ended: ${exit.value._tag}`) : undefined
 
 /**
  * Logs each attempt of each stage, with run, stage, attempt and tenant as annotations.
+ *
+ * A failure is logged with what the result says of the error: its tag and its message, never a defect or a cause. Whoever
+ * is interrupted from outside has nothing to report.
  */
 export const logging = (): Interceptor =>
   make({
     name: "logging",
-    order: 90,
-    around: (effect) => {
-      const all = Effect.onExitPrimitive(Effect.andThen(started, effect), ended)
+    order: orders.logging,
+    around: (effect, { name }) => {
       // Where nobody hears what is logged at Debug, it costs nothing.
-      const failures = Effect.onExitPrimitive(effect, endedBadly)
+      const failures = tellExit(effect, (exit, isInterrupted) => isInterrupted ? undefined : failed(name, exit))
+      const all = Effect.andThen(started, Effect.onExitPrimitive(failures, ended))
       return Effect.withFiber((fiber) => {
         const quiet = LogLevel.isGreaterThan(fiber.getRef(References.MinimumLogLevel), "Debug")
         const annotations = annotate(fiber.getRef(References.CurrentLogAnnotations), attemptIn(fiber))

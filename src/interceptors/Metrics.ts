@@ -1,28 +1,30 @@
 /**
- * Counts stages and measures how long they take.
+ * Counts stages, by how they ended in the result of their run, and measures how long they took.
  *
  * | metric | what |
  * |---|---|
- * | `stageflow_stages_total` | stages that ended, by pipeline, stage, kind and status |
+ * | `stageflow_stages_total` | stages that ended, by pipeline, stage, kind and status (`ok`, `skip`, `cancel`, `fail`, `interrupt`) |
  * | `stageflow_stage_duration_ms` | how long they took, all attempts together, by pipeline, stage and kind |
  * | `stageflow_stage_retries_total` | attempts after the first, by pipeline, stage and kind |
  */
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import * as Exit from "effect/Exit"
 import * as Metric from "effect/Metric"
-import { attemptIn } from "../attempt/attempt.ts"
-import { type Interceptor, make, type Outcome, type StageInfo } from "../Interceptor.ts"
+import { type Attempt, attemptIn } from "../attempt/attempt.ts"
+import { type Interceptor, make, type StageInfo } from "../Interceptor.ts"
+import { type StageEnd, tellEnd } from "./internal/ending.ts"
+import { orders } from "./internal/orders.ts"
 
-type Status = "ok" | "skip" | "cancel" | "retry" | "fail" | "interrupt"
+type Status = "ok" | "skip" | "cancel" | "fail" | "interrupt"
 
-const statusOf = (exit: Exit.Exit<Outcome, unknown>): Status => {
-  if (Exit.isSuccess(exit)) return words[exit.value._tag]
-  return Exit.hasInterrupts(exit) ? "interrupt" : "fail"
-}
-
-const words = { Ok: "ok", Skip: "skip", Cancel: "cancel", Retry: "retry" } as const
+const statuses = {
+  Ok: "ok",
+  Skip: "skip",
+  Cancel: "cancel",
+  Failed: "fail",
+  Interrupted: "interrupt"
+} as const satisfies Record<StageEnd["_tag"], Status>
 
 const boundaries = Metric.exponentialBoundaries({ start: 1, factor: 2, count: 18 })
 
@@ -58,12 +60,25 @@ const metricsOf = ({ kind, name, pipeline }: StageInfo) => {
 const nanosPerMilli = 1_000_000
 
 /**
+ * How many attempts of a stage have been counted, by its first one: metrics may be around a stage more than once, and
+ * inside of what runs it again.
+ */
+const counted = new WeakMap<object, number>()
+
+/** How many retries of the stage nobody has counted yet. */
+const newRetries = ({ attempts, first }: Attempt): number => {
+  const known = counted.get(first) ?? 1
+  counted.set(first, attempts)
+  return attempts - known
+}
+
+/**
  * Counts stages by how they end, and measures how long they take.
  */
 export const metrics = (): Interceptor =>
   make({
     name: "metrics",
-    order: 28,
+    order: orders.metrics,
     around: (effect, stage) => {
       const { duration, ended, retries } = metricsOf(stage)
       return Effect.withFiber((fiber) => {
@@ -71,10 +86,10 @@ export const metrics = (): Interceptor =>
         const attempt = attemptIn(fiber)
         const clock = Context.get(context, Clock.Clock)
         const started = clock.monotonicTimeNanosUnsafe()
-        return Effect.onExitPrimitive(effect, (exit) => {
+        return tellEnd(effect, attempt, (end) => {
           duration.updateUnsafe(Number(clock.monotonicTimeNanosUnsafe() - started) / nanosPerMilli, context)
-          ended(statusOf(exit)).updateUnsafe(1, context)
-          if (attempt.attempts > 1) retries.updateUnsafe(attempt.attempts - 1, context)
+          ended(statuses[end._tag]).updateUnsafe(1, context)
+          if (attempt.attempts > 1) retries.updateUnsafe(newRetries(attempt), context)
           return undefined
         })
       })

@@ -11,6 +11,7 @@ import * as Persistence from "effect/persistence/RateLimiter"
 import * as Schema from "effect/Schema"
 import { type Interceptor, make } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
+import { orders } from "./internal/orders.ts"
 import { Turns } from "./internal/turns.ts"
 import { type Key, type KeyFailed, keyOf, perStage } from "./Key.ts"
 
@@ -119,7 +120,7 @@ export const rateLimit = (settings: {
   const { algorithm = "token-bucket", key = perStage, onExceeded = "fail" } = settings
   return make({
     name: "rate limit",
-    order: 40,
+    order: orders.rateLimit,
     around: (effect, stage) =>
       Effect.gen(function*() {
         const limits = yield* RateLimits

@@ -16,6 +16,7 @@ import { retryAround, type RetryPolicy } from "../attempt/retry.ts"
 import type { Interceptor } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import type { RetryExhausted } from "../StageError.ts"
+import { orders } from "./internal/orders.ts"
 
 /**
  * How the wait before an attempt varies, so that callers that failed together do not come back together.
@@ -100,7 +101,7 @@ export const constant = (given?: BackoffOptions): Schedule.Schedule<Duration.Dur
  * wait (`StageOutput.retry` with `after`, or an error whose `retryAfter` is a `Duration`) gets it, up to `cap`.
  */
 export const retry = <const E = unknown, R = never>(policy?: RetryPolicy<E, R>): Interceptor<RetryExhausted, R> =>
-  fromAround("retry", 60, retryAround(policy ?? exponential()))
+  fromAround("retry", orders.retry, retryAround(policy ?? exponential()))
 
 /**
  * The retries that all runs below its Layer share.
@@ -174,7 +175,7 @@ export const retryWithinBudget = <const E = unknown, R = never>(
 ): Interceptor<RetryExhausted, R | RetryBudget> =>
   fromAround(
     "retry",
-    60,
+    orders.retry,
     retryAround(policy ?? exponential(), {
       started: Effect.flatMap(RetryBudget, (budget) => budget.started),
       granted: Effect.flatMap(RetryBudget, (budget) => budget.granted)

@@ -11,6 +11,7 @@ import { type FailsRun, type Interceptor, make } from "../Interceptor.ts"
 import { RefusalTypeId } from "../internal/refusal.ts"
 import { ProvenIdentity } from "../Snapshot.ts"
 import type { RunRejected } from "../StageError.ts"
+import { orders } from "./internal/orders.ts"
 
 /**
  * The organisation that a run belongs to.
@@ -63,7 +64,7 @@ export const tenant = <E = never, R = never>(settings?: {
 }): Interceptor<FailsRun<TenantMissing | E | RunRejected>, R, OrgContext> =>
   make({
     name: "tenant",
-    order: 20,
+    order: orders.tenant,
     provides: [OrgContext],
     aroundRun: (effect, { pipeline, snapshot }) =>
       Effect.gen(function*() {

@@ -10,6 +10,7 @@ import { timeoutAround } from "../attempt/timeout.ts"
 import { type FailsRun, type Interceptor, make } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import type { StageTimeout } from "../StageError.ts"
+import { orders } from "./internal/orders.ts"
 
 /**
  * Limits how long one attempt of a stage may take; 30 seconds when nothing is given.
@@ -20,7 +21,7 @@ import type { StageTimeout } from "../StageError.ts"
 export const timeout = (
   duration: Duration.Input = "30 seconds",
   settings?: { readonly grace?: Duration.Input | undefined }
-): Interceptor<StageTimeout> => fromAround("timeout", 70, timeoutAround(duration, settings?.grace))
+): Interceptor<StageTimeout> => fromAround("timeout", orders.timeout, timeoutAround(duration, settings?.grace))
 
 /**
  * A run took longer than its deadline allows.
@@ -43,7 +44,7 @@ export const deadline = (duration: Duration.Input): Interceptor<FailsRun<Deadlin
   const limit = options.positiveDuration("deadline", duration)
   return undeclaringFaults<FailsRun<DeadlineExceeded>>(make({
     name: "deadline",
-    order: 2,
+    order: orders.deadline,
     aroundRun: (effect, run) =>
       Effect.flatMap(Effect.timeoutOption(effect, limit), (ended) =>
         Option.isSome(ended)

@@ -12,6 +12,7 @@ import { combine, type FailsRun, type Interceptor, make } from "../Interceptor.t
 import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
 import { fingerprint, sizeOf } from "./internal/measure.ts"
+import { orders } from "./internal/orders.ts"
 
 /**
  * The data of a stage is larger than it may be.
@@ -58,7 +59,7 @@ export const outputSize = (settings: { readonly maxBytes: number }): Interceptor
   const limit = options.concurrency("maxBytes", settings.maxBytes)
   return make({
     name: "output size",
-    order: 75,
+    order: orders.outputSize,
     around: (effect, stage) =>
       Effect.flatMap(effect, (outcome) => {
         const bytes = outcome._tag === "Ok" ? sizeOf(outcome.data, limit) : 0
@@ -78,7 +79,7 @@ export const snapshotSize = (
   const limit = options.concurrency("maxBytes", settings.maxBytes)
   return undeclaringFaults<FailsRun<SnapshotTooLarge>>(make({
     name: "snapshot size",
-    order: 8,
+    order: orders.snapshotSize,
     aroundRun: (effect, { pipeline, snapshot }) =>
       Effect.gen(function*() {
         const bytes = sizeOf({ ...snapshot }, limit)
@@ -94,7 +95,7 @@ export const snapshotSize = (
 export const unchangedInputs = (): Interceptor<InputChanged> =>
   make({
     name: "unchanged inputs",
-    order: 76,
+    order: orders.unchangedInputs,
     around: (effect, stage) =>
       Effect.flatMap(StageContext, (context) => {
         const { input } = attemptOf(context)

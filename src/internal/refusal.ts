@@ -7,12 +7,12 @@ import * as Result from "effect/Result"
 /** Marks an error as a refusal. */
 export const RefusalTypeId = "~stageflow/Refusal"
 
-/** Errors that guards failed with: nothing else tells them from the failures of other stages once they have left. */
+/** The failures of runs that a refusal ended: nothing else of a failed run says what kind of stage it was that failed. */
 const rejections = new WeakSet<object>()
 
-/** Remembers that a guard failed with this error. */
-export const noteRejection = (error: unknown): void => {
-  if (typeof error === "object" && error !== null) rejections.add(error)
+/** Remembers that a run failed because one of its stages was refused. */
+export const noteRejection = (failed: object): void => {
+  rejections.add(failed)
 }
 
 /** Whether an error says no, or is that of a run in which one of its stages did. */

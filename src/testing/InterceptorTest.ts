@@ -47,6 +47,7 @@ import { fromAround } from "../attempt/interceptor-model.ts"
 import { retryAround } from "../attempt/retry.ts"
 import type { Event } from "../Event.ts"
 import * as Interceptor from "../Interceptor.ts"
+import { orders } from "../interceptors/internal/orders.ts"
 import * as options from "../internal/options.ts"
 import * as Pipeline from "../Pipeline.ts"
 import { StageFailed } from "../RunResult.ts"
@@ -670,8 +671,6 @@ export const leavesOnInterruption = <E, R, P, S extends Snapshot.Snapshot = Snap
   }) as Effect.Effect<void, ContractBroken | Simulation.SimulationTimeout, never> // what it needs is in the signature
 }
 
-/** Where the retry of `coversEveryAttempt` is: where that of `stageflow/interceptors` is. */
-const retryOrder = 60
 const attempts = 3
 
 const covering = (name: string, { steps }: AnyTested): ReadonlyArray<Problem> => {
@@ -685,7 +684,7 @@ const covering = (name: string, { steps }: AnyTested): ReadonlyArray<Problem> =>
   const [most] = entries.toSorted((a, b) => b.count - a.count)
   return [problem(
     "ATTEMPT_NOT_COVERED",
-    `"${most?.part}" was entered ${most?.count} time(s) for ${attempts} attempts: is its order lower than ${retryOrder}, `
+    `"${most?.part}" was entered ${most?.count} time(s) for ${attempts} attempts: is its order lower than ${orders.retry}, `
       + `the order of the retry?`
   )]
 }
@@ -701,7 +700,8 @@ export const coversEveryAttempt = <E, R, P, S extends Snapshot.Snapshot = Snapsh
   ContractBroken | Simulation.SimulationTimeout,
   Needed<R, P, Effect.Effect<void>, S>
 > => {
-  const retry = fromAround("retry", retryOrder, retryAround({ times: attempts - 1 }))
+  // It is where that of `stageflow/interceptors` is.
+  const retry = fromAround("retry", orders.retry, retryAround({ times: attempts - 1 }))
   return Effect.gen(function*() {
     const body = inTurn(Effect.fail(new BodyFailed()), Effect.fail(new BodyFailed()), Effect.void)
     const tested = yield* test(interceptor, { ...given, body }, { others: [retry] })

@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Layer, Option, Redacted, Schema, Tracer } from "effect"
+import { Cause, Data, Effect, Exit, Fiber, Layer, Option, Redacted, Schema, Tracer } from "effect"
 import { TestClock } from "effect/testing"
-import { Pipeline, RunResult, Snapshot, Stage, StageOutput } from "stageflow"
+import { Interceptor, Pipeline, RunResult, Snapshot, Stage, StageOutput } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
+import { during } from "./support/lifecycle.ts"
+import { exported, type Sent } from "./support/otlp.ts"
 
 class Down extends Schema.TaggedError<Down>()("Down", { token: Schema.Redacted(Schema.String) }) {}
 
@@ -84,5 +86,213 @@ describe("R33 spans", () => {
       assert(run._tag === "Ended" && run.exit._tag === "Failure")
       assert.notInclude(error.message, "s3cret")
       assert.notInclude(Cause.pretty(error.cause), "s3cret")
+    }))
+})
+
+const secret = "s3cret"
+
+/** An error whose cause and whose fields hold what its message does not say. */
+class Refused extends Schema.TaggedError<Refused>()("Refused", { password: Schema.String, cause: Schema.Defect() }) {
+  readonly code = "REFUSED"
+  override get message(): string {
+    return "it refused"
+  }
+}
+
+class Nameless extends Data.Error<{ readonly password: string }> {}
+
+const refused = () => new Refused({ password: secret, cause: new Error(`connect to ${secret}`) })
+
+const dying = Effect.die(new Error(secret))
+
+/** An error with a stack of its own making. */
+const withStack = Object.assign(refused(), { stack: `Refused: ${secret}\n    at ${secret}` })
+
+const interruptedFiber = Effect.gen(function*() {
+  const fiber = yield* Effect.forkChild(Effect.never)
+  yield* Fiber.interrupt(fiber)
+  return yield* Fiber.join(fiber)
+})
+
+/** Everything that makes a stage fail. */
+const failing: Readonly<Record<string, Effect.Effect<unknown, unknown>>> = {
+  "a typed error with a cause": Effect.suspend(() => Effect.fail(refused())),
+  "a typed error with a stack of its own": Effect.fail(withStack),
+  "an error without a tag": Effect.suspend(() => Effect.fail(new Nameless({ password: secret }))),
+  "an object that is no error": Effect.fail({ password: secret }),
+  "a returned failure": Effect.sync(() => StageOutput.fail(refused(), { data: { password: secret } })),
+  "a defect": dying,
+  "a defect that is a text": Effect.die(secret),
+  "a typed error, and a finalizer that dies": Effect.ensuring(Effect.suspend(() => Effect.fail(refused())), dying),
+  "an interruption of its own": Effect.interrupt,
+  "an interruption of its own, and a finalizer that dies": Effect.ensuring(Effect.interrupt, dying),
+  "waiting for a fiber that was interrupted": interruptedFiber,
+  "a retry that nobody grants": Effect.succeed(StageOutput.retry("not yet")),
+  "an invalid output": Effect.succeed(42),
+  "a time that is too long": Effect.never
+}
+
+/** What a result says of an error. */
+const summaryOf = (error: unknown): readonly [tag: string, message: string] => {
+  const { _tag, message, name } = error as { readonly _tag?: string; readonly name?: string; readonly message?: string }
+  return [_tag ?? name ?? "Error", message ?? ""]
+}
+
+type Run = Effect.Effect<unknown, RunResult.StageFailed>
+
+const pipelineOf = (run: Effect.Effect<unknown, unknown>) =>
+  // What the stage gives is checked when it runs: some of it is no output at all.
+  Pipeline.make("p").add(
+    Stage.work("a", { run: run as Effect.Effect<object, unknown> }).pipe(Stage.timeout("1 minute"))
+  )
+
+/** The places where tracing can be. */
+const places: Readonly<Record<string, (run: Effect.Effect<unknown, unknown>) => Run>> = {
+  "around a pipeline": (run) =>
+    Pipeline.run(pipelineOf(run).pipe(Pipeline.intercept(Interceptors.tracing())), Snapshot.make()),
+  "in a Layer": (run) =>
+    Effect.provide(Pipeline.run(pipelineOf(run), Snapshot.make()), Interceptor.layer(Interceptors.tracing())),
+  "below a retry that is used up": (run) =>
+    Pipeline.run(
+      pipelineOf(run).pipe(Pipeline.intercept(
+        Interceptors.tracing(),
+        Interceptors.retry({ times: 1, schedule: Interceptors.constant({ base: "1 second" }) })
+      )),
+      Snapshot.make()
+    )
+}
+
+const sentNamed = (spans: ReadonlyArray<Sent>, name: string): Sent => {
+  const found = spans.filter((span) => span.name === name)
+  assert.strictEqual(found.length, 1, `${name} of ${spans.map((span) => span.name)}`)
+  return found[0] as Sent
+}
+
+const isError = ({ exceptions, message, status }: Sent, expected: readonly [tag: string, message: string]): void => {
+  assert.strictEqual(status, "error")
+  assert.strictEqual(message, expected[1])
+  assert.deepStrictEqual(exceptions, [expected])
+}
+
+const isInterrupted = ({ attributes, exceptions, status }: Sent): void => {
+  assert.strictEqual(status, "unset")
+  assert.strictEqual(attributes["effect.fiber.interrupted"], true)
+  assert.deepStrictEqual(exceptions, [])
+}
+
+describe("R33 what a tracing back end receives of a failure", () => {
+  for (const [place, around] of Object.entries(places)) {
+    for (const [name, run] of Object.entries(failing)) {
+      it.effect(`is the error of the result and none of its secrets: ${name}, ${place}`, () =>
+        Effect.gen(function*() {
+          const { exit, spans, text } = yield* exported(during(around(run), "10 minutes"))
+          assert(Exit.isFailure(exit))
+          const failed = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+          assert(failed instanceof RunResult.StageFailed)
+          isError(sentNamed(spans, "stage a"), summaryOf(failed.error))
+          isError(sentNamed(spans, `attempt ${failed.attempts} of a`), summaryOf(failed.error))
+          isError(sentNamed(spans, "pipeline p"), ["StageFailed", failed.message])
+          assert.notInclude(text, secret)
+        }))
+    }
+  }
+
+  it.effect("an attempt that another follows has the error that it failed with, and the stage none", () =>
+    Effect.gen(function*() {
+      let calls = 0
+      const again = Stage.work("again", {
+        run: Effect.suspend(() => {
+          calls++
+          if (calls === 1) return Effect.fail(refused())
+          return Effect.succeed(calls === 2 ? StageOutput.retry("not yet") : StageOutput.ok({}))
+        })
+      })
+      const pipeline = Pipeline.make("p").add(again).pipe(
+        Pipeline.intercept(Interceptors.tracing(), Interceptors.retry({ times: 5 }))
+      )
+      const { exit, spans, text } = yield* exported(during(Pipeline.run(pipeline, Snapshot.make()), "10 minutes"))
+      assert(Exit.isSuccess(exit))
+      isError(sentNamed(spans, "attempt 1 of again"), ["Refused", "it refused"])
+      const [[tag] = []] = sentNamed(spans, "attempt 2 of again").exceptions
+      assert.strictEqual(tag, "RetryExhausted")
+      for (const name of ["attempt 3 of again", "stage again", "pipeline p"]) {
+        assert.strictEqual(sentNamed(spans, name).status, "ok", name)
+      }
+      assert.strictEqual(sentNamed(spans, "stage again").attributes["stageflow.outcome"], "Ok")
+      assert.strictEqual(sentNamed(spans, "pipeline p").attributes["stageflow.outcome"], "Completed")
+      assert.notInclude(text, secret)
+    }))
+
+  const hanging = Stage.work("hanging", { run: Effect.ensuring(Effect.never, dying) })
+
+  it.effect("a stage that is interrupted from outside has no error, whatever its finalizers do", () =>
+    Effect.gen(function*() {
+      const soon = Stage.work("soon", { run: Effect.andThen(Effect.sleep("1 second"), Effect.fail(refused())) })
+      const pipeline = Pipeline.make("p").add(hanging).add(soon).pipe(Pipeline.intercept(Interceptors.tracing()))
+      const { spans, text } = yield* exported(during(Pipeline.run(pipeline, Snapshot.make()), "1 second"))
+      isInterrupted(sentNamed(spans, "stage hanging"))
+      isInterrupted(sentNamed(spans, "attempt 1 of hanging"))
+      isError(sentNamed(spans, "stage soon"), ["Refused", "it refused"])
+      assert.notInclude(text, secret)
+    }))
+
+  it.effect("nor has a run whose caller is interrupted", () =>
+    Effect.gen(function*() {
+      const pipeline = Pipeline.make("p").add(hanging).pipe(Pipeline.intercept(Interceptors.tracing()))
+      const { spans, text } = yield* exported(Effect.gen(function*() {
+        const fiber = yield* Effect.forkChild(Pipeline.run(pipeline, Snapshot.make()), { startImmediately: true })
+        yield* Fiber.interrupt(fiber)
+      }))
+      for (const name of ["pipeline p", "stage hanging", "attempt 1 of hanging"]) isInterrupted(sentNamed(spans, name))
+      assert.notInclude(text, secret)
+    }))
+
+  it.effect("an attempt that times out is interrupted, and its stage has the timeout", () =>
+    Effect.gen(function*() {
+      const pipeline = Pipeline.make("p").add(hanging).pipe(
+        Pipeline.intercept(Interceptors.tracing(), Interceptors.timeout("1 second"))
+      )
+      const { spans, text } = yield* exported(during(Pipeline.run(pipeline, Snapshot.make()), "1 minute"))
+      isInterrupted(sentNamed(spans, "attempt 1 of hanging"))
+      assert.strictEqual(sentNamed(spans, "stage hanging").exceptions[0]?.[0], "StageTimeout")
+      assert.notInclude(text, secret)
+    }))
+
+  it.effect("a child run's failure is its parent's, with the cause left out as well", () =>
+    Effect.gen(function*() {
+      const child = Pipeline.make("child").add(Stage.work("inner", { run: dying }))
+      const parent = Pipeline.make("p").add(
+        Stage.work("a", { run: Effect.as(Pipeline.run(child, Snapshot.make()), {}) })
+      )
+      const { exit, spans, text } = yield* exported(
+        Effect.provide(Pipeline.run(parent, Snapshot.make()), Interceptor.layer(Interceptors.tracing()))
+      )
+      assert(Exit.isFailure(exit))
+      const failed = Option.getOrThrow(Cause.findErrorOption(exit.cause))
+      isError(sentNamed(spans, "stage a"), summaryOf(failed.error))
+      isError(sentNamed(spans, "pipeline child"), summaryOf(failed.error))
+      assert.notInclude(text, secret)
+    }))
+
+  it.effect("a run that an interceptor around it kills says no more than that", () =>
+    Effect.gen(function*() {
+      const killing = Interceptor.make({ name: "killing", aroundRun: () => dying })
+      const pipeline = Pipeline.make("p").add(hanging).pipe(Pipeline.intercept(Interceptors.tracing(), killing))
+      const { spans, text } = yield* exported(Pipeline.run(pipeline, Snapshot.make()))
+      assert.strictEqual(sentNamed(spans, "pipeline p").status, "error")
+      assert.notInclude(text, secret)
+    }))
+
+  it.effect("a run that a Layer rejects has the rejection", () =>
+    Effect.gen(function*() {
+      const denying = Interceptor.make({ name: "denying", aroundRun: () => Effect.fail(refused()) })
+      const { spans, text } = yield* exported(
+        Pipeline.run(Pipeline.make("p").add(hanging), Snapshot.make()).pipe(
+          Effect.provide(Interceptor.layer(denying)),
+          Effect.provide(Interceptor.layer(Interceptors.tracing()))
+        )
+      )
+      assert.strictEqual(sentNamed(spans, "pipeline p").exceptions[0]?.[0], "RunRejected")
+      assert.notInclude(text, secret)
     }))
 })

@@ -1,25 +1,32 @@
 /**
- * `npm run bench` prints tables; `npm run bench -- --json` prints one JSON object as its last line.
+ * `npm run bench` prints tables; `npm run bench -- --json` prints one JSON object as its last line. Words after `--` say
+ * which sections to run (see `sections.ts`); targets of the others are left out.
  */
 import { Console, Effect } from "effect"
 import { runLarge } from "./large.ts"
 import { measure } from "./measure.ts"
 import { heapPerStageBytes } from "./memory.ts"
 import { format, type Report } from "./report.ts"
+import { type Section, sectionsNamed } from "./sections.ts"
 import { targetsOf } from "./targets.ts"
 import { typecheck300 } from "./typecheck.ts"
 
-const bench = Effect.gen(function*() {
+const bench = Effect.fnUntraced(function*(sections: ReadonlySet<Section>) {
   if (globalThis.gc === undefined) return yield* Effect.die("Run with --expose-gc, as `npm run bench` does")
-  yield* Console.error("type-checking")
-  const typecheck = yield* Effect.promise(() => typecheck300())
-  yield* Console.error("memory and large graphs")
-  const heap = yield* heapPerStageBytes
-  const large = { chain: yield* runLarge("chain"), fanOut: yield* runLarge("fanOut") }
-  const measured = yield* measure(Console.error)
+  const when = Effect.fnUntraced(function*<A, E>(section: Section, effect: Effect.Effect<A, E>) {
+    if (!sections.has(section)) return undefined
+    yield* Console.error(section)
+    return yield* effect
+  })
+  const typecheck = yield* when("typecheck", Effect.promise(() => typecheck300()))
+  const heap = yield* when("memory", heapPerStageBytes)
+  const large = yield* when("large", Effect.all({ chain: runLarge("chain"), fanOut: runLarge("fanOut") }))
+  const measured = yield* measure(sections, Console.error)
   const numbers = { ...measured, typecheck300: typecheck, heapPerStageBytes: heap, large }
   return { ...numbers, targets: targetsOf(numbers) } satisfies Report
 })
 
-const report = await Effect.runPromise(bench)
-console.log(process.argv.includes("--json") ? JSON.stringify(report) : format(report))
+const words = process.argv.slice(2)
+const sections = sectionsNamed(words.filter((word) => !word.startsWith("--")))
+const report = await Effect.runPromise(bench(sections))
+console.log(words.includes("--json") ? JSON.stringify(report) : format(report))

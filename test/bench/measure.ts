@@ -10,22 +10,23 @@
 import { Effect, Fiber } from "effect"
 import { interceptedRunsOf, type InterceptorName, interceptorNames } from "./interceptors.ts"
 import { mulberry32, shuffled } from "./random.ts"
+import type { Section } from "./sections.ts"
 import { graphOf, type Shape, shapes } from "./shapes.ts"
-import { modes, type SubjectName, type Subjects, subjectsOf } from "./subjects.ts"
+import { modes, type SubjectName, subjectsOf, waitingModes } from "./subjects.ts"
 
 export const sizes = [10, 100, 1_000, 10_000] as const
 
 export type Size = (typeof sizes)[number]
 
-/** Microseconds per stage. */
-export type Costs = Record<Shape, Record<Size, Record<SubjectName, number>>>
+/** Microseconds per stage, of those that were measured. */
+export type Costs = Record<Shape, Record<Size, Partial<Record<SubjectName, number>>>>
 
 export interface Measured {
   readonly results: Costs
   /** Starting a fiber and waiting for it, which everything is compared with: microseconds. */
   readonly forkJoin: number
   /** What each interceptor adds to a bare run of a layered graph of 1,000 stages: microseconds per stage. */
-  readonly interceptors: Record<InterceptorName, number>
+  readonly interceptors: Partial<Record<InterceptorName, number>>
 }
 
 const turns = 4
@@ -35,7 +36,7 @@ const stagesPerSample = 10_000
 /** The floor is so fast that a sample of the same number of stages would be within the noise. */
 const floorStagesPerSample = 50_000
 
-const subjectNames: ReadonlyArray<SubjectName> = [...modes, "floor"]
+const subjectNames: ReadonlyArray<SubjectName> = [...modes, ...waitingModes, "floor"]
 
 const median = (values: ReadonlyArray<number>): number => {
   const sorted = values.toSorted((a, b) => a - b)
@@ -76,34 +77,48 @@ const nameOf = (shape: Shape, size: Size, subject: SubjectName): string => `${sh
 
 const forkAndJoin = Effect.flatMap(Effect.forkChild(Effect.void), Fiber.join)
 
-/**
- * What is measured in the same turn. The default stack keeps far more in memory than the rest, and what that costs is not
- * to fall on them; and code that has run with it is less well compiled for running without, so it comes last.
- */
-const groups: ReadonlyArray<ReadonlyArray<SubjectName>> = [["bare", "events", "spans", "floor"], ["defaults"]]
+/** What is measured in the same turn. */
+interface Group {
+  readonly section: Section
+  readonly names: ReadonlyArray<SubjectName>
+}
 
-const measurementsOf = (
+/**
+ * The default stack keeps far more in memory than the rest, and what that costs is not to fall on them; and code that has
+ * run with it, or with stages that wait, is less well compiled for running without, so these come last.
+ */
+const groups: ReadonlyArray<Group> = [
+  { section: "stages", names: ["bare", "events", "spans", "floor"] },
+  { section: "defaults", names: ["defaults"] },
+  { section: "waiting", names: ["bareAwaiting", "bareYielding"] },
+  { section: "waiting", names: ["defaultsAwaiting", "defaultsYielding"] }
+]
+
+/** What everything is compared with, measured in every turn. */
+const reference = (samples: Samples): Measurement => ({
+  once: forkAndJoin,
+  times: stagesPerSample,
+  take: (microseconds) => samples.of("forkJoin").push(microseconds)
+})
+
+const measurementsOf = Effect.fnUntraced(function*(
   samples: Samples,
   shape: Shape,
   size: Size,
-  subjects: Subjects,
   names: ReadonlyArray<SubjectName>
-): ReadonlyArray<Measurement> => {
-  const subject = (name: SubjectName): Measurement => {
-    const taken = samples.of(nameOf(shape, size, name))
-    return {
-      once: subjects[name],
-      times: (name === "floor" ? floorStagesPerSample : stagesPerSample) / size,
-      take: (microseconds) => taken.push(microseconds / size)
-    }
-  }
-  const reference: Measurement = {
-    once: forkAndJoin,
-    times: stagesPerSample,
-    take: (microseconds) => samples.of("forkJoin").push(microseconds)
-  }
-  return [...names.map(subject), reference]
-}
+) {
+  const subjects = yield* subjectsOf(graphOf(shape, size))
+  const measured = yield* Effect.forEach(names, (name) =>
+    Effect.map(subjects[name], (once): Measurement => {
+      const taken = samples.of(nameOf(shape, size, name))
+      return {
+        once,
+        times: (name === "floor" ? floorStagesPerSample : stagesPerSample) / size,
+        take: (microseconds) => taken.push(microseconds / size)
+      }
+    }))
+  return [...measured, reference(samples)]
+})
 
 /** Every measurement once in each round, in a random order. */
 const takeRounds = Effect.fnUntraced(function*(measurements: ReadonlyArray<Measurement>, random: () => number) {
@@ -123,11 +138,7 @@ const takeTurn = Effect.fnUntraced(function*(
   names: ReadonlyArray<SubjectName>,
   random: () => number
 ) {
-  const measurements = yield* Effect.forEach(sizes, (size) =>
-    Effect.map(
-      subjectsOf(graphOf(shape, size)),
-      (subjects) => measurementsOf(samples, shape, size, subjects, names)
-    ))
+  const measurements = yield* Effect.forEach(sizes, (size) => measurementsOf(samples, shape, size, names))
   yield* takeRounds(measurements.flat(), random)
 }, Effect.scoped)
 
@@ -138,7 +149,7 @@ const interceptedName = (name: InterceptorName | "bare"): string => `intercepted
 /** One turn of the interceptors. Each is compared with the bare runs of the same turns. */
 const takeInterceptorsTurn = Effect.fnUntraced(function*(samples: Samples, random: () => number) {
   const graph = graphOf("layered", interceptedSize)
-  const { bare } = yield* subjectsOf(graph)
+  const bare = yield* (yield* subjectsOf(graph)).bare
   const interceptedBy = yield* interceptedRunsOf(graph)
   const measurementOf = (name: InterceptorName | "bare", once: Effect.Effect<unknown>): Measurement => ({
     once,
@@ -146,17 +157,28 @@ const takeInterceptorsTurn = Effect.fnUntraced(function*(samples: Samples, rando
     take: (microseconds) => samples.of(interceptedName(name)).push(microseconds / interceptedSize)
   })
   const intercepted = interceptorNames.map((name) => measurementOf(name, interceptedBy(name)))
-  yield* takeRounds([measurementOf("bare", bare), ...intercepted], random)
+  yield* takeRounds([measurementOf("bare", bare), ...intercepted, reference(samples)], random)
 }, Effect.scoped)
 
-const byKey = <K extends string | number, V>(keys: ReadonlyArray<K>, value: (key: K) => V): Record<K, V> =>
-  Object.fromEntries(keys.map((key) => [key, value(key)])) as Record<K, V> // a value for each key
+/** A number for each key that was measured. */
+const byKey = <K extends string, N extends number>(
+  keys: ReadonlyArray<K>,
+  value: (key: K) => N
+): Partial<Record<K, N>> =>
+  Object.fromEntries(keys.flatMap((key) => {
+    const measured = value(key)
+    return Number.isNaN(measured) ? [] : [[key, measured]]
+  })) as Partial<Record<K, N>> // a key of those given
 
-/** Measures everything. `told` hears of each turn. */
-export const measure = Effect.fnUntraced(function*(told: (progress: string) => Effect.Effect<void>) {
+/** Measures what is in these sections. `told` hears of each turn. */
+export const measure = Effect.fnUntraced(function*(
+  sections: ReadonlySet<Section>,
+  told: (progress: string) => Effect.Effect<void>
+) {
   const samples = new Samples()
   const random = mulberry32(42)
-  for (const names of groups) {
+  for (const { names, section } of groups) {
+    if (!sections.has(section)) continue
     for (let turn = 1; turn <= turns; turn++) {
       for (const shape of shapes) {
         yield* told(`${names.join(", ")}: ${shape}, turn ${turn} of ${turns}`)
@@ -164,17 +186,20 @@ export const measure = Effect.fnUntraced(function*(told: (progress: string) => E
       }
     }
   }
-  for (let turn = 1; turn <= turns; turn++) {
+  for (let turn = 1; sections.has("interceptors") && turn <= turns; turn++) {
     yield* told(`interceptors, turn ${turn} of ${turns}`)
     yield* takeInterceptorsTurn(samples, random)
   }
   const cost = (shape: Shape, size: Size) => (subject: SubjectName) => median(samples.of(nameOf(shape, size, subject)))
   const intercepted = (name: InterceptorName | "bare") => median(samples.of(interceptedName(name)))
+  const costsOf = (shape: Shape): Costs[Shape] => ({
+    10: byKey(subjectNames, cost(shape, 10)),
+    100: byKey(subjectNames, cost(shape, 100)),
+    1_000: byKey(subjectNames, cost(shape, 1_000)),
+    10_000: byKey(subjectNames, cost(shape, 10_000))
+  })
   return {
-    results: byKey(
-      shapes,
-      (shape) => byKey(sizes, (size) => byKey(subjectNames, cost(shape, size)))
-    ),
+    results: { chain: costsOf("chain"), fanOut: costsOf("fanOut"), layered: costsOf("layered") },
     forkJoin: median(samples.of("forkJoin")),
     interceptors: byKey(interceptorNames, (name) => intercepted(name) - intercepted("bare"))
   } satisfies Measured

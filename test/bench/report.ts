@@ -5,13 +5,14 @@ import { interceptorNames } from "./interceptors.ts"
 import type { Large } from "./large.ts"
 import { type Measured, sizes } from "./measure.ts"
 import { shapes } from "./shapes.ts"
+import { modes, type SubjectName, waitingModes } from "./subjects.ts"
 import type { Target } from "./targets.ts"
 
 export interface Report extends Measured {
-  readonly typecheck300: { readonly seconds: number; readonly instantiations: number }
-  readonly heapPerStageBytes: number
+  readonly typecheck300: { readonly seconds: number; readonly instantiations: number } | undefined
+  readonly heapPerStageBytes: number | undefined
   /** Runs of 100,000 stages. */
-  readonly large: { readonly chain: Large; readonly fanOut: Large }
+  readonly large: { readonly chain: Large; readonly fanOut: Large } | undefined
   readonly targets: ReadonlyArray<Target>
 }
 
@@ -27,33 +28,37 @@ const aligned = (rows: ReadonlyArray<ReadonlyArray<string>>): string => {
 
 const count = (value: number): string => value.toLocaleString("en")
 
-const microseconds = (value: number): string => value.toFixed(2)
+const microseconds = (value: number | undefined): string => value === undefined ? "-" : value.toFixed(2)
 
-const costs = ({ results }: Report): string =>
-  aligned([
-    ["µs per stage", "stages", "bare", "events", "spans", "defaults", "floor"],
-    ...shapes.flatMap((shape) =>
-      sizes.map((size) => {
-        const { bare, defaults, events, floor, spans } = results[shape][size]
-        return [shape, count(size), ...[bare, events, spans, defaults, floor].map(microseconds)]
-      })
-    )
-  ])
+/** The costs of some subjects, with the sizes and shapes for which one of them was measured. */
+const costs = ({ results }: Report, title: string, subjects: ReadonlyArray<SubjectName>): string => {
+  const rows = shapes.flatMap((shape) =>
+    sizes.flatMap((size) => {
+      const values = subjects.map((subject) => results[shape][size][subject])
+      return values.every((value) => value === undefined) ? [] : [[shape, count(size), ...values.map(microseconds)]]
+    })
+  )
+  return rows.length === 0 ? "" : aligned([[title, "stages", ...subjects], ...rows])
+}
 
 const ownCosts = ({ interceptors }: Report): string =>
-  aligned([
+  Object.keys(interceptors).length === 0 ? "" : aligned([
     ["interceptor", "µs per stage, more than bare"],
     ...interceptorNames.map((name) => [name, microseconds(interceptors[name])])
   ])
 
 const others = ({ forkJoin, heapPerStageBytes, large, typecheck300 }: Report): string =>
   aligned([
-    ["one forkChild and join", `${microseconds(forkJoin)} µs`],
-    ["chain of 100,000, cold", `${large.chain.milliseconds.toFixed(0)} ms`],
-    ["fanOut of 100,000, cold", `${large.fanOut.milliseconds.toFixed(0)} ms`],
-    ["held by a result, per stage", `${heapPerStageBytes} bytes`],
-    ["type-checking 300 stages", `${typecheck300.seconds.toFixed(2)} s`],
-    ["instantiations for them", count(typecheck300.instantiations)]
+    ...(Number.isNaN(forkJoin) ? [] : [["one forkChild and join", `${microseconds(forkJoin)} µs`]]),
+    ...(large === undefined ? [] : [
+      ["chain of 100,000, cold", `${large.chain.milliseconds.toFixed(0)} ms`],
+      ["fanOut of 100,000, cold", `${large.fanOut.milliseconds.toFixed(0)} ms`]
+    ]),
+    ...(heapPerStageBytes === undefined ? [] : [["held by a result, per stage", `${heapPerStageBytes} bytes`]]),
+    ...(typecheck300 === undefined ? [] : [
+      ["type-checking 300 stages", `${typecheck300.seconds.toFixed(2)} s`],
+      ["instantiations for them", count(typecheck300.instantiations)]
+    ])
   ])
 
 const targets = (report: Report): string =>
@@ -69,4 +74,10 @@ const targets = (report: Report): string =>
 
 /** The report as tables. */
 export const format = (report: Report): string =>
-  [costs(report), ownCosts(report), others(report), targets(report)].join("\n\n")
+  [
+    costs(report, "µs per stage", [...modes, "floor"]),
+    costs(report, "µs per stage that waits", waitingModes),
+    ownCosts(report),
+    others(report),
+    targets(report)
+  ].filter((table) => table !== "").join("\n\n")

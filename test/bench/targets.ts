@@ -1,10 +1,12 @@
 /**
  * What the numbers have to be.
  */
+import type { InterceptorName } from "./interceptors.ts"
 import { stages } from "./large.ts"
+import type { Size } from "./measure.ts"
 import type { Report } from "./report.ts"
-import { shapes } from "./shapes.ts"
-import { modes } from "./subjects.ts"
+import { type Shape, shapes } from "./shapes.ts"
+import { type Mode, modes, waitingModes } from "./subjects.ts"
 
 export interface Target {
   readonly name: string
@@ -14,30 +16,54 @@ export interface Target {
   readonly met: boolean
 }
 
-const atMost = (name: string, value: number, limit: number): Target => ({ name, value, limit, met: value <= limit })
+/** A target, unless what it is about was not measured. */
+const atMost = (name: string, value: number | undefined, limit: number): ReadonlyArray<Target> =>
+  value === undefined || Number.isNaN(value) ? [] : [{ name, value, limit, met: value <= limit }]
 
-/** Every target, met or not. */
-export const targetsOf = (
-  { forkJoin, large, results, typecheck300 }: Omit<Report, "targets">
-): ReadonlyArray<Target> => [
-  ...shapes.map((shape) => atMost(`bare ${shape} at 1,000, in forkJoin`, results[shape][1_000].bare / forkJoin, 0.5)),
-  ...shapes.map((shape) =>
-    atMost(`events ${shape} at 1,000, in forkJoin`, results[shape][1_000].events / forkJoin, 1.5)
-  ),
-  ...shapes.map((shape) =>
-    atMost(`defaults ${shape} at 1,000, in forkJoin`, results[shape][1_000].defaults / forkJoin, 6)
-  ),
-  ...shapes.flatMap((shape) =>
-    modes.map((mode) =>
-      atMost(
-        `${mode} ${shape}, 10,000 stages in runs of 1,000`,
-        results[shape][10_000][mode] * 10 / results[shape][1_000][mode],
-        15
-      )
-    )
-  ),
-  ...(["chain", "fanOut"] as const).map((shape) =>
-    atMost(`${shape} of ${stages.toLocaleString("en")}, stages missing`, large[shape].missing, 0)
-  ),
-  atMost("type-checking 300 stages, in seconds", typecheck300.seconds, 3)
+/** What a stage may cost in a run of 1,000, in forks-and-joins. */
+const costs: ReadonlyArray<readonly [mode: Mode, limit: number]> = [
+  ["bare", 0.5],
+  ["events", 1.5],
+  ["defaults", 3],
+  ["bareAwaiting", 1],
+  ["bareYielding", 1],
+  ["defaultsAwaiting", 6],
+  ["defaultsYielding", 6]
 ]
+
+/** How many runs of 1,000 stages one of 10,000 may cost. */
+const growth = 12.5
+
+/** What an interceptor may add to a stage, in microseconds. */
+const interceptorCosts: ReadonlyArray<readonly [name: InterceptorName, limit: number]> = [
+  ["circuitBreaker", 5],
+  ["cache", 5]
+]
+
+/** Every target of what was measured, met or not. */
+export const targetsOf = (
+  { forkJoin, interceptors, large, results, typecheck300 }: Omit<Report, "targets">
+): ReadonlyArray<Target> => {
+  const costOf = (shape: Shape, size: Size, mode: Mode) => results[shape][size][mode] ?? Number.NaN
+  return [
+    ...costs.flatMap(([mode, limit]) =>
+      shapes.flatMap((shape) =>
+        atMost(`${mode} ${shape} at 1,000, in forkJoin`, costOf(shape, 1_000, mode) / forkJoin, limit)
+      )
+    ),
+    ...shapes.flatMap((shape) =>
+      [...modes, ...waitingModes].flatMap((mode) =>
+        atMost(
+          `${mode} ${shape}, 10,000 stages in runs of 1,000`,
+          costOf(shape, 10_000, mode) * 10 / costOf(shape, 1_000, mode),
+          growth
+        )
+      )
+    ),
+    ...interceptorCosts.flatMap(([name, limit]) => atMost(`${name}, in µs per stage`, interceptors[name], limit)),
+    ...(["chain", "fanOut"] as const).flatMap((shape) =>
+      atMost(`${shape} of ${stages.toLocaleString("en")}, stages missing`, large?.[shape].missing, 0)
+    ),
+    ...atMost("type-checking 300 stages, in seconds", typecheck300?.seconds, 3)
+  ]
+}

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Deferred, Effect, Fiber, Scheduler } from "effect"
 import { Pipeline, Snapshot, Stage, StageContext, StageOutput } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
 import { InterceptorTest } from "stageflow/testing"
@@ -46,5 +46,27 @@ describe("what is kept", () => {
         exit._tag === "Success" ? exit.value.outputs.stage.events.map(({ type }) => type) : []
       )
       assert.deepStrictEqual(events, [[], ["cache.hit"], ["cache.hit"]])
+    }).pipe(Effect.provide(Interceptors.Results.layerMemory())))
+})
+
+describe("who shares a run of a stage", () => {
+  it.effect("gets its result, wherever it lets others go first", () =>
+    Effect.gen(function*() {
+      for (let operations = 3; operations < 60; operations++) {
+        const gate = yield* Deferred.make<void>()
+        const stage = Stage.transform("stage", { run: Effect.as(Deferred.await(gate), { done: true }) })
+        const pipeline = Pipeline.make("p").add(stage).pipe(Pipeline.intercept(cache))
+        const run = Pipeline.run(pipeline, Snapshot.make({ inputText: String(operations) }))
+        const leader = yield* Effect.forkChild(run, { startImmediately: true })
+        // It yields somewhere between asking who runs the stage and waiting for it.
+        const follower = yield* Effect.forkChild(
+          Effect.provideService(run, Scheduler.MaxOpsBeforeYield, operations),
+          { startImmediately: true }
+        )
+        yield* Deferred.succeed(gate, undefined)
+        yield* Fiber.join(leader)
+        for (let step = 0; step < 2000 && follower.pollUnsafe() === undefined; step++) yield* Effect.yieldNow
+        assert.strictEqual(follower.pollUnsafe()?._tag, "Success", `yielding after ${operations} operations`)
+      }
     }).pipe(Effect.provide(Interceptors.Results.layerMemory())))
 })

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Logger, type LogLevel, Metric, References, Schema } from "effect"
+import { Context, Effect, Fiber, Logger, type LogLevel, Metric, Predicate, References, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { Pipeline, Snapshot, Stage, StageOutput } from "stageflow"
+import { Interceptor, Pipeline, Snapshot, Stage, StageOutput } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
 
 class Down extends Schema.TaggedError<Down>()("Down", {}) {
@@ -51,6 +51,57 @@ describe("logging", () => {
     }))
 })
 
+describe("what logging tells of a failure", () => {
+  const secret = "s3cret"
+  const failing: Readonly<Record<string, Effect.Effect<unknown, unknown>>> = {
+    "a typed error": Effect.fail(new Down()),
+    "a typed error, and a finalizer that dies": Effect.ensuring(Effect.fail(new Down()), Effect.die(secret)),
+    "a defect": Effect.die(new Error(secret)),
+    "an interruption of its own": Effect.interrupt,
+    "an invalid output": Effect.succeed(42)
+  }
+  const logged = (run: Effect.Effect<unknown, unknown>, level: LogLevel.LogLevel) =>
+    Effect.gen(function*() {
+      const { layer, lines } = recorded()
+      // Some of it is no output at all, which is found out when it runs.
+      const stage = Stage.work("stage", { run: run as Effect.Effect<{}, unknown> })
+      const pipeline = Pipeline.make("p").add(stage).pipe(Pipeline.intercept(Interceptors.logging()))
+      const { error } = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make())).pipe(
+        Effect.provide(layer),
+        Effect.provideService(References.MinimumLogLevel, level)
+      )
+      assert.notInclude(JSON.stringify(lines), secret)
+      return { error, lines: lines.filter((line) => line.level !== "Debug").map((line) => [line.level, line.text]) }
+    })
+  for (const level of ["All", "Info"] as const) {
+    for (const [name, run] of Object.entries(failing)) {
+      it.effect(`is the error of the result, at level ${level}: ${name}`, () =>
+        Effect.gen(function*() {
+          const { error, lines } = yield* logged(run, level)
+          assert(Predicate.hasProperty(error, "message") && Predicate.hasProperty(error, "_tag"))
+          assert.deepStrictEqual(lines, [["Warn", `Stage failed: ${error._tag}: ${error.message}`]])
+        }))
+    }
+
+    it.effect(`is that it asked for a retry, at level ${level}`, () =>
+      Effect.gen(function*() {
+        const { lines } = yield* logged(Effect.succeed(StageOutput.retry("not yet")), level)
+        assert.deepStrictEqual(lines, [["Warn", "Stage asked to be retried: not yet"]])
+      }))
+  }
+
+  it.effect("is nothing where the stage was interrupted from outside", () =>
+    Effect.gen(function*() {
+      const { layer, lines } = recorded()
+      const pipeline = Pipeline.make("p").add(Stage.work("stage", { run: Effect.never })).pipe(
+        Pipeline.intercept(Interceptors.logging())
+      )
+      const run = Effect.provide(Pipeline.run(pipeline, Snapshot.make()), layer)
+      yield* Fiber.interrupt(yield* Effect.forkChild(run, { startImmediately: true }))
+      assert.deepStrictEqual(lines, [])
+    }))
+})
+
 describe("metrics", () => {
   it.effect("count stages by status and measure how long they take", () =>
     Effect.gen(function*() {
@@ -94,6 +145,92 @@ describe("metrics", () => {
       assert(duration.type === "Histogram")
       assert.strictEqual(duration.state.count, 2)
       assert.strictEqual(duration.state.sum, 6000)
+    }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+})
+
+describe("metrics tell", () => {
+  /** What was counted of a stage, by metric. */
+  const countOf = (metric: string, status?: string) =>
+    Effect.map(
+      Metric.snapshot,
+      (snapshots) =>
+        snapshots.filter(({ attributes, id }) =>
+          id === metric && (status === undefined || attributes?.["status"] === status)
+        ).reduce((sum, { state }) => sum + ("count" in state ? Number(state.count) : 0), 0)
+    )
+
+  const retries = countOf("stageflow_stage_retries_total")
+
+  /** Fails twice, then succeeds. */
+  const thirdTime = () => {
+    let calls = 0
+    return Stage.work("stage", { run: Effect.suspend(() => ++calls % 3 === 0 ? Effect.void : Effect.fail(new Down())) })
+  }
+  const metrics = Interceptors.metrics()
+  const retry = Interceptors.retry({ schedule: Schedule.recurs(2) })
+  const twice = Interceptor.make({
+    name: "twice",
+    order: 20,
+    around: (effect) => Effect.andThen(Effect.exit(effect), effect)
+  })
+
+  const placed = {
+    "around the retry": [Pipeline.make("p").add(thirdTime()).pipe(Pipeline.intercept(metrics, retry)), 2],
+    "inside of the retry": [
+      Pipeline.make("p").add(thirdTime().pipe(Stage.intercept(metrics), Stage.intercept(retry))),
+      2
+    ],
+    "around and inside of the retry": [
+      Pipeline.make("p").add(
+        thirdTime().pipe(Stage.intercept(metrics), Stage.intercept(retry), Stage.intercept(metrics))
+      ),
+      2
+    ],
+    "twice around the retry": [
+      Pipeline.make("p").add(
+        thirdTime().pipe(Stage.intercept(retry), Stage.intercept(metrics), Stage.intercept(metrics))
+      ),
+      2
+    ],
+    "inside of what runs the stage twice": [
+      Pipeline.make("p").add(thirdTime()).pipe(Pipeline.intercept(twice, metrics, retry)),
+      4
+    ]
+  } as const
+  for (const [name, [pipeline, expected]] of Object.entries(placed)) {
+    it.effect(`each retry once: ${name}`, () =>
+      Effect.gen(function*() {
+        yield* Pipeline.run(pipeline, Snapshot.make())
+        assert.strictEqual(yield* retries, expected)
+        yield* Pipeline.run(pipeline, Snapshot.make())
+        assert.strictEqual(yield* retries, 2 * expected)
+      }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+  }
+
+  const failing: Readonly<Record<string, Effect.Effect<unknown, unknown>>> = {
+    "a retry that nobody grants": Effect.succeed(StageOutput.retry("not yet")),
+    "an interruption of its own": Effect.interrupt,
+    "a defect": Effect.die("boom")
+  }
+  for (const [name, run] of Object.entries(failing)) {
+    it.effect(`a failure, as the result does: ${name}`, () =>
+      Effect.gen(function*() {
+        const stage = Stage.work("stage", { run: run as Effect.Effect<{}, unknown> })
+        const pipeline = Pipeline.make("p").add(stage).pipe(Pipeline.intercept(metrics))
+        yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
+        assert.strictEqual(yield* countOf("stageflow_stages_total", "fail"), 1)
+        assert.strictEqual(yield* countOf("stageflow_stages_total"), 1)
+      }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
+  }
+
+  it.effect("an interruption from outside, whatever the finalizers do", () =>
+    Effect.gen(function*() {
+      const stage = Stage.work("stage", { run: Effect.ensuring(Effect.never, Effect.die("boom")) })
+      const pipeline = Pipeline.make("p").add(stage).pipe(Pipeline.intercept(metrics))
+      const fiber = yield* Effect.forkChild(Pipeline.run(pipeline, Snapshot.make()), { startImmediately: true })
+      yield* Fiber.interrupt(fiber)
+      assert.strictEqual(yield* countOf("stageflow_stages_total", "interrupt"), 1)
+      assert.strictEqual(yield* countOf("stageflow_stages_total"), 1)
     }).pipe(Effect.provideService(Metric.MetricRegistry, new Map())))
 })
 

@@ -104,8 +104,8 @@ export const bulkhead = (settings: {
   readonly key?: Key | undefined
 }): Interceptor<BulkheadFull | KeyFailed, Bulkheads> => {
   const { key = perTenant, name } = settings
-  const permits = options.concurrency("permits", settings.permits)
-  const queue = options.count("queue", settings.queue ?? permits * 10)
+  const permits = options.positiveCount("permits", settings.permits)
+  const queue = options.count("queue", settings.queue ?? Math.min(permits * 10, Number.MAX_SAFE_INTEGER))
   return make({
     name: "bulkhead",
     order: 45,

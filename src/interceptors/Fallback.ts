@@ -138,7 +138,7 @@ type LayerServices<S> = S extends Provider<never, unknown, infer R> ? R : never
 /** What an ExecutionPlan takes as a step. */
 const stepOf = ({ attempts, provide, schedule, while: again }: AnyProvider) => ({
   provide,
-  ...(attempts === undefined ? {} : { attempts: options.concurrency("attempts", attempts) }),
+  ...(attempts === undefined ? {} : { attempts: options.positiveCount("attempts", attempts) }),
   ...(schedule === undefined ? {} : { schedule }),
   // Another provider cannot mend a defect or an invalid output.
   while: (error: unknown) => isTyped(error) && (again?.(error) ?? true)

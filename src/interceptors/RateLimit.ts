@@ -114,9 +114,11 @@ export const rateLimit = (settings: {
   readonly onExceeded?: "fail" | "delay" | undefined
   readonly key?: Key | undefined
 }): Interceptor<RateLimited | RateLimitUnavailable | KeyFailed, RateLimits> => {
-  const limit = options.concurrency("limit", settings.limit)
+  const limit = options.positiveCount("limit", settings.limit)
   const window = options.positiveDuration("window", settings.window)
-  const { algorithm = "token-bucket", key = perStage, onExceeded = "fail" } = settings
+  const algorithm = options.oneOf("algorithm", ["token-bucket", "fixed-window"], settings.algorithm ?? "token-bucket")
+  const onExceeded = options.oneOf("onExceeded", ["fail", "delay"], settings.onExceeded ?? "fail")
+  const { key = perStage } = settings
   return make({
     name: "rate limit",
     order: 40,

@@ -57,10 +57,10 @@ const varied = (jitter: Jitter, wait: number, base: number, previous: number, ra
 }
 
 const backoff = (growth: Growth, given: BackoffOptions = {}): Schedule.Schedule<Duration.Duration> => {
-  const attempts = options.concurrency("attempts", given.attempts ?? 3)
+  const attempts = options.positiveCount("attempts", given.attempts ?? 3)
   const base = Duration.toMillis(options.positiveDuration("base", given.base ?? "1 second"))
   const cap = Duration.toMillis(options.positiveDuration("cap", given.cap ?? "30 seconds"))
-  const jitter = given.jitter ?? "full"
+  const jitter = options.oneOf("jitter", ["full", "equal", "decorrelated", "none"], given.jitter ?? "full")
   const waits = Schedule.fromStep(Effect.sync(() => {
     let retry = 0
     let previous = base

@@ -19,12 +19,24 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidO
   }
 }
 
+/** What was given, as text. Nothing of it is called: it may be anything. */
+const shown = (given: unknown): string => {
+  switch (typeof given) {
+    case "string":
+      return JSON.stringify(given)
+    case "bigint":
+      return `${given}n`
+    case "function":
+      return "a function"
+    case "object":
+      return given === null ? "null" : Array.isArray(given) ? "an array" : "an object"
+    default:
+      return String(given)
+  }
+}
+
 const reject = (option: string, expected: string, given: unknown): never => {
-  throw new InvalidOption({
-    option,
-    expected,
-    given: typeof given === "string" ? JSON.stringify(given) : String(given)
-  })
+  throw new InvalidOption({ option, expected, given: shown(given) })
 }
 
 /** A duration longer than nothing. */
@@ -43,13 +55,17 @@ export const duration = (option: string, given: Duration.Input): Duration.Durati
   return isNumberLike || Duration.toMillis(decoded) < 0 ? reject(option, expected, given) : decoded
 }
 
-/** A whole number from 1, or no limit. */
+const isAtLeastOne = (given: unknown): boolean => Number.isSafeInteger(given) && (given as number) > 0
+
+/** How much may run at once: a whole number from 1, or no limit. */
 export const concurrency = (option: string, given: number | "unbounded"): number => {
   if (given === "unbounded") return Number.POSITIVE_INFINITY
-  return Number.isSafeInteger(given) && given > 0
-    ? given
-    : reject(option, "a whole number from 1, or \"unbounded\"", given)
+  return isAtLeastOne(given) ? given : reject(option, "a whole number from 1, or \"unbounded\"", given)
 }
+
+/** A whole number from 1. */
+export const positiveCount = (option: string, given: number): number =>
+  isAtLeastOne(given) ? given : reject(option, "a whole number from 1", given)
 
 /** A whole number from 0. */
 export const count = (option: string, given: number): number =>
@@ -57,7 +73,14 @@ export const count = (option: string, given: number): number =>
 
 /** A number from 0 to 1. */
 export const ratio = (option: string, given: number): number =>
-  given >= 0 && given <= 1 ? given : reject(option, "a number from 0 to 1", given)
+  typeof given === "number" && given >= 0 && given <= 1 ? given : reject(option, "a number from 0 to 1", given)
+
+/** One of a few words. */
+export const oneOf = <const Word extends string>(option: string, words: ReadonlyArray<Word>, given: Word): Word => {
+  if (words.includes(given)) return given
+  const quoted = words.map((word) => `"${word}"`)
+  return reject(option, `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`, given)
+}
 
 /** The value that the option has elsewhere already. */
 export const same = (option: string, given: number, known: number): number =>

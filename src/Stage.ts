@@ -345,8 +345,8 @@ export const timeout: {
 )
 
 /**
- * Runs the stage again when it fails with a typed error, times out or asks for it; 3 attempts with exponential backoff
- * (1 second, at most 30) when nothing is given.
+ * Runs the stage again when it fails with a typed error, times out or asks for it. What is not given is 3 attempts, with
+ * waits that double from 1 second to at most 30 and full jitter.
  *
  * A schedule alone is a policy: its recurrences are the attempts after the first. `while` looks at the typed error and
  * says whether another attempt makes sense. Defects and invalid outputs are tried once, unless `faults` is true. What

@@ -89,7 +89,7 @@ describe("a failure that is undefined", () => {
           calls++
           return Effect.fail(undefined)
         })
-      }).pipe(Stage.retry({ times: 2 }))
+      }).pipe(Stage.retry(Schedule.recurs(2)))
       const exit = yield* Effect.exit(Pipeline.run(Pipeline.make("p").add(stage), Snapshot.make()))
       assert(Exit.isFailure(exit))
       assert.strictEqual(calls, 3)

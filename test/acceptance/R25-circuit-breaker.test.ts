@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Schema } from "effect"
+import { Deferred, Effect, Fiber, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Pipeline, type RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
@@ -113,7 +113,7 @@ describe("R25 a circuit breaker", () => {
     Effect.gen(function*() {
       const { call, state } = dependency()
       const pipeline = Pipeline.make("p").add(Stage.work("call", { run: call })).pipe(Pipeline.intercept(
-        Interceptors.retry({ times: 4 }),
+        Interceptors.retry(Schedule.recurs(4)),
         Interceptors.circuitBreaker({ failures: 2 })
       ))
       const run = errorOf(Pipeline.run(pipeline, Snapshot.make()))

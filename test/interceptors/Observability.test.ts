@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Logger, type LogLevel, Metric, References, Schema } from "effect"
+import { Context, Effect, Fiber, Logger, type LogLevel, Metric, References, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Pipeline, Snapshot, Stage, StageOutput } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
@@ -61,7 +61,8 @@ describe("metrics", () => {
         run: Effect.suspend(() => ++calls < 3 ? Effect.fail(new Down()) : Effect.succeed({}))
       })
       const down = Stage.guard("down", { run: Effect.fail(new Down()) })
-      const pipeline = Pipeline.make("metered").add(slow).add(skip).add(again.pipe(Stage.retry({ times: 4 }))).add(down)
+      const pipeline = Pipeline.make("metered").add(slow).add(skip).add(again.pipe(Stage.retry(Schedule.recurs(4))))
+        .add(down)
         .pipe(Pipeline.intercept(Interceptors.metrics()))
       const run = Pipeline.run(pipeline, Snapshot.make(), { failure: "continue" })
       for (let round = 0; round < 2; round++) {

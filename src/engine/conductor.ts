@@ -80,7 +80,9 @@ class Conductor {
   })
 
   private readonly wait = Effect.callback<void>((resume) => {
-    this.resume = resume
+    // A stage may have ended since the loop looked: others may run between two operations of a fiber.
+    if (this.isOver || this.canStart) resume(Effect.void)
+    else this.resume = resume
   })
 
   /** Wakes the conductor when it waits and there is something for it to do. */

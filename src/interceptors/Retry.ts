@@ -55,12 +55,14 @@ export class RetryBudget extends Context.Service<RetryBudget, {
     const minimum = options.count("minimum", given?.minimum ?? 10)
     const window = Duration.toMillis(options.positiveDuration("window", given?.window ?? "10 seconds"))
     return Layer.sync(RetryBudget, () => {
-      const budgets = new Forgetful(window, () => ({ started: new Recent(window), retried: new Recent(window) }))
+      const budgets = new Forgetful<Budget>(window)
+      const budgetOf = (key: string, now: number) =>
+        budgets.of(key, now, () => ({ started: new Recent(window), retried: new Recent(window) }))
       return {
-        started: (key) => Effect.map(elapsedMillis, (now) => budgets.of(key, now).started.add(now)),
+        started: (key) => Effect.map(elapsedMillis, (now) => budgetOf(key, now).started.add(now)),
         granted: (key) =>
           Effect.map(elapsedMillis, (now) => {
-            const { retried, started } = budgets.of(key, now)
+            const { retried, started } = budgetOf(key, now)
             const allowed = minimum + Math.floor(started.countAt(now) * ratio)
             if (retried.countAt(now) >= allowed) return false
             retried.add(now)
@@ -69,6 +71,12 @@ export class RetryBudget extends Context.Service<RetryBudget, {
       }
     })
   }
+}
+
+/** What happened lately under one key. */
+interface Budget {
+  readonly started: Recent
+  readonly retried: Recent
 }
 
 const slices = 10

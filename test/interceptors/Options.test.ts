@@ -109,7 +109,7 @@ describe("an option that cannot be", () => {
     const words: Readonly<Record<string, readonly [expected: string, make: (given: Given) => unknown]>> = {
       "jitter": ["\"full\", \"equal\", \"decorrelated\" or \"none\"", (jitter) => Interceptors.linear({ jitter })],
       "algorithm": [
-        "\"token-bucket\" or \"fixed-window\"",
+        "\"token-bucket\", \"fixed-window\" or \"sliding-window\"",
         (algorithm) => Interceptors.rateLimit({ limit: 1, window: "1 second", algorithm })
       ],
       "onExceeded": [

@@ -9,20 +9,22 @@ interface Entry<A> {
 
 export class Forgetful<A> {
   private readonly lifetime: number
-  private readonly make: () => A
   /** The one that nobody has asked for longest comes first. */
   private readonly entries = new Map<string, Entry<A>>()
 
-  /** What is made for a key is as good as new when nobody has asked for it for as long as `lifetime`. */
-  constructor(lifetime: number, make: () => A) {
+  /** What nobody has asked for as long as `lifetime` has to be as good as new. */
+  constructor(lifetime: number) {
     this.lifetime = lifetime
-    this.make = make
   }
 
-  /** What is kept for the key, which may be new. */
-  of(key: string, now: number): A {
+  get isEmpty(): boolean {
+    return this.entries.size === 0
+  }
+
+  /** What is kept for the key, or made for it. */
+  of(key: string, now: number, make: () => A): A {
     this.forget(now)
-    const entry = this.entries.get(key) ?? { value: this.make(), usedAt: now }
+    const entry = this.entries.get(key) ?? { value: make(), usedAt: now }
     entry.usedAt = now
     this.entries.delete(key)
     this.entries.set(key, entry)

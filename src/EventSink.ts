@@ -88,7 +88,7 @@ export const make = <E, R>(
   deliver: (event: Event) => Effect.Effect<void, E, R>,
   settings?: Settings
 ): Effect.Effect<Buffered, never, R | Scope.Scope> => {
-  const capacity = options.concurrency("capacity", settings?.capacity ?? 1024)
+  const capacity = options.positiveCount("capacity", settings?.capacity ?? 1024)
   const closeTimeout = options.duration("closeTimeout", settings?.closeTimeout ?? Duration.seconds(10))
   return buffered(deliver, capacity, closeTimeout)
 }

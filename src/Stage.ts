@@ -44,7 +44,7 @@ import { onStage } from "./attempt/composition.ts"
 import { gateOfAnnotation } from "./attempt/gate.ts"
 import type { Around, StageEffect, StageInfo } from "./attempt/interceptor-model.ts"
 import { causeOfInvalidData, normalize } from "./attempt/outcome.ts"
-import { retryAround, type RetryPolicy } from "./attempt/retry.ts"
+import { retryOwn, type RetryPolicy } from "./attempt/retry.ts"
 import { timeoutAround } from "./attempt/timeout.ts"
 import { type Wrapped, wrappedOf } from "./attempt/wrapped.ts"
 import type { CheckedName, Returned } from "./checks/stage.ts"
@@ -352,8 +352,8 @@ export const timeout: {
 )
 
 /**
- * Runs the stage again when it fails with a typed error, times out or asks for it; 3 attempts with exponential backoff
- * (1 second, at most 30) when nothing is given.
+ * Runs the stage again when it fails with a typed error, times out or asks for it. What is not given is 3 attempts, with
+ * waits that double from 1 second to at most 30 and full jitter.
  *
  * A schedule alone is a policy: its recurrences are the attempts after the first. `while` looks at the typed error and
  * says whether another attempt makes sense. Defects and invalid outputs are tried once, unless `faults` is true. What
@@ -377,7 +377,7 @@ export const retry: {
   <Name extends string, In, D, S, E, R, R2 = never>(
     self: Stage<Name, In, D, S, E, R>,
     policy?: RetryPolicy<E, R2>
-  ): Stage<Name, In, D, Exclude<S, "retry">, E | Exhausted<S>, R | R2> => wrap(self, retryAround(policy))
+  ): Stage<Name, In, D, Exclude<S, "retry">, E | Exhausted<S>, R | R2> => wrap(self, retryOwn(policy))
 )
 
 /** A stage that fails with `E`: in a pipe the compiler learns from it what error a policy is asked about. */

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Schedule } from "effect"
+import { Effect, Exit, Fiber, Schedule, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
 import { OutputBag, Pipeline, Snapshot, Stage } from "stageflow"
 
@@ -89,9 +89,27 @@ describe("a failure that is undefined", () => {
           calls++
           return Effect.fail(undefined)
         })
-      }).pipe(Stage.retry({ times: 2 }))
+      }).pipe(Stage.retry(Schedule.recurs(2)))
       const exit = yield* Effect.exit(Pipeline.run(Pipeline.make("p").add(stage), Snapshot.make()))
       assert(Exit.isFailure(exit))
       assert.strictEqual(calls, 3)
+    }))
+})
+
+describe("a run that lets others run", () => {
+  it.effect("hears of a stage that ends between looking for stages and waiting for one", () =>
+    Effect.gen(function*() {
+      const stage = Stage.work("stage", { run: Effect.yieldNow })
+      const pipeline = Pipeline.make("p").add(stage).add(Stage.as(stage, "other"))
+      for (let operations = 3; operations <= 40; operations++) {
+        const run = Effect.provideService(
+          Pipeline.run(pipeline, Snapshot.make()),
+          Scheduler.MaxOpsBeforeYield,
+          operations
+        )
+        const fibers = yield* Effect.replicateEffect(Effect.forkChild(run), 5)
+        for (let time = 0; time < 300; time++) yield* Effect.yieldNow
+        for (const fiber of fibers) assert.strictEqual(fiber.pollUnsafe()?._tag, "Success", `${operations} operations`)
+      }
     }))
 })

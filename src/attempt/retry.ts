@@ -5,34 +5,47 @@ import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
+import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
 import * as options from "../internal/options.ts"
+import { isRefusal } from "../internal/refusal.ts"
 import { StageContext } from "../StageContext.ts"
 import { RetryExhausted, StageFault } from "../StageError.ts"
 import type { Retry } from "../StageOutput.ts"
 import { attemptOf } from "./attempt.ts"
-import type { Around, Outcome } from "./interceptor-model.ts"
+import { defaultWaits, exponential } from "./backoff.ts"
+import { timeLeft } from "./deadline.ts"
+import type { Around, Outcome, StageInfo } from "./interceptor-model.ts"
+import { isRefusedBy } from "./refusal.ts"
+import { waitAskedBy } from "./retry-after.ts"
 
 /**
  * When to run a stage again: a schedule, or a schedule with conditions.
+ *
+ * What is left out is 3 attempts, with waits that double from 1 second to at most 30 and full jitter: `{ times: 5 }` has
+ * these waits, and `{ while }` these waits and attempts. For attempts without waits, give `Schedule.recurs(n)`.
  */
 export type RetryPolicy<E = unknown, R = never> =
   | Schedule.Schedule<unknown, unknown, never, R>
   | {
-    /** The waits between attempts. With `times` alone there are no waits; with neither, the default policy decides. */
+    /** The waits between attempts, and how many there are. Exponential with full jitter when left out. */
     readonly schedule?: Schedule.Schedule<unknown, unknown, never, R> | undefined
-    /** How many attempts at most after the first. */
+    /** How many attempts at most after the first. As many as the schedule has, or 2 without one, when left out. */
     readonly times?: number | undefined
-    /** Whether another attempt makes sense after this error. */
+    /**
+     * Whether another attempt makes sense after this error. When it throws, or gives anything but true or false, there is
+     * none: the stage fails with its own error, and the cause holds what was thrown.
+     */
     readonly while?: ((error: E) => boolean) | undefined
     /** Whether defects and invalid outputs are tried again as well. */
     readonly faults?: boolean | undefined
     /**
-     * The longest wait that is granted when the stage (`StageOutput.retry` with `after`) or its error (a `retryAfter`
-     * that is a `Duration`) asks for one. 30 seconds when left out.
+     * The longest wait that is granted when the stage (`StageOutput.retry` with `after`) or its error asks for one. 30
+     * seconds when left out. An error asks with a `retryAfter`: a `Duration`, a number of seconds, a `Date`, or the text
+     * of a `Retry-After` header (seconds or an HTTP date).
      */
     readonly cap?: Duration.Input | undefined
   }
@@ -44,30 +57,21 @@ interface Policy {
   readonly cap: Duration.Duration
 }
 
-/** Who has a say in whether a policy's attempts are made: told of each first attempt, asked before each other one. */
-export interface Budget<R> {
-  readonly started: Effect.Effect<void, never, R>
-  readonly granted: Effect.Effect<boolean, never, R>
-}
+/**
+ * Has a say in whether the attempts of a policy are made: it is told of each first attempt, and gives what is asked before
+ * each other one.
+ */
+export type Budget<E, R> = Effect.Effect<Effect.Effect<boolean>, E, R>
 
-const unlimited: Budget<never> = { started: Effect.void, granted: Effect.succeed(true) }
+const unlimited: Budget<never, never> = Effect.succeed(Effect.succeed(true))
 
 const longest = Duration.seconds(30)
-
-/** 1 second, doubled each time, at most 30. */
-const backoff = Schedule.exponential("1 second").pipe(
-  Schedule.modifyDelay(({ duration }) => Effect.succeed(Duration.min(duration, longest)))
-)
 
 const always = () => true
 
 // With nothing that bounds it, the default policy does: no loop is endless by omission.
-const scheduleOf = (schedule: Policy["schedule"] | undefined, times: number | undefined): Policy["schedule"] => {
-  if (times === undefined) return schedule ?? defaultSchedule
-  return Schedule.upTo(schedule ?? Schedule.forever, { times })
-}
-
-const defaultSchedule = Schedule.upTo(backoff, { times: 2 })
+const scheduleOf = (schedule: Policy["schedule"] | undefined, times: number | undefined): Policy["schedule"] =>
+  times === undefined ? schedule ?? exponential() : Schedule.upTo(schedule ?? defaultWaits, { times })
 
 const policyOf = <E>(given: RetryPolicy<E, unknown> = {}): Policy => {
   if (Schedule.isSchedule(given)) return { schedule: given, makesSense: always, faults: false, cap: longest }
@@ -81,55 +85,108 @@ const policyOf = <E>(given: RetryPolicy<E, unknown> = {}): Policy => {
   }
 }
 
+/** What `while` says, which without types can be anything. */
+const answerOf = (answer: unknown): boolean => {
+  if (typeof answer === "boolean") return answer
+  // What an async function rejects with is not lost: it says nothing about the stage.
+  if (Predicate.isPromiseLike(answer)) answer.then(undefined, constVoid)
+  const given = Predicate.isPromiseLike(answer) ? "a Promise" : `a value of type ${typeof answer}`
+  throw new TypeError(`\`while\` of a retry policy has to give true or false, not ${given}`)
+}
+
 /** Why another attempt is wanted: the typed error, the fault, or the stage's own request. */
-const wanted = (policy: Policy, exit: Exit.Exit<Outcome, unknown>): Option.Option<unknown> => {
+const wanted = (policy: Policy, exit: Exit.Exit<Outcome, unknown>, isFinal: IsFinal): Option.Option<unknown> => {
   if (exit._tag === "Success") return exit.value._tag === "Retry" ? Option.some(exit.value) : Option.none()
   if (Cause.hasInterrupts(exit.cause)) return Option.none()
   const error = Cause.findErrorOption(exit.cause)
   if (Option.isNone(error) || error.value instanceof StageFault || Cause.hasDies(exit.cause)) {
     return policy.faults ? Option.some(exit.cause) : Option.none()
   }
-  return Option.filter(error, policy.makesSense)
+  return Option.filter(error, (typed) => !isFinal(typed) && answerOf(policy.makesSense(typed)))
 }
 
 const isRequest = (exit: Exit.Exit<Outcome, unknown>): exit is Exit.Success<Retry> =>
   exit._tag === "Success" && exit.value._tag === "Retry"
 
 /** How long the stage, or the error it failed with, asks to be left alone. */
-const requestedWait = (exit: Exit.Exit<Outcome, unknown>, reason: unknown): Duration.Duration => {
+const requestedWait = (exit: Exit.Exit<Outcome, unknown>, reason: unknown, now: number): Duration.Duration => {
   if (isRequest(exit)) return exit.value.after ?? Duration.zero
-  const asked = Predicate.hasProperty(reason, "retryAfter") ? reason.retryAfter : undefined
-  return Duration.isDuration(asked) ? asked : Duration.zero
+  return Predicate.hasProperty(reason, "retryAfter") ? waitAskedBy(reason.retryAfter, now) : Duration.zero
 }
 
+/** Whether nobody may try again after an error. */
+type IsFinal = (error: unknown) => boolean
+
+type Step = (now: number, input: unknown) => Effect.Effect<[unknown, Duration.Duration], unknown, unknown>
+
+/** How long to wait before another attempt, or `None` when there is none. */
+const delayAfter = Effect.fnUntraced(function*(
+  policy: Policy,
+  exit: Exit.Exit<Outcome, unknown>,
+  step: Step,
+  granted: Effect.Effect<boolean>,
+  isFinal: IsFinal
+): Effect.fn.Return<Option.Option<Duration.Duration>, never, unknown> {
+  const reason = wanted(policy, exit, isFinal)
+  if (Option.isNone(reason)) return Option.none()
+  const now = yield* Clock.currentTimeMillis
+  const next = yield* Effect.option(step(now, reason.value))
+  if (Option.isNone(next)) return Option.none()
+  const delay = Duration.max(next.value[1], Duration.min(requestedWait(exit, reason.value, now), policy.cap))
+  // An attempt that its run will not live to see is not waited for.
+  if (Duration.toMillis(delay) >= (yield* timeLeft)) return Option.none()
+  return (yield* granted) ? Option.some(delay) : Option.none()
+})
+
+/**
+ * The same failure, with what went wrong besides. `Cause.combine` would compare the errors with one another, and run what
+ * is in their getters.
+ */
+const withBesides = <A>(exit: Exit.Exit<A, unknown>, besides: Cause.Cause<never>): Exit.Exit<A, unknown> =>
+  exit._tag === "Success" ? exit : Exit.failCause(Cause.fromReasons([...exit.cause.reasons, ...besides.reasons]))
+
+const isOver = (exit: Exit.Exit<Outcome, unknown>): boolean => exit._tag === "Success" && exit.value._tag !== "Retry"
+
 /** Runs every attempt with a StageContext of its own, which knows the number of the attempt. */
-export const retryAround = <E, R, R2 = never>(
+export const retryAround = <E, R, E2 = never, R2 = never>(
   given: RetryPolicy<E, R> | undefined,
-  budget: Budget<R2> | Budget<never> = unlimited
+  budget: Budget<E2, R2> | Budget<never, never> = unlimited,
+  refused: (stage: StageInfo, error: unknown) => boolean = isRefusedBy
 ): Around => {
   const policy = policyOf(given as RetryPolicy<E, unknown> | undefined)
-  return (effect, stage) =>
-    Effect.gen(function*(): Effect.fn.Return<Outcome, unknown, unknown> {
+  return (effect, stage) => {
+    const isFinal: IsFinal = (error) => refused(stage, error)
+    return Effect.gen(function*(): Effect.fn.Return<Outcome, unknown, unknown> {
       const attempt = attemptOf(yield* StageContext)
       const step = yield* Schedule.toStep(policy.schedule)
-      yield* budget.started
+      const granted = yield* budget
+      const last = (exit: Exit.Exit<Outcome, unknown>) =>
+        isRequest(exit)
+          ? Exit.fail(
+            new RetryExhausted({ stage: stage.name, attempts: attempt.attempts, reason: exit.value.reason })
+          )
+          : exit
       let exit = yield* Effect.exit(attempt.firstAttempt(effect))
-      while (true) {
-        const reason = wanted(policy, exit)
-        if (Option.isNone(reason)) return yield* exit
-        const granted = yield* Effect.option(step(yield* Clock.currentTimeMillis, reason.value))
-        if (Option.isNone(granted) || !(yield* budget.granted)) break
-        const [, wait] = granted.value
-        const delay = Duration.max(wait, Duration.min(requestedWait(exit, reason.value), policy.cap))
+      while (!isOver(exit)) {
+        const decided = yield* Effect.exit(delayAfter(policy, exit, step, granted, isFinal))
+        // Whatever kept it from being decided, the stage failed with what it failed with.
+        if (decided._tag === "Failure") return yield* withBesides(last(exit), decided.cause)
+        if (Option.isNone(decided.value)) break
+        const delay = decided.value.value
         const next = attempt.nextAttempt(exit, delay)
         yield* Effect.sleep(delay)
         exit = yield* Effect.exit(next(effect))
       }
-      if (!isRequest(exit)) return yield* exit
-      return yield* new RetryExhausted({
-        stage: stage.name,
-        attempts: attempt.attempts,
-        reason: exit.value.reason
-      })
+      return yield* last(exit)
     })
+  }
+}
+
+/**
+ * The retry that a stage itself carries: a guard may check again. A refusal is final unless the policy's own `while` says
+ * otherwise.
+ */
+export const retryOwn = <E, R>(given: RetryPolicy<E, R> | undefined): Around => {
+  const decidesItself = given !== undefined && !Schedule.isSchedule(given) && given.while !== undefined
+  return retryAround(given, unlimited, (_, error) => !decidesItself && isRefusal(error))
 }

@@ -85,7 +85,7 @@ class Conductor {
   })
 
   private readonly wait = Effect.callback<void>((resume) => {
-    // The fiber may have let others go first since it found nothing to do.
+    // A stage may have ended since the loop looked: others may run between two operations of a fiber.
     if (this.isOver || this.canStart) resume(Effect.void)
     else this.resume = resume
   })
@@ -221,13 +221,14 @@ const conductToEnd = Effect.fnUntraced(function*(
   restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 ): Effect.fn.Return<Conclusion> {
   const scope = yield* Scope.make()
-  const conductor = new Conductor(run, settings, yield* Scope.provide(FiberSet.make<unknown, unknown>(), scope))
+  const fibers = yield* Scope.provide(FiberSet.make<unknown, unknown>(), scope)
+  const conductor = new Conductor(run, settings, fibers)
   const exit = yield* Effect.exit(restore(conductor.conduct))
   if (exit._tag === "Failure") run.stop ??= { _tag: "Interrupted" }
   if (conductor.inFlight > 0) {
     // Stages that end in this very instant still count as ended.
     yield* Effect.yieldNow
-    yield* closeWithin(scope, settings.grace)
+    yield* closeWithin(scope, Array.from(fibers), settings.grace)
   }
   if (run.stop !== undefined) run.abandonRunning()
   if (conductor.failure !== undefined) return yield* Effect.failCause(conductor.failure)

@@ -2,8 +2,12 @@
  * Limits how many stages run at once; the rest wait in a bounded queue.
  *
  * All pipelines below its Layer share a bulkhead by its name: it protects what they share, a database or a provider.
- * Within it the keys (tenants, unless you say otherwise) take turns, so that one with many waiters does not starve the
- * others.
+ * Within it the keys (tenants, unless you say otherwise) take turns, and a full queue has room for the key that has fewer
+ * waiting than others: one with a thousand waiters neither starves the others nor shuts them out.
+ *
+ * A stage has its place until its body has really ended, also when a timeout has left it behind. What it runs in a child
+ * run is in its place: a bulkhead does not wait for itself. Two bulkheads that are entered one inside the other, by some
+ * runs in one order and by others in the opposite one, can wait for each other like any two locks: enter them in one order.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -35,8 +39,6 @@ interface Compartment {
   readonly permits: number
   readonly queue: number
   readonly places: Places
-  /** How many are running or waiting. */
-  inside: number
 }
 
 /** A place in a bulkhead, and what there is instead of it. */
@@ -52,7 +54,7 @@ interface Place<E> {
  * The bulkheads that all runs below its Layer share, by name.
  */
 export class Bulkheads extends Context.Service<Bulkheads, {
-  /** Runs the Effect inside the bulkhead, or gives `onFull` when there is no place. */
+  /** Runs the Effect inside the bulkhead, or gives `onFull` when there is no place for it, or none any more. */
   readonly within: <A, E, R, E2>(place: Place<E2>, effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E | E2, R>
 }>()("stageflow/interceptors/Bulkheads") {
   /**
@@ -68,25 +70,13 @@ export class Bulkheads extends Context.Service<Bulkheads, {
         options.same(`queue of bulkhead "${name}"`, queue, known.queue)
         return known
       }
-      const compartment = { permits, queue, places: new Places(permits), inside: 0 }
+      const compartment = { permits, queue, places: new Places(permits, queue) }
       compartments.set(name, compartment)
       return compartment
     }
     return {
-      within: <A, E, R, E2>(
-        { key, name, onFull, permits, queue }: Place<E2>,
-        effect: Effect.Effect<A, E, R>
-      ): Effect.Effect<A, E | E2, R> =>
-        // Nobody is interrupted between coming in and the promise to leave.
-        Effect.uninterruptibleMask((restore): Effect.Effect<A, E | E2, R> => {
-          const compartment = compartmentOf(name, permits, queue)
-          if (compartment.inside >= permits + queue) return onFull
-          compartment.inside++
-          return Effect.onExitPrimitive(restore(compartment.places.within(key, effect)), () => {
-            compartment.inside--
-            return undefined
-          })
-        })
+      within: ({ key, name, onFull, permits, queue }, effect) =>
+        Effect.suspend(() => compartmentOf(name, permits, queue).places.within(key, effect, onFull))
     }
   })
 }
@@ -94,6 +84,12 @@ export class Bulkheads extends Context.Service<Bulkheads, {
 /**
  * Lets at most `permits` stages in at once. `queue` more wait their turn; beyond that the stage fails with
  * `BulkheadFull`. An interrupted waiter gives its place back.
+ *
+ * When the queue is full, the key that has most waiting gives way to one that has at least two fewer: its last one fails
+ * with `BulkheadFull`. So each of `n` keys can have an `n`th of the queue, and a key that is alone all of it.
+ *
+ * A stage inside the same bulkhead already, in a child run of a stage that has a place, uses that place: one such stage at
+ * a time, beside those that find free places.
  */
 export const bulkhead = (settings: {
   /** What all that share it call it. */
@@ -105,8 +101,8 @@ export const bulkhead = (settings: {
   readonly key?: Key | undefined
 }): Interceptor<BulkheadFull | KeyFailed, Bulkheads> => {
   const { key = perTenant, name } = settings
-  const permits = options.concurrency("permits", settings.permits)
-  const queue = options.count("queue", settings.queue ?? permits * 10)
+  const permits = options.positiveCount("permits", settings.permits)
+  const queue = options.count("queue", settings.queue ?? Math.min(permits * 10, Number.MAX_SAFE_INTEGER))
   return make({
     name: "bulkhead",
     order: orders.bulkhead,

@@ -40,7 +40,7 @@ export class Results extends Context.Service<Results, {
    * Results in memory. When there are more than `capacity` (1,000 when left out), the one that was used longest ago goes.
    */
   static readonly layerMemory = (settings?: { readonly capacity?: number | undefined }): Layer.Layer<Results> => {
-    const capacity = options.concurrency("capacity", settings?.capacity ?? 1000)
+    const capacity = options.positiveCount("capacity", settings?.capacity ?? 1000)
     return Layer.sync(Results, () => {
       const flights = new SingleFlight()
       // A Map keeps the order of insertion: the first entry is the one that was used longest ago.

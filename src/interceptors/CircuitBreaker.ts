@@ -305,7 +305,7 @@ export const circuitBreaker = (settings?: {
   readonly key?: Key | undefined
   readonly counts?: ((error: unknown) => boolean) | undefined
 }): Interceptor<CircuitOpen | CircuitUnavailable | KeyFailed, CircuitBreakers> => {
-  const failures = options.concurrency("failures", settings?.failures ?? 5)
+  const failures = options.positiveCount("failures", settings?.failures ?? 5)
   const openFor = options.positiveDuration("openFor", settings?.openFor ?? "30 seconds")
   const key = settings?.key ?? perStage
   return fromAround("circuit breaker", orders.circuitBreaker, (effect, stage) => {

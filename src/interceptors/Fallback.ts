@@ -158,7 +158,7 @@ class Final {
 /** What an ExecutionPlan takes as a step. Whether another attempt makes sense is decided where an attempt has failed. */
 const stepOf = ({ attempts, provide, schedule }: AnyProvider) => ({
   provide,
-  ...(attempts === undefined ? {} : { attempts: options.concurrency("attempts", attempts) }),
+  ...(attempts === undefined ? {} : { attempts: options.positiveCount("attempts", attempts) }),
   ...(schedule === undefined ? {} : { schedule }),
   while: (error: unknown) => !(error instanceof Final)
 })

@@ -1,18 +1,21 @@
 /**
  * Limits how many stages start in a span of time.
  *
- * The counting is `effect/persistence`'s rate limiter; it lives in a Layer and is shared by every run below it.
+ * The counts live in a Layer and are shared by every run below it. `effect/persistence`'s rate limiter would do, but its
+ * window ends sooner the fewer come in it, it never forgets a key, and it stands still when the clock on the wall is set
+ * back.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Persistence from "effect/persistence/RateLimiter"
 import * as Schema from "effect/Schema"
 import { type Interceptor, make } from "../Interceptor.ts"
+import { elapsedMillis } from "../internal/clock.ts"
 import * as options from "../internal/options.ts"
+import { Counters, type Rate } from "./internal/counters.ts"
 import { orders } from "./internal/orders.ts"
-import { Turns } from "./internal/turns.ts"
+import { PlaceForEachKey } from "./internal/places.ts"
 import { type Key, type KeyFailed, keyOf, perStage } from "./Key.ts"
 
 /**
@@ -46,7 +49,7 @@ export class RateLimitUnavailable extends Schema.TaggedError<RateLimitUnavailabl
 interface Limit {
   readonly limit: number
   readonly window: Duration.Duration
-  readonly algorithm: "token-bucket" | "fixed-window"
+  readonly algorithm: Rate["algorithm"]
 }
 
 /**
@@ -65,59 +68,58 @@ export class RateLimits extends Context.Service<RateLimits, {
   >
 }>()("stageflow/interceptors/RateLimits") {
   /**
-   * Counts in memory.
+   * Counts in memory. A key for which there is room for all again is forgotten.
    */
-  static readonly layerMemory: Layer.Layer<RateLimits> = Layer.effect(
-    RateLimits,
-    Effect.gen(function*() {
-      const limiter = yield* Persistence.RateLimiter
-      const turns = new Turns()
-      const admit: RateLimits["Service"]["admit"] = ({ algorithm, key, limit, stage, window }) =>
-        limiter.consume({ algorithm, key, limit, window, onExceeded: "fail" }).pipe(
-          Effect.asVoid,
-          Effect.mapError(({ reason }) =>
-            reason._tag === "RateLimitExceeded"
-              ? new RateLimited({ stage, limit, retryAfter: reason.retryAfter })
-              : new RateLimitUnavailable({ stage })
-          )
-        )
-      return {
-        admit,
-        // Only the first in the queue asks, and it has taken nothing while it waits: an interrupted one leaves no gap.
-        await: (limit) => turns.take(limit.key, untilAdmitted(admit(limit)))
-      }
-    })
-  ).pipe(Layer.provide(Persistence.layer), Layer.provide(Persistence.layerStoreMemory))
+  static readonly layerMemory: Layer.Layer<RateLimits> = Layer.sync(RateLimits, () => {
+    const counters = new Counters()
+    const turns = new PlaceForEachKey()
+    /** Counts one and gives 0, or gives the milliseconds until there is room. */
+    const ask = ({ algorithm, key, limit, window }: Limit & { readonly key: string }): Effect.Effect<number> =>
+      Effect.map(
+        elapsedMillis,
+        (now) => counters.admit({ algorithm, limit, window: Duration.toMillis(window) }, key, now)
+      )
+    return {
+      admit: (asked) =>
+        Effect.flatMap(ask(asked), (wait) =>
+          wait === 0
+            ? Effect.void
+            : new RateLimited({ stage: asked.stage, limit: asked.limit, retryAfter: Duration.millis(wait) })),
+      // Only the first in the queue asks, and it has taken nothing while it waits: an interrupted one leaves no gap.
+      await: (asked) => turns.within(asked.key, untilAdmitted(ask(asked)))
+    }
+  })
 }
 
-const untilAdmitted = (
-  admitted: Effect.Effect<void, RateLimited | RateLimitUnavailable>
-): Effect.Effect<void, RateLimitUnavailable> =>
-  Effect.catchTag(admitted, "RateLimited", ({ retryAfter }) =>
-    Effect.andThen(
-      // A wait of nothing would be a busy one.
-      Effect.sleep(Duration.max(retryAfter, Duration.millis(1))),
-      untilAdmitted(admitted)
-    ))
+const untilAdmitted = (ask: Effect.Effect<number>): Effect.Effect<void> =>
+  Effect.flatMap(ask, (wait) => wait === 0 ? Effect.void : Effect.andThen(Effect.sleep(wait), untilAdmitted(ask)))
 
 /**
  * Lets `limit` stages start in each `window`.
  *
  * Beyond that a stage fails with `RateLimited`, or waits with `onExceeded: "delay"`, in the order in which they came. A
- * token bucket, the default, lets a burst of `limit` through and refills evenly; a fixed window starts anew each time.
- * The count is for each tenant and stage unless `key` says otherwise. Limits that differ count for themselves, under one
+ * token bucket, the default, lets a burst of `limit` through and refills evenly, so that up to twice as many start in the
+ * window of a burst. A fixed window opens with the first stage that comes and lets `limit` through until it is over: up to
+ * twice as many around its end. A sliding window lets at most `limit` through in any span of time as long as the window,
+ * and remembers when each of them started. The count is for each tenant and stage unless `key` says otherwise. Limits that differ count for themselves, under one
  * key, too: ten a second and a hundred a minute.
  */
 export const rateLimit = (settings: {
   readonly limit: number
   readonly window: Duration.Input
-  readonly algorithm?: "token-bucket" | "fixed-window" | undefined
+  readonly algorithm?: "token-bucket" | "fixed-window" | "sliding-window" | undefined
   readonly onExceeded?: "fail" | "delay" | undefined
   readonly key?: Key | undefined
 }): Interceptor<RateLimited | RateLimitUnavailable | KeyFailed, RateLimits> => {
-  const limit = options.concurrency("limit", settings.limit)
+  const limit = options.positiveCount("limit", settings.limit)
   const window = options.positiveDuration("window", settings.window)
-  const { algorithm = "token-bucket", key = perStage, onExceeded = "fail" } = settings
+  const algorithm = options.oneOf(
+    "algorithm",
+    ["token-bucket", "fixed-window", "sliding-window"],
+    settings.algorithm ?? "token-bucket"
+  )
+  const onExceeded = options.oneOf("onExceeded", ["fail", "delay"], settings.onExceeded ?? "fail")
+  const { key = perStage } = settings
   return make({
     name: "rate limit",
     order: orders.rateLimit,

@@ -4,116 +4,45 @@
  * A policy says how long to wait between attempts and how many there are. A budget says how many retries a dependency
  * gets from all runs together: when everything fails, retries stop being a storm.
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import * as Random from "effect/Random"
-import * as Schedule from "effect/Schedule"
 import { fromAround } from "../attempt/interceptor-model.ts"
 import { retryAround, type RetryPolicy } from "../attempt/retry.ts"
 import type { Interceptor } from "../Interceptor.ts"
+import { elapsedMillis } from "../internal/clock.ts"
 import * as options from "../internal/options.ts"
 import type { RetryExhausted } from "../StageError.ts"
+import { Forgetful } from "./internal/forgetful.ts"
 import { orders } from "./internal/orders.ts"
+import { type Key, type KeyFailed, keyOf, named } from "./Key.ts"
+
+export { type BackoffOptions, constant, exponential, type Jitter, linear } from "../attempt/backoff.ts"
 
 /**
- * How the wait before an attempt varies, so that callers that failed together do not come back together.
+ * Runs stages again that fail with a typed error, time out or ask for it.
  *
- * - `full`: anything from nothing to the wait.
- * - `equal`: half of the wait, and anything up to the other half.
- * - `decorrelated`: anything from the base to three times the wait before.
- * - `none`: the wait as it is.
- */
-export type Jitter = "full" | "equal" | "decorrelated" | "none"
-
-/**
- * What the ready policies are made from.
- */
-export interface BackoffOptions {
-  /** How many attempts there are at most, the first included. 3 when left out. */
-  readonly attempts?: number | undefined
-  /** The wait before the second attempt. 1 second when left out. */
-  readonly base?: Duration.Input | undefined
-  /** The longest wait. 30 seconds when left out. */
-  readonly cap?: Duration.Input | undefined
-  /** `"full"` when left out. */
-  readonly jitter?: Jitter | undefined
-}
-
-type Growth = (base: number, retry: number) => number
-
-const varied = (jitter: Jitter, wait: number, base: number, previous: number, random: number): number => {
-  switch (jitter) {
-    case "full":
-      return random * wait
-    case "equal":
-      return wait / 2 + random * wait / 2
-    case "decorrelated":
-      return base + random * (Math.max(base, previous * 3) - base)
-    case "none":
-      return wait
-  }
-}
-
-const backoff = (growth: Growth, given: BackoffOptions = {}): Schedule.Schedule<Duration.Duration> => {
-  const attempts = options.concurrency("attempts", given.attempts ?? 3)
-  const base = Duration.toMillis(options.positiveDuration("base", given.base ?? "1 second"))
-  const cap = Duration.toMillis(options.positiveDuration("cap", given.cap ?? "30 seconds"))
-  const jitter = given.jitter ?? "full"
-  const waits = Schedule.fromStep(Effect.sync(() => {
-    let retry = 0
-    let previous = base
-    return () =>
-      Effect.map(Random.next, (random): [Duration.Duration, Duration.Duration] => {
-        const wait = Math.min(cap, growth(base, retry++))
-        previous = Math.min(cap, varied(jitter, wait, base, previous, random))
-        const duration = Duration.millis(previous)
-        return [duration, duration]
-      })
-  }))
-  return Schedule.upTo(waits, { times: attempts - 1 })
-}
-
-/**
- * Doubles the wait each time: 1, 2, 4 ... times the base.
- */
-export const exponential = (given?: BackoffOptions): Schedule.Schedule<Duration.Duration> =>
-  backoff((base, retry) => base * 2 ** retry, given)
-
-/**
- * Lets the wait grow by the base each time: 1, 2, 3 ... times it.
- */
-export const linear = (given?: BackoffOptions): Schedule.Schedule<Duration.Duration> =>
-  backoff((base, retry) => base * (retry + 1), given)
-
-/**
- * Waits the same each time.
- */
-export const constant = (given?: BackoffOptions): Schedule.Schedule<Duration.Duration> => backoff((base) => base, given)
-
-/**
- * Runs stages again that fail with a typed error, time out or ask for it; 3 attempts with exponential backoff and full
- * jitter when nothing is given.
- *
- * It is `Stage.retry` for all stages at once. Errors for which `while` is false are tried once. A stage that asks for a
- * wait (`StageOutput.retry` with `after`, or an error whose `retryAfter` is a `Duration`) gets it, up to `cap`.
+ * It is `Stage.retry` for all stages at once. What is not given is 3 attempts, with waits that double from 1 second to at
+ * most 30 and full jitter. Errors for which `while` is false are tried once. A stage that asks for a wait
+ * (`StageOutput.retry` with `after`, or an error with a `retryAfter`) gets it, up to `cap`. A wait that would outlast the
+ * run's `deadline` is not begun: the failure is final at once.
  */
 export const retry = <const E = unknown, R = never>(policy?: RetryPolicy<E, R>): Interceptor<RetryExhausted, R> =>
-  fromAround("retry", orders.retry, retryAround(policy ?? exponential()))
+  fromAround("retry", orders.retry, retryAround(policy))
 
 /**
- * The retries that all runs below its Layer share.
+ * The retries that all runs below its Layer share, by key.
  */
 export class RetryBudget extends Context.Service<RetryBudget, {
   /** A first attempt was made. */
-  readonly started: Effect.Effect<void>
+  readonly started: (key: string) => Effect.Effect<void>
   /** Whether there is a retry left, which it takes. */
-  readonly granted: Effect.Effect<boolean>
+  readonly granted: (key: string) => Effect.Effect<boolean>
 }>()("stageflow/interceptors/RetryBudget") {
   /**
-   * A budget in memory: within the window, retries may be `ratio` of the first attempts, and `minimum` in any case.
+   * Budgets in memory: within the window, retries may be `ratio` of the first attempts, and `minimum` in any case. Each
+   * key has a budget of its own, and one that nobody used for the window is forgotten.
    */
   static readonly layerMemory = (given?: {
     /** Retries for each first attempt. 0.2 when left out. */
@@ -127,57 +56,90 @@ export class RetryBudget extends Context.Service<RetryBudget, {
     const minimum = options.count("minimum", given?.minimum ?? 10)
     const window = Duration.toMillis(options.positiveDuration("window", given?.window ?? "10 seconds"))
     return Layer.sync(RetryBudget, () => {
-      const started = new Recent(window)
-      const retried = new Recent(window)
+      const budgets = new Forgetful<Budget>(window)
+      const budgetOf = (key: string, now: number) =>
+        budgets.of(key, now, () => ({ started: new Recent(window), retried: new Recent(window) }))
       return {
-        started: Effect.map(Clock.currentTimeMillis, (now) => started.add(now)),
-        granted: Effect.map(Clock.currentTimeMillis, (now) => {
-          const allowed = minimum + Math.floor(started.countAt(now) * ratio)
-          if (retried.countAt(now) >= allowed) return false
-          retried.add(now)
-          return true
-        })
+        started: (key) => Effect.map(elapsedMillis, (now) => budgetOf(key, now).started.add(now)),
+        granted: (key) =>
+          Effect.map(elapsedMillis, (now) => {
+            const { retried, started } = budgetOf(key, now)
+            const allowed = minimum + Math.floor(started.countAt(now) * ratio)
+            if (retried.countAt(now) >= allowed) return false
+            retried.add(now)
+            return true
+          })
       }
     })
   }
 }
 
-/** Counts what happened within a window of time, in ten slices of it: what it keeps does not grow with the load. */
-class Recent {
-  private readonly slice: number
-  private readonly counts = new Map<number, number>()
-  constructor(window: number) {
-    this.slice = window / slices
-  }
-  add(now: number): void {
-    const slot = Math.floor(now / this.slice)
-    this.counts.set(slot, (this.counts.get(slot) ?? 0) + 1)
-  }
-  countAt(now: number): number {
-    const oldest = Math.floor(now / this.slice) - slices + 1
-    let total = 0
-    for (const [slot, count] of this.counts) {
-      if (slot < oldest) this.counts.delete(slot)
-      else total += count
-    }
-    return total
-  }
+/** What happened lately under one key. */
+interface Budget {
+  readonly started: Recent
+  readonly retried: Recent
 }
 
 const slices = 10
 
+/** Counts what happened within a window of time, in slices of it: what it keeps grows neither with the load nor with time. */
+class Recent {
+  private readonly slice: number
+  private readonly counts = Array.from({ length: slices }, () => 0)
+  private total = 0
+  /** The slice of time that was looked at last. */
+  private newest = 0
+
+  constructor(window: number) {
+    this.slice = window / slices
+  }
+
+  add(now: number): void {
+    const slot = this.advance(now)
+    this.counts[slot] = (this.counts[slot] as number) + 1
+    this.total++
+  }
+
+  countAt(now: number): number {
+    this.advance(now)
+    return this.total
+  }
+
+  /** Drops the slices that are over, and gives the place of the one that goes on. */
+  private advance(now: number): number {
+    const { counts } = this
+    const current = Math.floor(now / this.slice)
+    const over = Math.min(current - this.newest, slices)
+    for (let step = 1; step <= over; step++) {
+      const slot = (this.newest + step) % slices
+      this.total -= counts[slot] as number
+      counts[slot] = 0
+    }
+    this.newest = current
+    return current % slices
+  }
+}
+
+const oneForAll = named("retry budget")
+
 /**
- * Runs stages again as `retry` does, and asks the `RetryBudget` before each attempt after the first: with the budget
- * spent, a failure is final at once.
+ * `retry` that also asks the `RetryBudget` before each attempt after the first: with the budget spent, a failure is
+ * final at once.
+ *
+ * All that run below one Layer share one budget, tenants included: it protects what they depend on. Give a `key` where
+ * that is more than one thing: `named("search")` for a provider, `perTenant` for budgets that tenants cannot spend for
+ * each other.
  */
 export const retryWithinBudget = <const E = unknown, R = never>(
-  policy?: RetryPolicy<E, R>
-): Interceptor<RetryExhausted, R | RetryBudget> =>
-  fromAround(
-    "retry",
-    orders.retry,
-    retryAround(policy ?? exponential(), {
-      started: Effect.flatMap(RetryBudget, (budget) => budget.started),
-      granted: Effect.flatMap(RetryBudget, (budget) => budget.granted)
-    })
-  )
+  policy?: RetryPolicy<E, R>,
+  settings?: { readonly key?: Key | undefined }
+): Interceptor<RetryExhausted | KeyFailed, R | RetryBudget> => {
+  const key = settings?.key ?? oneForAll
+  const grantedBy = Effect.gen(function*() {
+    const budget = yield* RetryBudget
+    const of = yield* keyOf("retry", key)
+    yield* budget.started(of)
+    return budget.granted(of)
+  })
+  return fromAround("retry", orders.retry, retryAround(policy, grantedBy))
+}

@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { withDeadline } from "../attempt/deadline.ts"
 import { fromAround, undeclaringFaults } from "../attempt/interceptor-model.ts"
 import { timeoutAround } from "../attempt/timeout.ts"
 import { type FailsRun, type Interceptor, make } from "../Interceptor.ts"
@@ -38,7 +39,8 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("De
 
 /**
  * Limits how long a whole run may take. Every stage in flight is interrupted, and the run fails with
- * `DeadlineExceeded` when they have ended, or after the run's grace.
+ * `DeadlineExceeded` when they have ended, or after the run's grace. A retry inside of it does not begin a wait that would
+ * outlast it.
  */
 export const deadline = (duration: Duration.Input): Interceptor<FailsRun<DeadlineExceeded>> => {
   const limit = options.positiveDuration("deadline", duration)
@@ -46,7 +48,7 @@ export const deadline = (duration: Duration.Input): Interceptor<FailsRun<Deadlin
     name: "deadline",
     order: orders.deadline,
     aroundRun: (effect, run) =>
-      Effect.flatMap(Effect.timeoutOption(effect, limit), (ended) =>
+      Effect.flatMap(Effect.timeoutOption(withDeadline(effect, limit), limit), (ended) =>
         Option.isSome(ended)
           ? Effect.succeed(ended.value)
           : Effect.fail(new DeadlineExceeded({ pipeline: run.pipeline, deadline: limit })))

@@ -56,7 +56,7 @@ export class InputChanged extends Schema.TaggedError<InputChanged>()("InputChang
  * Fails stages whose data is larger than `maxBytes`, measured roughly as JSON would be.
  */
 export const outputSize = (settings: { readonly maxBytes: number }): Interceptor<OutputTooLarge> => {
-  const limit = options.concurrency("maxBytes", settings.maxBytes)
+  const limit = options.positiveCount("maxBytes", settings.maxBytes)
   return make({
     name: "output size",
     order: orders.outputSize,
@@ -76,7 +76,7 @@ export const outputSize = (settings: { readonly maxBytes: number }): Interceptor
 export const snapshotSize = (
   settings: { readonly maxBytes: number }
 ): Interceptor<FailsRun<SnapshotTooLarge>> => {
-  const limit = options.concurrency("maxBytes", settings.maxBytes)
+  const limit = options.positiveCount("maxBytes", settings.maxBytes)
   return undeclaringFaults<FailsRun<SnapshotTooLarge>>(make({
     name: "snapshot size",
     order: orders.snapshotSize,

@@ -17,6 +17,26 @@ export const InterruptionGrace = Context.Reference<Duration.Duration>("stageflow
   defaultValue: () => Duration.seconds(10)
 })
 
+/** What a fiber holds while it runs: a place, a claim. It is the fiber's until that has really ended. */
+export interface Holding {
+  /** A fiber was left behind, interrupted and still running, by what holds this. */
+  readonly onLeftBehind: (fiber: Fiber.Fiber<unknown, unknown>) => void
+}
+
+/** What a fiber and everything that it forks hold. */
+export const Holdings = Context.Reference<ReadonlyArray<Holding>>("stageflow/internal/Holdings", {
+  defaultValue: () => []
+})
+
+/** Says which of the fibers still run. What this fiber holds is theirs until they have ended. */
+const leaveBehind = Effect.fnUntraced(function*<F extends Fiber.Fiber<unknown, unknown>>(fibers: ReadonlyArray<F>) {
+  const leftBehind = fibers.filter(isRunning)
+  if (leftBehind.length > 0) {
+    for (const holding of yield* Holdings) leftBehind.forEach((fiber) => holding.onLeftBehind(fiber))
+  }
+  return leftBehind
+})
+
 /** Interrupts the fibers and waits for them, up to the grace. Says which are still running after it. */
 export const interruptWithin = Effect.fnUntraced(function*<F extends Fiber.Fiber<unknown, unknown>>(
   fibers: ReadonlyArray<F>,
@@ -26,13 +46,19 @@ export const interruptWithin = Effect.fnUntraced(function*<F extends Fiber.Fiber
   const running = fibers.filter(isRunning)
   if (running.length === 0) return running
   yield* within(Fiber.awaitAll(running), grace)
-  return running.filter(isRunning)
+  return yield* leaveBehind(running)
 })
 
-/** Closes a scope and waits for that, up to the grace. */
-export const closeWithin = Effect.fnUntraced(function*(scope: Scope.Closeable, grace: Duration.Duration) {
+/** Closes a scope that owns the fibers and waits for that, up to the grace. */
+export const closeWithin = Effect.fnUntraced(function*(
+  scope: Scope.Closeable,
+  fibers: ReadonlyArray<Fiber.Fiber<unknown, unknown>>,
+  grace: Duration.Duration
+) {
   const closing = yield* Effect.forkDetach(Scope.close(scope, Exit.void), { startImmediately: true })
-  if (isRunning(closing)) yield* within(Fiber.await(closing), grace)
+  if (!isRunning(closing)) return
+  yield* within(Fiber.await(closing), grace)
+  yield* leaveBehind(fibers)
 })
 
 /** Waits for an Effect, up to the grace. */

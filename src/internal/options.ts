@@ -115,13 +115,17 @@ export const duration = (option: string, given: Duration.Input): Duration.Durati
   return isNumberLike || Duration.toMillis(decoded) < 0 ? reject(option, expected, given) : decoded
 }
 
-/** A whole number from 1, or no limit. */
+const isAtLeastOne = (given: unknown): boolean => Number.isSafeInteger(given) && (given as number) > 0
+
+/** How much may run at once: a whole number from 1, or no limit. */
 export const concurrency = (option: string, given: number | "unbounded"): number => {
   if (given === "unbounded") return Number.POSITIVE_INFINITY
-  return Number.isSafeInteger(given) && given > 0
-    ? given
-    : reject(option, "a whole number from 1, or \"unbounded\"", given)
+  return isAtLeastOne(given) ? given : reject(option, "a whole number from 1, or \"unbounded\"", given)
 }
+
+/** A whole number from 1. */
+export const positiveCount = (option: string, given: number): number =>
+  isAtLeastOne(given) ? given : reject(option, "a whole number from 1", given)
 
 /** A whole number from 0. */
 export const count = (option: string, given: number): number =>
@@ -129,7 +133,7 @@ export const count = (option: string, given: number): number =>
 
 /** A number from 0 to 1. */
 export const ratio = (option: string, given: number): number =>
-  given >= 0 && given <= 1 ? given : reject(option, "a number from 0 to 1", given)
+  typeof given === "number" && given >= 0 && given <= 1 ? given : reject(option, "a number from 0 to 1", given)
 
 /** One of a few words. */
 export const oneOf = <const Word extends string>(option: string, words: ReadonlyArray<Word>, given: Word): Word => {

@@ -255,7 +255,7 @@ const test = (
   { interrupted: only, others = [] }: Special = {}
 ): Effect.Effect<AnyTested, Simulation.SimulationTimeout, unknown> => {
   const { limit, patience, seed, snapshot } = given
-  const times = options.concurrency("times", given.times ?? 1)
+  const times = options.positiveCount("times", given.times ?? 1)
   const every = given.every === undefined ? undefined : options.duration("every", given.every)
   const after = given.interruptAfter === undefined
     ? undefined
@@ -486,7 +486,7 @@ export const failsClosed = <
   Needed<R, P, B, S>
 > => {
   const after = options.count("after", given?.after ?? 0)
-  const denials = options.concurrency("times", given?.times ?? 1)
+  const denials = options.positiveCount("times", given?.times ?? 1)
   const denied = Effect.gen(function*() {
     const tested = yield* test(interceptor, { ...given, times: after + denials })
     const problems: Array<Problem> = []

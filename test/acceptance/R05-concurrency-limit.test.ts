@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schedule } from "effect"
+import { Effect, Fiber, Schedule, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
 import { Pipeline, type Run, Snapshot, Stage, StageError, StageOutput } from "stageflow"
+import * as Interceptors from "stageflow/interceptors"
 import { spec } from "./support/stages.ts"
 
 /** Counts outside the library how many are inside at the same time. */
@@ -184,6 +185,212 @@ describe("R5 a concurrency limit is never exceeded and is reached", () => {
       assert.strictEqual(result._tag, "Completed")
       assert.deepStrictEqual([attempts, gauge.most], [9, 1])
     }))
+
+  describe("of a bulkhead", () => {
+    const inBulkhead = (permits: number, queue = 1000) =>
+      Pipeline.intercept(Interceptors.bulkhead({ name: "db", permits, queue }))
+    const layer = Effect.provide(Interceptors.Bulkheads.layerMemory)
+
+    /** A place is never lost: afterwards as many run at once as there are permits, and no more. */
+    const isWhole = Effect.fnUntraced(function*(permits: number, queue = 1000) {
+      const gauge = new Gauge()
+      const stage = Stage.work("stage", { run: gauge.around(Effect.sleep(1)) })
+      const pipeline = Pipeline.make("check").add(stage).pipe(inBulkhead(permits, queue))
+      const run = Effect.exit(Pipeline.run(pipeline, Snapshot.make()))
+      yield* inTime(Effect.all(Array.from({ length: permits + 3 }, () => run), { concurrency: "unbounded" }))
+      assert.deepStrictEqual([gauge.most, gauge.inside], [permits, 0])
+    })
+
+    it.effect("a stage that runs a child in the same bulkhead does not wait for itself, however deep", () =>
+      Effect.gen(function*() {
+        let ran = 0
+        const nested = (depth: number): Effect.Effect<void, never, Interceptors.Bulkheads> => {
+          const inner = depth === 0 ? Effect.sleep(1) : Effect.suspend(() => nested(depth - 1))
+          const stage = Stage.work("stage", { run: Effect.andThen(inner, Effect.sync(() => void ran++)) })
+          const pipeline = Pipeline.make(`depth ${depth}`).add(stage).pipe(inBulkhead(1, 0))
+          return Effect.asVoid(Effect.orDie(Pipeline.run(pipeline, Snapshot.make())))
+        }
+        yield* inTime(nested(5))
+        assert.strictEqual(ran, 6)
+        yield* isWhole(1, 0)
+      }).pipe(layer))
+
+    it.effect("nor does a stage that is in it twice", () =>
+      Effect.gen(function*() {
+        const gauge = new Gauge()
+        const stage = Stage.work("stage", { run: gauge.around(Effect.sleep(1)) }).pipe(
+          Stage.intercept(Interceptors.bulkhead({ name: "db", permits: 1, queue: 1000 }))
+        )
+        const pipeline = Pipeline.make("p").add(stage).pipe(inBulkhead(1))
+        const run = Pipeline.run(pipeline, Snapshot.make())
+        yield* inTime(Effect.all([run, run, run], { concurrency: "unbounded" }))
+        assert.deepStrictEqual([gauge.entered, gauge.most], [3, 1])
+        yield* isWhole(1)
+      }).pipe(layer))
+
+    for (const [permits, parents] of [[1, 1], [1, 4], [3, 1], [3, 3], [3, 8]] as const) {
+      it.effect(`the stages of children use their parent's place and free ones, never more than ${permits} (${parents} parents)`, () =>
+        Effect.gen(function*() {
+          const gauge = new Gauge()
+          const child = yield* Pipeline.fromSpecs("child", fanOut(gauge, 20, (index) => Effect.sleep(index % 3)))
+          const limited = child.pipe(inBulkhead(permits))
+          const parent = Stage.work("parent", { run: Pipeline.run(limited, Snapshot.make()) })
+          const run = Pipeline.run(Pipeline.make("p").add(parent).pipe(inBulkhead(permits)), Snapshot.make())
+          yield* inTime(Effect.all(Array.from({ length: parents }, () => run), { concurrency: "unbounded" }))
+          assert.deepStrictEqual([gauge.entered, gauge.inside, gauge.most], [20 * parents, 0, permits])
+          yield* isWhole(permits)
+        }).pipe(layer))
+    }
+
+    it.effect("a child that outlives its parent keeps the place that it was lent", () =>
+      Effect.gen(function*() {
+        const gauge = new Gauge()
+        const child = Pipeline.make("child").add(Stage.work("stage", { run: gauge.around(Effect.sleep("1 minute")) }))
+          .pipe(inBulkhead(1))
+        const parent = Stage.work("parent", {
+          run: Effect.asVoid(Effect.forkDetach(Pipeline.run(child, Snapshot.make()), { startImmediately: true }))
+        })
+        yield* Pipeline.run(Pipeline.make("p").add(parent).pipe(inBulkhead(1)), Snapshot.make())
+        const next = yield* Effect.forkChild(Pipeline.run(child, Snapshot.make()), { startImmediately: true })
+        yield* TestClock.adjust("59 seconds")
+        assert.deepStrictEqual([gauge.entered, gauge.most], [1, 1])
+        yield* TestClock.adjust("1 second")
+        assert.deepStrictEqual([gauge.entered, gauge.most], [2, 1])
+        yield* TestClock.adjust("1 minute")
+        yield* Fiber.join(next)
+        yield* isWhole(1)
+      }).pipe(layer))
+
+    /** A body that goes on for an hour after its interruption. */
+    const deafBody = (gauge: Gauge) => gauge.around(Effect.uninterruptible(Effect.sleep("1 hour")))
+    const grace = "1 second"
+    const db = Interceptors.bulkhead({ name: "db", permits: 1, queue: 1000 })
+    const stageOf = (body: Effect.Effect<void>) => Stage.work("stage", { run: body })
+    const hurried = (body: Effect.Effect<void>) =>
+      Pipeline.make("child").add(stageOf(body)).pipe(Pipeline.intercept(Interceptors.deadline("1 second")))
+
+    type LeavesBehind = (body: Effect.Effect<void>) => Effect.Effect<unknown, unknown, Interceptors.Bulkheads>
+    const leftBehind: Readonly<Record<string, LeavesBehind>> = {
+      "a timeout inside of it": (body) =>
+        Pipeline.run(
+          Pipeline.make("p").add(stageOf(body)).pipe(
+            Pipeline.intercept(db, Interceptors.timeout("1 second", { grace }))
+          ),
+          Snapshot.make()
+        ),
+      "a timeout outside of it": (body) =>
+        Pipeline.run(
+          Pipeline.make("p").add(
+            stageOf(body).pipe(Stage.intercept(db), Stage.timeout("1 second", { grace }))
+          ),
+          Snapshot.make()
+        ),
+      "the inner one of two timeouts": (body) =>
+        Pipeline.run(
+          Pipeline.make("p").add(
+            stageOf(body).pipe(
+              Stage.timeout("1 second", { grace }),
+              Stage.timeout("90 seconds", { grace }),
+              Stage.intercept(db)
+            )
+          ),
+          Snapshot.make()
+        ),
+      "the outer one of two timeouts": (body) =>
+        Pipeline.run(
+          Pipeline.make("p").add(
+            stageOf(body).pipe(
+              Stage.timeout("90 seconds", { grace }),
+              Stage.timeout("1 second", { grace }),
+              Stage.intercept(db)
+            )
+          ),
+          Snapshot.make()
+        ),
+      "the deadline of a child run": (body) =>
+        Pipeline.run(
+          Pipeline.make("p").add(
+            Stage.work("parent", { run: Pipeline.run(hurried(body), Snapshot.make(), { interruptionGrace: grace }) })
+          ).pipe(Pipeline.intercept(db)),
+          Snapshot.make()
+        ),
+      "the deadline of a child run in the same bulkhead": (body) =>
+        Pipeline.run(
+          Pipeline.make("p").add(Stage.work("parent", {
+            run: Pipeline.run(hurried(body).pipe(Pipeline.intercept(db)), Snapshot.make(), { interruptionGrace: grace })
+          })).pipe(Pipeline.intercept(db)),
+          Snapshot.make()
+        ),
+      "the deadline of its run": (body) =>
+        Pipeline.run(hurried(body).pipe(Pipeline.intercept(db)), Snapshot.make(), { interruptionGrace: grace })
+    }
+    for (const [how, run] of Object.entries(leftBehind)) {
+      it.effect(`a body that ${how} left behind keeps its place until it ends`, () =>
+        Effect.gen(function*() {
+          const gauge = new Gauge()
+          const first = yield* Effect.forkChild(Effect.exit(run(deafBody(gauge))), { startImmediately: true })
+          yield* TestClock.adjust("2 minutes")
+          assert.strictEqual((yield* Fiber.join(first))._tag, "Failure")
+          assert.strictEqual(gauge.inside, 1)
+          const quick = Pipeline.make("quick").add(stageOf(gauge.around(Effect.void))).pipe(Pipeline.intercept(db))
+          const next = yield* Effect.forkChild(Pipeline.run(quick, Snapshot.make()), { startImmediately: true })
+          yield* TestClock.adjust("57 minutes")
+          assert.deepStrictEqual([gauge.entered, gauge.most], [1, 1])
+          yield* TestClock.adjust("2 minutes")
+          yield* Fiber.join(next)
+          assert.deepStrictEqual([gauge.entered, gauge.inside, gauge.most], [2, 0, 1])
+          yield* isWhole(1)
+        }).pipe(layer))
+    }
+
+    it.effect("an attempt beside one that was left behind runs, and nobody else until as many have ended", () =>
+      Effect.gen(function*() {
+        const gauge = new Gauge()
+        const bodies = [deafBody(gauge), gauge.around(Effect.sleep("1 millis"))]
+        const stage = Stage.work("stage", { run: Effect.suspend(() => bodies.shift() ?? gauge.around(Effect.void)) })
+          .pipe(
+            Stage.timeout("1 second", { grace }),
+            Stage.retry(Schedule.recurs(1))
+          )
+        const pipeline = Pipeline.make("p").add(stage).pipe(inBulkhead(2))
+        const first = yield* Effect.forkChild(Pipeline.run(pipeline, Snapshot.make()), { startImmediately: true })
+        yield* TestClock.adjust("3 seconds")
+        assert.strictEqual((yield* Fiber.join(first))._tag, "Completed")
+        const slow = Pipeline.make("slow").add(Stage.work("slow", { run: gauge.around(Effect.sleep("10 minutes")) }))
+          .pipe(
+            inBulkhead(2)
+          )
+        const others = yield* Effect.forkChild(
+          Effect.all([1, 2].map(() => Pipeline.run(slow, Snapshot.make())), { concurrency: "unbounded" }),
+          { startImmediately: true }
+        )
+        yield* TestClock.adjust("1 minute")
+        assert.strictEqual(gauge.inside, 2, "the one that was left behind, and one of the others")
+        yield* TestClock.adjust("1 day")
+        yield* Fiber.join(others)
+        assert.strictEqual(gauge.most, 2)
+        yield* isWhole(2)
+      }).pipe(layer))
+
+    it.effect("no place is missed, whatever else runs between looking for one and waiting for it", () =>
+      Effect.gen(function*() {
+        const stage = Stage.work("stage", { run: Effect.yieldNow })
+        const run = Pipeline.run(Pipeline.make("p").add(stage).pipe(inBulkhead(1)), Snapshot.make())
+        for (let operations = 3; operations <= 8; operations++) {
+          const busy = Effect.provideService(run, Scheduler.MaxOpsBeforeYield, operations)
+          for (const late of [1, 2, 5]) {
+            const fibers = yield* Effect.forEach(
+              [0, late, 2 * late, 3],
+              (yields) => Effect.forkChild(Effect.andThen(Effect.replicateEffect(Effect.yieldNow, yields), busy))
+            )
+            for (let time = 0; time < 300; time++) yield* Effect.yieldNow
+            for (const fiber of fibers) {
+              assert.strictEqual(fiber.pollUnsafe()?._tag, "Success", `${operations}, ${late}`)
+            }
+          }
+        }
+      }).pipe(layer))
+  })
 
   const invalid: ReadonlyArray<unknown> = [
     0,

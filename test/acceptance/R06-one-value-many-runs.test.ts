@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Array, Context, Effect, Exit, Fiber, Layer, Option, Stream } from "effect"
+import { Array, Context, Effect, Exit, Fiber, Layer, Option, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { EventSink, Pipeline, Snapshot, Stage, StageContext, StageOutput } from "stageflow"
 
@@ -40,7 +40,7 @@ const flaky = Stage.transform("flaky", {
     if (attempt <= index % 3) return yield* Effect.fail(`flaky ${userId}` as const)
     return { userId, attempt }
   })
-}).pipe(Stage.retry({ times: 2 }))
+}).pipe(Stage.retry(Schedule.recurs(2)))
 
 const decide = Stage.guard("decide", {
   run: ({ first }: { readonly first: { readonly userId: string; readonly index: number } }) =>

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Option } from "effect"
+import { Effect, Fiber, Option, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import { EventSink, OutputBag, Pipeline, Snapshot, Source, Stage, StageOutput } from "stageflow"
 import { Counter } from "./support/stages.ts"
@@ -48,7 +48,7 @@ describe("R8 skip is no error; whoever requires the data is skipped too, and the
         yielded: Stage.enrich("skip", { run: Effect.andThen(deep, Effect.succeed({ never: true })) }),
         "yielded behind a timeout and a retry": Stage.enrich("skip", { run: deep }).pipe(
           Stage.timeout("1 minute"),
-          Stage.retry({ times: 5 })
+          Stage.retry(Schedule.recurs(5))
         ),
         "yielded inside a finally": Stage.enrich("skip", { run: Effect.ensuring(deep, Effect.void) })
       }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Fiber, Stream } from "effect"
+import { Deferred, Effect, Fiber, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { EventSink, OutputBag, Pipeline, Snapshot, Stage, StageOutput } from "stageflow"
 import { Counter } from "./support/stages.ts"
@@ -89,7 +89,7 @@ describe("R9 cancel ends the run as Cancelled, a success, with what it takes to 
         yielded: Stage.guard("guard", { run: Effect.andThen(yielded, Effect.succeed({ never: 1 })) }),
         "behind a timeout and a retry": Stage.guard("guard", { run: yielded }).pipe(
           Stage.timeout("1 minute"),
-          Stage.retry({ times: 5 })
+          Stage.retry(Schedule.recurs(5))
         ),
         "not caught by a catch": Stage.guard("guard", { run: yielded }).pipe(Stage.catch(() => Effect.succeed({})))
       }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Fiber } from "effect"
+import { Cause, Deferred, Effect, Fiber, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import { OutputBag, Pipeline, RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
 import { Broken, during, Witness } from "./support/lifecycle.ts"
@@ -155,7 +155,7 @@ describe("R10 a failure ends the run with one envelope", () => {
     Effect.gen(function*() {
       const witness = new Witness()
       const pipeline = Pipeline.make("pipeline")
-        .add(stage(witness.watch(Effect.fail(broken))).pipe(Stage.retry({ times: 3 })))
+        .add(stage(witness.watch(Effect.fail(broken))).pipe(Stage.retry(Schedule.recurs(3))))
       const error = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
       assert.strictEqual(witness.started, 4)
       assert.strictEqual(error.attempts, 4)

@@ -75,7 +75,7 @@ describe("R12 retry: only a policy retries", () => {
       const witness = new Witness()
       const run = Effect.suspend(() => Effect.succeed(witness.started < 3 ? asking : { done: true as boolean }))
       const pipeline = Pipeline.make("pipeline")
-        .add(Stage.work("again", { run: witness.watch(run) }).pipe(Stage.retry({ times: 5 })))
+        .add(Stage.work("again", { run: witness.watch(run) }).pipe(Stage.retry(Schedule.recurs(5))))
       const result = yield* Pipeline.run(pipeline, Snapshot.make())
       assert.deepStrictEqual(result.outputs.again.data, { done: true })
       assert.strictEqual(witness.started, 3)
@@ -105,7 +105,7 @@ describe("R12 retry: only a policy retries", () => {
     Effect.gen(function*() {
       const witness = new Witness()
       const pipeline = Pipeline.make("pipeline")
-        .add(Stage.work("patient", { run: Effect.void }).pipe(Stage.retry({ times: 5 })))
+        .add(Stage.work("patient", { run: Effect.void }).pipe(Stage.retry(Schedule.recurs(5))))
         .add(Stage.work("again", { run: witness.watch(Effect.succeed(asking)) }), { after: ["patient"] })
       const error = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
       assert.instanceOf(error.error, StageError.RetryExhausted)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, DateTime, Effect, Option, Schema } from "effect"
+import { Cause, DateTime, Effect, Option, Schedule, Schema } from "effect"
 import { EventSink, OutputBag, Pipeline, Snapshot, Source, Stage, StageError, StageOutput } from "stageflow"
 import { Counter } from "./support/stages.ts"
 
@@ -170,7 +170,7 @@ describe("R14 data is validated at the producer: the failure names it and the pa
     Effect.gen(function*() {
       const attemptsWith = Effect.fnUntraced(function*(faults: boolean) {
         const stage = giving({ profile: {} }).pipe(
-          Stage.retry({ times: 2, faults }),
+          Stage.retry({ schedule: Schedule.recurs(2), faults }),
           Stage.catch(() => Effect.succeed({ profile: { name: "caught", age: 1, tags: [] } }))
         )
         const failed = yield* Effect.flip(Pipeline.run(Pipeline.make("fault").add(stage), Snapshot.make()))

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Effect, Option, Result, Schema, Stream } from "effect"
+import { DateTime, Effect, Option, Result, Schedule, Schema, Stream } from "effect"
 import { inspect } from "node:util"
 import { Extension, Interceptor, Pipeline, Snapshot, Source, Stage, StageContext, StageOutput } from "stageflow"
 import { vandalise } from "./support/vandal.ts"
@@ -143,7 +143,7 @@ describe("R15 outputs and snapshots are deeply immutable to stages", () => {
             vandalise(inputs)
             return seen.length < 3 ? Effect.fail("again" as const) : Effect.succeed({})
           })
-      }).pipe(Stage.retry({ times: 5 }))
+      }).pipe(Stage.retry(Schedule.recurs(5)))
       const a = Stage.transform("a", { run: Effect.succeed({ list: [1] }) })
       const pipeline = (byName: boolean) => {
         const base = Pipeline.make("clumsy").add(a).add(Stage.as(a, "b"))
@@ -422,7 +422,7 @@ describe("R15 outputs and snapshots are deeply immutable to stages", () => {
             vandalise(inputs)
             return seen.length % 3 === 0 ? Effect.void : Effect.fail("again" as const)
           })
-      }).pipe(Stage.retry({ times: 5 }))
+      }).pipe(Stage.retry(Schedule.recurs(5)))
       const base = Pipeline.make("made").add(give).add(absent)
       const ways = [
         base.add(read, (s) => ({ inputs: { it: s.give.map(() => shared) } })),

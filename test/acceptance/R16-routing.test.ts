@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Fiber, Layer, Option } from "effect"
+import { Cause, Effect, Fiber, Layer, Option, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import {
   EventSink,
@@ -90,7 +90,7 @@ describe("R16 what was not selected has no effect, the join runs with what was, 
       const branch = Stage.work("sales", { run: Effect.sync(() => counter.add("sales")) }).pipe(
         Stage.provide(port),
         Stage.timeout("1 minute"),
-        Stage.retry({ times: 3 }),
+        Stage.retry(Schedule.recurs(3)),
         Stage.intercept(seen)
       )
       const pipeline = Pipeline.make("seen")
@@ -133,7 +133,7 @@ describe("R16 what was not selected has no effect, the join runs with what was, 
       })
       const quick = Stage.transform("quick", { run: Effect.sync(() => ({ n: log.push("quick") })) })
       const chosen = Stage.work("chosen", { run: Effect.sync(() => void log.push("chosen")) }).pipe(
-        Stage.retry({ times: 1 })
+        Stage.retry(Schedule.recurs(1))
       )
       const pipeline = Pipeline.make("asked")
         .add(slow)

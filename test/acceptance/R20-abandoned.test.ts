@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Duration, Effect, Fiber } from "effect"
+import { Deferred, Duration, Effect, Fiber, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import { Event, Pipeline, Snapshot, Stage, StageContext, StageError, StageOutput } from "stageflow"
 import { Broken, during, FiberCount, recorded, Witness } from "./support/lifecycle.ts"
@@ -317,7 +317,7 @@ describe("R20 a stage made from a promise gets the signal and is waited for", ()
           return new Promise<object>((resolve) => signal.addEventListener("abort", () => resolve({})))
         },
         catch: () => broken
-      }).pipe(Stage.timeout("1 second"), Stage.retry({ times: 1 }))
+      }).pipe(Stage.timeout("1 second"), Stage.retry(Schedule.recurs(1)))
       const run = yield* Effect.forkChild(Effect.flip(Pipeline.run(pipelineOf(stage, new Witness()), Snapshot.make())))
       yield* TestClock.adjust("1 second")
       // The promise settles in its own time; the second attempt starts after it.
@@ -417,7 +417,7 @@ describe("R20 what an abandoned stage still does is no part of the run", () => {
           : Effect.as(Effect.sleep("1 second"), { n: 2 })
       )
       const stage = Stage.work("stuck", { run: witness.watch(run) })
-        .pipe(Stage.timeout("2 seconds", { grace: "1 second" }), Stage.retry({ times: 1 }))
+        .pipe(Stage.timeout("2 seconds", { grace: "1 second" }), Stage.retry(Schedule.recurs(1)))
       const { events, exit } = yield* recorded(Effect.gen(function*() {
         const run = yield* Effect.forkChild(Pipeline.run(Pipeline.make("pipeline").add(stage), Snapshot.make()))
         yield* TestClock.adjust("3 seconds")

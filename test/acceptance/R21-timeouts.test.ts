@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Duration, Effect, Option } from "effect"
+import { Cause, Duration, Effect, Option, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import { Pipeline, Snapshot, Stage, StageError } from "stageflow"
 import { Broken, during, FiberCount, Witness } from "./support/lifecycle.ts"
@@ -107,7 +107,7 @@ describe("R21 timeouts are per attempt", () => {
       // Slower than the timeout but for the third attempt.
       const body = Effect.suspend(() => Effect.sleep(witness.started < 3 ? "1 minute" : "4 seconds"))
       const stage = Stage.work("stage", { run: witness.watch(body) })
-        .pipe(Stage.timeout("5 seconds"), Stage.retry({ times: 4 }))
+        .pipe(Stage.timeout("5 seconds"), Stage.retry(Schedule.recurs(4)))
       const result = yield* during(run(stage), "14 seconds")
       assert.strictEqual(result.durationMs, 14_000)
       assert.deepStrictEqual(witness.counts, [3, 1, 0, 2])
@@ -115,7 +115,7 @@ describe("R21 timeouts are per attempt", () => {
 
   it.effect("the error says which attempt it was", () =>
     Effect.gen(function*() {
-      const stage = never.pipe(Stage.timeout("1 second"), Stage.retry({ times: 2 }))
+      const stage = never.pipe(Stage.timeout("1 second"), Stage.retry(Schedule.recurs(2)))
       const error = yield* during(Effect.flip(run(stage)), "3 seconds")
       assert.strictEqual(timeoutOf(error).attempt, 3)
     }))
@@ -126,7 +126,7 @@ describe("R21 timeouts are per attempt", () => {
       const stage = Stage.work("stage", {
         run: witness.watch(Effect.andThen(Effect.sleep("2 seconds"), Effect.fail(broken)))
       })
-        .pipe(Stage.retry({ times: 9 }), Stage.timeout("5 seconds"))
+        .pipe(Stage.retry(Schedule.recurs(9)), Stage.timeout("5 seconds"))
       const error = yield* during(Effect.flip(run(stage)), "5 seconds")
       assert.deepStrictEqual(timeoutOf(error).timeout, Duration.seconds(5))
       assert.strictEqual(witness.started, 3)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Data, Effect, Fiber, Layer } from "effect"
+import { Cause, Data, Effect, Fiber, Layer, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import { Interceptor, Pipeline, RunResult, Snapshot, Stage, StageError } from "stageflow"
 import { Broken, during, Witness } from "./support/lifecycle.ts"
@@ -206,12 +206,12 @@ describe("R22 an interceptor fails closed", () => {
       const asked = new Witness()
       const gate = Interceptor.make({ name: "gate", around: () => asked.watch(Effect.fail(denied)) })
       const stage = Stage.work("guarded", { run: body.watch(Effect.void) })
-      const outside = Pipeline.make("pipeline").add(stage.pipe(Stage.retry({ times: 2 }))).pipe(
+      const outside = Pipeline.make("pipeline").add(stage.pipe(Stage.retry(Schedule.recurs(2)))).pipe(
         Pipeline.intercept(gate)
       )
       yield* Effect.flip(Pipeline.run(outside, Snapshot.make()))
       assert.strictEqual(asked.started, 1)
-      const inside = Pipeline.make("pipeline").add(stage.pipe(Stage.intercept(gate), Stage.retry({ times: 2 })))
+      const inside = Pipeline.make("pipeline").add(stage.pipe(Stage.intercept(gate), Stage.retry(Schedule.recurs(2))))
       yield* Effect.flip(Pipeline.run(inside, Snapshot.make()))
       assert.strictEqual(asked.started, 4)
       assert.strictEqual(body.started, 0)

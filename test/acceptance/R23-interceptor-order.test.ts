@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Fiber, Layer, Ref } from "effect"
+import { Context, Effect, Fiber, Layer, Ref, Schedule } from "effect"
 import { TestClock } from "effect/testing"
 import { Interceptor, Pipeline, Snapshot, Stage, StageContext, StageError } from "stageflow"
 import { Broken, during, Witness } from "./support/lifecycle.ts"
@@ -225,7 +225,7 @@ describe("R23 an interceptor covers every attempt", () => {
       const log = new Log()
       const stage = Stage.work("stage", { run: Effect.andThen(log.add("body"), Effect.fail(broken)) }).pipe(
         Stage.intercept(log.interceptor("inside")),
-        Stage.retry({ times: 2 }),
+        Stage.retry(Schedule.recurs(2)),
         Stage.intercept(log.interceptor("outside"))
       )
       const pipeline = Pipeline.make("pipeline").add(stage).pipe(Pipeline.intercept(log.interceptor("pipeline")))
@@ -270,7 +270,7 @@ describe("R23 an interceptor covers every attempt", () => {
         seen.push([inside, attempt])
         return Effect.fail(broken)
       })
-      const stage = Stage.work("stage", { run: body }).pipe(Stage.intercept(numbered), Stage.retry({ times: 2 }))
+      const stage = Stage.work("stage", { run: body }).pipe(Stage.intercept(numbered), Stage.retry(Schedule.recurs(2)))
       const pipeline = Pipeline.make("pipeline").add(stage).pipe(Pipeline.intercept(counted))
       yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make())).pipe(Effect.provide(Interceptor.layer(counted)))
       assert.deepStrictEqual(seen, [[2, 1], [2, 2], [2, 3]])
@@ -357,7 +357,7 @@ describe("R23 parallel stages never see each other's interceptor state", () => {
         counts.push(yield* Ref.updateAndGet(count, (n) => n + 1))
         return yield* broken
       })
-      const stage = Stage.work("stage", { run }).pipe(Stage.intercept(owned), Stage.retry({ times: 2 }))
+      const stage = Stage.work("stage", { run }).pipe(Stage.intercept(owned), Stage.retry(Schedule.recurs(2)))
       yield* Effect.flip(Pipeline.run(Pipeline.make("pipeline").add(stage), Snapshot.make()))
       assert.deepStrictEqual(counts, [1, 1, 1])
     }))

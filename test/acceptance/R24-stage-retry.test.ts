@@ -1,34 +1,65 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Data, Duration, Effect, Fiber, Schedule, Schema } from "effect"
+import { Cause, Data, Duration, Effect, Fiber, Random, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { type Event, OutputBag, Pipeline, Snapshot, Stage, StageContext, StageError, StageOutput } from "stageflow"
+import * as Interceptors from "stageflow/interceptors"
 import { Broken, during, recorded, Witness } from "./support/lifecycle.ts"
 
 class Permanent extends Data.TaggedError("Permanent")<{}> {}
 
 const broken = new Broken({ by: "stage" })
 
+/** What is random is the middle of what it could be. */
+const halfway: Random.Random = { nextIntUnsafe: () => 0, nextDoubleUnsafe: () => 0.5 }
+
+/** What goes around the stage that fails. */
+type Wrap = (
+  stage: Stage.Stage<"stage", unknown, {}, never, Broken>
+) => Stage.Stage<"stage", unknown, {}, never, unknown>
+
 const retrying = (events: ReadonlyArray<Event.Event>) => events.filter((event) => event._tag === "StageRetrying")
 
 describe("R24 Stage.retry makes exactly the attempts that its policy says", () => {
-  it.effect("3 attempts with exponential backoff when nothing is given", () =>
+  const defaults: Readonly<Record<string, readonly [retry: Wrap, waits: ReadonlyArray<number>]>> = {
+    "Stage.retry()": [Stage.retry(), [500, 1000]],
+    "Stage.retry({ while })": [Stage.retry({ while: () => true }), [500, 1000]],
+    "Stage.retry({ faults })": [Stage.retry({ faults: true }), [500, 1000]],
+    "Stage.retry({ cap })": [Stage.retry({ cap: "1 minute" }), [500, 1000]],
+    "Stage.retry({ times: 2 })": [Stage.retry({ times: 2 }), [500, 1000]],
+    "Stage.retry({ times: 7 })": [Stage.retry({ times: 7 }), [500, 1000, 2000, 4000, 8000, 15_000, 15_000]],
+    "Interceptors.retry()": [Stage.intercept(Interceptors.retry()), [500, 1000]],
+    "Interceptors.retry({ while })": [Stage.intercept(Interceptors.retry({ while: () => true })), [500, 1000]],
+    "Interceptors.retry({ times: 2 })": [Stage.intercept(Interceptors.retry({ times: 2 })), [500, 1000]],
+    "Interceptors.exponential()": [Stage.intercept(Interceptors.retry(Interceptors.exponential())), [500, 1000]]
+  }
+  for (const [name, [retry, waits]] of Object.entries(defaults)) {
+    it.effect(`${name}: what is not given is 3 attempts, exponential from 1 to 30 seconds, full jitter`, () =>
+      Effect.gen(function*() {
+        const witness = new Witness()
+        const stage = Stage.work("stage", { run: witness.watch(Effect.fail(broken)) }).pipe(retry)
+        const { events, exit } = yield* recorded(
+          during(Effect.flip(Pipeline.run(Pipeline.make("pipeline").add(stage), Snapshot.make())), "1 hour")
+        )
+        assert(exit._tag === "Success")
+        assert.strictEqual(exit.value.error, broken)
+        assert.strictEqual(witness.started, waits.length + 1)
+        assert.deepStrictEqual(retrying(events).map(({ delayMs }) => delayMs), waits)
+      }).pipe(Effect.provideService(Random.Random, halfway)))
+  }
+
+  it.effect("the waits of the default vary from one run to the next", () =>
     Effect.gen(function*() {
-      const times: Array<number> = []
-      const witness = new Witness()
-      const run = Effect.andThen(
-        TestClock.testClockWith((clock) => Effect.sync(() => times.push(clock.currentTimeMillisUnsafe()))),
-        Effect.fail(broken)
+      const stage = Stage.work("stage", { run: Effect.fail(broken) }).pipe(Stage.retry({ times: 1 }))
+      const pipeline = Pipeline.make("pipeline").add(stage)
+      const { events } = yield* recorded(
+        during(
+          Effect.all(Array.from({ length: 50 }, () => Effect.flip(Pipeline.run(pipeline, Snapshot.make())))),
+          "1 hour"
+        )
       )
-      const pipeline = Pipeline.make("pipeline")
-        .add(Stage.work("stage", { run: witness.watch(run) }).pipe(Stage.retry()))
-      const { events, exit } = yield* recorded(
-        during(Effect.flip(Pipeline.run(pipeline, Snapshot.make())), "1 hour")
-      )
-      assert(exit._tag === "Success")
-      assert.strictEqual(exit.value.error, broken)
-      assert.strictEqual(exit.value.attempts, 3)
-      assert.deepStrictEqual(times, [0, 1000, 3000])
-      assert.deepStrictEqual(retrying(events).map(({ attempt, delayMs }) => [attempt, delayMs]), [[1, 1000], [2, 2000]])
+      const waits = retrying(events).map(({ delayMs }) => delayMs)
+      assert.isAbove(new Set(waits).size, 25)
+      for (const wait of waits) assert(wait >= 0 && wait <= 1000, String(wait))
     }))
 
   it.effect("options that bound nothing are bounded by the default", () =>
@@ -46,10 +77,9 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
         const witness = new Witness()
         const pipeline = Pipeline.make("pipeline")
           .add(Stage.work("stage", { run: witness.watch(Effect.fail(broken)) }).pipe(Stage.retry({ times })))
-        const error = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
+        const error = yield* during(Effect.flip(Pipeline.run(pipeline, Snapshot.make())), "1 hour")
         assert.deepStrictEqual(witness.counts, [times + 1, 0, times + 1, 0])
         assert.strictEqual(error.attempts, times + 1)
-        assert.strictEqual(error.durationMs, 0)
       }))
   }
 
@@ -91,7 +121,7 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
         witness.started < 2 ? Effect.fail(broken) : Effect.succeed({ at: witness.started })
       )
       const pipeline = Pipeline.make("pipeline")
-        .add(Stage.work("stage", { run: witness.watch(run) }).pipe(Stage.retry({ times: 5 })))
+        .add(Stage.work("stage", { run: witness.watch(run) }).pipe(Stage.retry(Schedule.recurs(5))))
       const result = yield* Pipeline.run(pipeline, Snapshot.make())
       assert.deepStrictEqual(result.outputs.stage.data, { at: 2 })
       assert.strictEqual(witness.started, 2)
@@ -107,7 +137,9 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
       Effect.gen(function*() {
         const witness = new Witness()
         const pipeline = Pipeline.make("pipeline")
-          .add(Stage.work("stage", { run: witness.watch(Effect.succeed(output)) }).pipe(Stage.retry({ times: 5 })))
+          .add(
+            Stage.work("stage", { run: witness.watch(Effect.succeed(output)) }).pipe(Stage.retry(Schedule.recurs(5)))
+          )
         yield* Pipeline.run(pipeline, Snapshot.make())
         assert.strictEqual(witness.started, 1)
       }))
@@ -118,7 +150,7 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
       for (const run of [Effect.succeed(StageOutput.fail(broken)), StageOutput.fail(broken)]) {
         const witness = new Witness()
         const pipeline = Pipeline.make("pipeline")
-          .add(Stage.work("stage", { run: witness.watch(run) }).pipe(Stage.retry({ times: 2 })))
+          .add(Stage.work("stage", { run: witness.watch(run) }).pipe(Stage.retry(Schedule.recurs(2))))
         const error = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
         assert.strictEqual(error.error, broken)
         assert.strictEqual(witness.started, 3)
@@ -130,7 +162,7 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
       const witness = new Witness()
       const run = Effect.all([Effect.never, Effect.fail(broken)], { concurrency: "unbounded", discard: true })
       const pipeline = Pipeline.make("pipeline")
-        .add(Stage.work("stage", { run: witness.watch(run) }).pipe(Stage.retry({ times: 2 })))
+        .add(Stage.work("stage", { run: witness.watch(run) }).pipe(Stage.retry(Schedule.recurs(2))))
       yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
       assert.strictEqual(witness.started, 3)
     }))
@@ -145,7 +177,7 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
       const pipeline = Pipeline.make("pipeline")
         .add(
           Stage.work("stage", { run: witness.watch(run) }).pipe(Stage.retry({
-            times: 10,
+            schedule: Schedule.recurs(10),
             while: (error: Broken | Permanent) => {
               asked.push(error._tag)
               return error._tag === "Broken"
@@ -158,21 +190,72 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
       assert.deepStrictEqual(asked, ["Broken", "Broken", "Permanent"])
     }))
 
-  it.effect("a while that throws fails the stage, it is never read as yes or no", () =>
+  const boom = new Error("boom")
+  const undecided: Readonly<Record<string, { readonly policy: Stage.RetryPolicy; readonly defect: RegExp }>> = {
+    "a while that throws": {
+      policy: {
+        while: () => {
+          throw boom
+        }
+      },
+      defect: /^boom$/
+    },
+    "a while that gives a Promise": {
+      policy: { while: (() => Promise.reject(boom)) as unknown as () => boolean },
+      defect: /`while`.*true or false.*Promise/
+    },
+    "a while that gives a text": {
+      policy: { while: (() => "no") as unknown as () => boolean },
+      defect: /`while`.*true or false.*string/
+    },
+    "a while that gives nothing": {
+      policy: { while: (() => undefined) as unknown as () => boolean },
+      defect: /`while`.*true or false.*undefined/
+    },
+    "a schedule that dies": {
+      policy: Schedule.fromStep(Effect.succeed(() => Effect.die(boom))) as Schedule.Schedule<unknown>,
+      defect: /^boom$/
+    }
+  }
+  for (const [what, { defect, policy }] of Object.entries(undecided)) {
+    it.effect(`${what} is never read as yes or no: the stage fails as it failed, with that in its cause`, () =>
+      Effect.gen(function*() {
+        const witness = new Witness()
+        const pipeline = Pipeline.make("pipeline")
+          .add(Stage.work("stage", { run: witness.watch(Effect.fail(broken)) }).pipe(Stage.retry(policy)))
+        const error = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
+        assert.strictEqual(error.error, broken)
+        const defects = error.cause.reasons.filter(Cause.isDieReason).map((reason) => String(reason.defect))
+        assert.match(defects.join().replace(/^\w*Error: /, ""), defect)
+        assert.strictEqual(witness.started, 1)
+      }))
+  }
+
+  it.effect("an error whose retryAfter throws is the stage's error", () =>
     Effect.gen(function*() {
-      const witness = new Witness()
-      const pipeline = Pipeline.make("pipeline")
-        .add(
-          Stage.work("stage", { run: witness.watch(Effect.fail(broken)) }).pipe(Stage.retry({
-            times: 10,
-            while: (_: Broken) => {
-              throw new Error("boom")
-            }
-          }))
-        )
+      const hostile = {
+        _tag: "Hostile",
+        get retryAfter(): unknown {
+          throw boom
+        }
+      } as const
+      const pipeline = Pipeline.make("pipeline").add(
+        Stage.work("stage", { run: Effect.fail(hostile) }).pipe(Stage.retry(Schedule.recurs(2)))
+      )
       const error = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
-      assert.instanceOf(error.error, StageError.StageFault)
-      assert.strictEqual(witness.started, 1)
+      assert.strictEqual(error.error, hostile)
+      assert.deepStrictEqual(error.cause.reasons.filter(Cause.isDieReason).map((reason) => reason.defect), [boom])
+    }))
+
+  it.effect("a request that a schedule cannot answer is one that nobody grants", () =>
+    Effect.gen(function*() {
+      const policy = Schedule.fromStep(Effect.succeed(() => Effect.die(boom))) as Schedule.Schedule<unknown>
+      const pipeline = Pipeline.make("pipeline").add(
+        Stage.work("stage", { run: Effect.succeed(StageOutput.retry("not yet")) }).pipe(Stage.retry(policy))
+      )
+      const error = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
+      assert.instanceOf(error.error, StageError.RetryExhausted)
+      assert.deepStrictEqual(error.cause.reasons.filter(Cause.isDieReason).map((reason) => reason.defect), [boom])
     }))
 
   const faults = [
@@ -183,10 +266,14 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
   for (const { fault, run } of faults) {
     it.effect(`${fault} is tried once, unless faults asks for more`, () =>
       Effect.gen(function*() {
-        for (const [policy, attempts] of [[{ times: 2 }, 1], [{ times: 2, faults: true }, 3]] as const) {
+        for (const [faults, attempts] of [[false, 1], [true, 3]] as const) {
           const witness = new Witness()
           const pipeline = Pipeline.make("pipeline")
-            .add(Stage.work("stage", { run: witness.watch(run) }).pipe(Stage.retry(policy)))
+            .add(
+              Stage.work("stage", { run: witness.watch(run) }).pipe(
+                Stage.retry({ schedule: Schedule.recurs(2), faults })
+              )
+            )
           const error = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
           assert.instanceOf(error.error, StageError.StageFault)
           assert.strictEqual(witness.started, attempts)
@@ -197,11 +284,13 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
 
   it.effect("data that the output schema rejects is tried once, unless faults asks for more", () =>
     Effect.gen(function*() {
-      for (const [policy, attempts] of [[{ times: 2 }, 1], [{ times: 2, faults: true }, 3]] as const) {
+      for (const [faults, attempts] of [[false, 1], [true, 3]] as const) {
         const witness = new Witness()
         const run = witness.watch(Effect.succeed({ text: 1 as unknown as string }))
         const pipeline = Pipeline.make("pipeline").add(
-          Stage.transform("stage", { output: Schema.Struct({ text: Schema.String }), run }).pipe(Stage.retry(policy))
+          Stage.transform("stage", { output: Schema.Struct({ text: Schema.String }), run }).pipe(
+            Stage.retry({ schedule: Schedule.recurs(2), faults })
+          )
         )
         const error = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
         assert.instanceOf(error.error, StageError.StageFault)
@@ -213,7 +302,9 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
     Effect.gen(function*() {
       const witness = new Witness()
       const pipeline = Pipeline.make("pipeline").add(
-        Stage.work("stage", { run: witness.watch(Effect.interrupt) }).pipe(Stage.retry({ times: 2, faults: true }))
+        Stage.work("stage", { run: witness.watch(Effect.interrupt) }).pipe(
+          Stage.retry({ schedule: Schedule.recurs(2), faults: true })
+        )
       )
       yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
       assert.strictEqual(witness.started, 1)
@@ -223,7 +314,9 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
     Effect.gen(function*() {
       const witness = new Witness()
       const pipeline = Pipeline.make("pipeline").add(
-        Stage.work("stage", { run: witness.watch(Effect.never) }).pipe(Stage.retry({ times: 5, faults: true }))
+        Stage.work("stage", { run: witness.watch(Effect.never) }).pipe(
+          Stage.retry({ schedule: Schedule.recurs(5), faults: true })
+        )
       )
       const run = yield* Effect.forkChild(Pipeline.run(pipeline, Snapshot.make()))
       yield* TestClock.adjust("1 second")
@@ -271,12 +364,58 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
       }))
   }
 
+  const afterwards: ReadonlyArray<readonly [how: string, retryAfter: unknown, waited: number]> = [
+    ["a Duration", Duration.seconds(12), 12_000],
+    ["a number of seconds", 12, 12_000],
+    ["part of a second", 0.25, 250],
+    ["seconds as a header has them", "12", 12_000],
+    ["a duration as a text", "12 seconds", 12_000],
+    ["an HTTP date", "Thu, 01 Jan 1970 01:00:12 GMT", 12_000],
+    ["an HTTP date of RFC 850", "Thursday, 01-Jan-70 01:00:12 GMT", 12_000],
+    ["an HTTP date of asctime", "Thu Jan  1 01:00:12 1970", 12_000],
+    ["a Date", new Date(3_612_000), 12_000],
+    ["more than the cap", 100_000, 20_000],
+    ["for ever", Number.POSITIVE_INFINITY, 20_000],
+    ["a date that is over", "Thu, 01 Jan 1970 00:59:59 GMT", 1000],
+    ["less than the schedule waits", 0.5, 1000],
+    ["nothing", 0, 1000],
+    ["less than nothing", -5, 1000],
+    ["no number", Number.NaN, 1000],
+    ["no date", new Date(Number.NaN), 1000],
+    ["a text that says nothing", "soon", 1000],
+    ["an empty text", "", 1000],
+    ["a text with more than a number", "12 apples", 1000],
+    ["a number that is no header", "1e9", 1000],
+    ["a date that no header has", "1970-01-01T01:00:12Z", 1000],
+    ["an object", { seconds: 12 }, 1000],
+    ["yes", true, 1000],
+    ["null", null, 1000]
+  ]
+  for (const [how, retryAfter, waited] of afterwards) {
+    it.effect(`an error's retryAfter: ${how}`, () =>
+      Effect.gen(function*() {
+        yield* TestClock.setTime(3_600_000)
+        const policy = {
+          schedule: Schedule.spaced(waited === 250 ? "100 millis" : "1 second"),
+          times: 1,
+          cap: "20 seconds"
+        } as const
+        const pipeline = Pipeline.make("pipeline").add(
+          Stage.work("stage", { run: Effect.fail({ _tag: "Busy", retryAfter } as const) }).pipe(Stage.retry(policy))
+        )
+        const { events } = yield* recorded(
+          during(Effect.flip(Pipeline.run(pipeline, Snapshot.make())), "1 hour")
+        )
+        assert.deepStrictEqual(retrying(events).map(({ delayMs }) => delayMs), [waited])
+      }))
+  }
+
   it.effect("while is about errors: it has no say in a retry that the stage asks for", () =>
     Effect.gen(function*() {
       const witness = new Witness()
       const pipeline = Pipeline.make("pipeline").add(
         Stage.work("stage", { run: witness.watch(Effect.succeed(StageOutput.retry("not yet"))) })
-          .pipe(Stage.retry({ times: 2, while: () => false }))
+          .pipe(Stage.retry({ schedule: Schedule.recurs(2), while: () => false }))
       )
       yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
       assert.strictEqual(witness.started, 3)
@@ -287,7 +426,7 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
       const witness = new Witness()
       const pipeline = Pipeline.make("pipeline").add(
         Stage.work("stage", { run: witness.watch(Effect.never) })
-          .pipe(Stage.timeout("10 seconds"), Stage.retry({ times: 2 }))
+          .pipe(Stage.timeout("10 seconds"), Stage.retry(Schedule.recurs(2)))
       )
       const error = yield* during(Effect.flip(Pipeline.run(pipeline, Snapshot.make())), "30 seconds")
       assert(error.error instanceof StageError.StageTimeout)
@@ -302,7 +441,7 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
       const witness = new Witness()
       const pipeline = Pipeline.make("pipeline").add(
         Stage.work("stage", { run: witness.watch(Effect.never) })
-          .pipe(Stage.timeout("10 seconds"), Stage.retry({ times: 9 }), Stage.timeout("25 seconds"))
+          .pipe(Stage.timeout("10 seconds"), Stage.retry(Schedule.recurs(9)), Stage.timeout("25 seconds"))
       )
       const error = yield* during(Effect.flip(Pipeline.run(pipeline, Snapshot.make())), "25 seconds")
       assert(error.error instanceof StageError.StageTimeout)
@@ -321,7 +460,7 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
         seen.push(attempt)
         return yield* broken
       })
-      const pipeline = Pipeline.make("pipeline").add(Stage.work("stage", { run }).pipe(Stage.retry({ times: 2 })))
+      const pipeline = Pipeline.make("pipeline").add(Stage.work("stage", { run }).pipe(Stage.retry(Schedule.recurs(2))))
       yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
       assert.deepStrictEqual(seen, [1, 2, 3])
     }))
@@ -331,7 +470,7 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
       const witness = new Witness()
       const pipeline = Pipeline.make("pipeline").add(
         Stage.work("stage", { run: witness.watch(Effect.fail(broken)) })
-          .pipe(Stage.retry({ times: 1 }), Stage.retry({ times: 2 }))
+          .pipe(Stage.retry(Schedule.recurs(1)), Stage.retry(Schedule.recurs(2)))
       )
       const error = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
       assert.strictEqual(witness.started, 6)
@@ -342,7 +481,7 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
   it.effect("an exhausted request can be handled as the typed error that it is", () =>
     Effect.gen(function*() {
       const stage = Stage.work("stage", { run: Effect.succeed(StageOutput.retry("not yet")) }).pipe(
-        Stage.retry({ times: 1 }),
+        Stage.retry(Schedule.recurs(1)),
         Stage.catch((error) => Effect.succeed({ gaveUpAfter: error.attempts }))
       )
       const result = yield* Pipeline.run(Pipeline.make("pipeline").add(stage), Snapshot.make())
@@ -352,7 +491,7 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
   it.effect("one policy serves any number of stages and runs: it holds nothing of them", () =>
     Effect.gen(function*() {
       const witness = new Witness()
-      const policy = Stage.retry({ times: 2 })
+      const policy = Stage.retry(Schedule.recurs(2))
       const pipeline = Pipeline.make("pipeline")
         .add(Stage.work("one", { run: witness.watch(Effect.fail(broken)) }).pipe(policy))
         .add(Stage.work("two", { run: witness.watch(Effect.fail(broken)) }).pipe(policy))

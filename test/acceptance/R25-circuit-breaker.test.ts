@@ -127,7 +127,7 @@ describe("R25 a circuit breaker", () => {
     Effect.gen(function*() {
       const { call, state } = dependency()
       const pipeline = Pipeline.make("p").add(Stage.work("call", { run: call })).pipe(Pipeline.intercept(
-        Interceptors.retry({ times: 4 }),
+        Interceptors.retry(Schedule.recurs(4)),
         Interceptors.circuitBreaker({ failures: 2 })
       ))
       const run = errorOf(Pipeline.run(pipeline, Snapshot.make()))

@@ -549,7 +549,9 @@ describe("R31 what a stage emits and the artifacts it returns are in there", () 
         yield* StageContext.addArtifact({ type: "draft", payload: attempt })
         if (attempt < 3) return yield* broken
       })
-      const pipeline = Pipeline.make("pipeline").add(Stage.work("stage", { run: body }).pipe(Stage.retry({ times: 5 })))
+      const pipeline = Pipeline.make("pipeline").add(
+        Stage.work("stage", { run: body }).pipe(Stage.retry(Schedule.recurs(5)))
+      )
       const { events } = yield* recorded(Pipeline.run(pipeline, Snapshot.make()))
       checked(events)
       assert.deepStrictEqual(contents(events), [

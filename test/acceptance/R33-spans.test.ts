@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Data, Effect, Exit, Fiber, Layer, Option, Redacted, Schema, Tracer } from "effect"
+import { Cause, Data, Effect, Exit, Fiber, Layer, Option, Redacted, Schedule, Schema, Tracer } from "effect"
 import { TestClock } from "effect/testing"
 import { Interceptor, Pipeline, RunResult, Snapshot, Stage, StageOutput } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
@@ -42,7 +42,7 @@ describe("R33 spans", () => {
         run: Effect.suspend(() => ++calls < 3 ? Effect.succeed(StageOutput.retry("later")) : Effect.succeed({}))
       })
       const pipeline = Pipeline.make("p").add(work("a")).add(work("b")).add(again).pipe(
-        Pipeline.intercept(Interceptors.tracing(), Interceptors.retry({ times: 5 }))
+        Pipeline.intercept(Interceptors.tracing(), Interceptors.retry(Schedule.recurs(5)))
       )
       const fiber = yield* Effect.forkChild(
         Effect.provide(Pipeline.run(pipeline, Snapshot.make({ orgId: "org" })), layer),

@@ -55,7 +55,7 @@ const parent = Stage.agent("parent", {
 
 const quick = Stage.transform("quick", { run: payload }).pipe(
   Stage.timeout("1 hour"),
-  Stage.retry({ times: 2 }),
+  Stage.retry(Schedule.recurs(2)),
   Stage.intercept(passing)
 )
 

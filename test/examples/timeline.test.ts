@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Fiber, Schema, Stream } from "effect"
+import { Effect, Fiber, Schedule, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { type Event, Pipeline, Snapshot, Stage, StageOutput } from "stageflow"
 import * as Timeline from "../../examples/support/timeline.ts"
@@ -18,7 +18,7 @@ const fails = Stage.work("fails", { run: Effect.andThen(Effect.sleep(50), new Br
 const pipeline = Pipeline.make("timeline")
   .add(takes("first", 100))
   .add(takes("second", 300), { after: ["first"] })
-  .add(fails.pipe(Stage.as("flaky"), Stage.retry({ times: 1 }), Stage.catch(() => Effect.void)))
+  .add(fails.pipe(Stage.as("flaky"), Stage.retry(Schedule.recurs(1)), Stage.catch(() => Effect.void)))
   .add(Stage.enrich("nothing", { run: Effect.succeed(StageOutput.skip("Nothing to add")) }))
   .add(takes("last", 100), { after: ["second"] })
 

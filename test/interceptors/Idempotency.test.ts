@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { DateTime, Deferred, Duration, Effect, Exit, Fiber, Option, Redacted, Result, Schema } from "effect"
+import { DateTime, Deferred, Duration, Effect, Exit, Fiber, Option, Redacted, Result, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { queryObjects } from "node:v8"
 import { Interceptor, Pipeline, type RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
@@ -323,7 +323,7 @@ describe("around it and inside of it", () => {
       const pipeline = Pipeline.make("pipeline").add(stage).pipe(
         Pipeline.intercept(
           Interceptors.timeout("1 second"),
-          Interceptors.retry({ times: 5 }),
+          Interceptors.retry(Schedule.recurs(5)),
           Interceptors.rateLimit({ limit: 1, window: "1 hour" }),
           idempotency()
         )

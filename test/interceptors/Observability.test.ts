@@ -112,7 +112,8 @@ describe("metrics", () => {
         run: Effect.suspend(() => ++calls < 3 ? Effect.fail(new Down()) : Effect.succeed({}))
       })
       const down = Stage.guard("down", { run: Effect.fail(new Down()) })
-      const pipeline = Pipeline.make("metered").add(slow).add(skip).add(again.pipe(Stage.retry({ times: 4 }))).add(down)
+      const pipeline = Pipeline.make("metered").add(slow).add(skip).add(again.pipe(Stage.retry(Schedule.recurs(4))))
+        .add(down)
         .pipe(Pipeline.intercept(Interceptors.metrics()))
       const run = Pipeline.run(pipeline, Snapshot.make(), { failure: "continue" })
       for (let round = 0; round < 2; round++) {

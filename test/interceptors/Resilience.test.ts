@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Duration, Effect, Exit, Fiber, Layer, Option, Schedule, Schema } from "effect"
+import { Clock, Context, Duration, Effect, Exit, Fiber, Layer, Option, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import { Pipeline, Snapshot, Stage, StageError, StageOutput } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
@@ -23,7 +23,7 @@ describe("timeout and deadline", () => {
     Effect.gen(function*() {
       const slow = Stage.work("slow", { run: Effect.never })
       const pipeline = Pipeline.make("p").add(slow).pipe(
-        Pipeline.intercept(Interceptors.timeout("1 second"), Interceptors.retry({ times: 2 }))
+        Pipeline.intercept(Interceptors.timeout("1 second"), Interceptors.retry(Schedule.recurs(2)))
       )
       const run = yield* Effect.forkChild(Effect.flip(Pipeline.run(pipeline, Snapshot.make())), {
         startImmediately: true
@@ -123,7 +123,7 @@ describe("retry policies", () => {
     Effect.gen(function*() {
       const { stage, state } = failing(Number.POSITIVE_INFINITY)
       const pipeline = Pipeline.make("p").add(stage).pipe(
-        Pipeline.intercept(Interceptors.retryWithinBudget({ times: 2 }))
+        Pipeline.intercept(Interceptors.retryWithinBudget(Schedule.recurs(2)))
       )
       yield* Effect.forEach(Array.from({ length: 100 }), () => Effect.exit(Pipeline.run(pipeline, Snapshot.make())), {
         concurrency: "unbounded"
@@ -136,6 +136,168 @@ describe("retry policies", () => {
       yield* Effect.exit(Pipeline.run(pipeline, Snapshot.make()))
       assert.strictEqual(state.calls - before, 3)
     }).pipe(Effect.provide(Interceptors.RetryBudget.layerMemory({ ratio: 0.1, minimum: 5 }))))
+
+  it.effect("a budget has a key: what one spends is not taken from another", () =>
+    Effect.gen(function*() {
+      const { stage, state } = failing(Number.POSITIVE_INFINITY)
+      const policy = Schedule.recurs(1)
+      const pipelineOf = (key?: Interceptors.Key) =>
+        Pipeline.make("p").add(stage).pipe(Pipeline.intercept(Interceptors.retryWithinBudget(policy, { key })))
+      const callsOf = Effect.fnUntraced(function*(orgId: string, key?: Interceptors.Key) {
+        const before = state.calls
+        yield* Effect.exit(Pipeline.run(pipelineOf(key), Snapshot.make({ orgId })))
+        return state.calls - before
+      })
+      const asked = ["a", "a", "a", "b", "b", "b"]
+      assert.deepStrictEqual(yield* Effect.forEach(asked, (orgId) => callsOf(orgId)), [2, 2, 1, 1, 1, 1])
+      const perTenant = yield* Effect.forEach(asked, (orgId) => callsOf(orgId, Interceptors.perTenant))
+      assert.deepStrictEqual(perTenant, [2, 2, 1, 2, 2, 1])
+      const named = yield* Effect.forEach(asked, (orgId) => callsOf(orgId, Interceptors.named("search")))
+      assert.deepStrictEqual(named, [2, 2, 1, 1, 1, 1])
+    }).pipe(Effect.provide(Interceptors.RetryBudget.layerMemory({ ratio: 0, minimum: 2 }))))
+
+  it.effect("a budget's key that cannot be computed denies the stage", () =>
+    Effect.gen(function*() {
+      const { stage, state } = failing(0)
+      const key = () => {
+        throw new Error("no key")
+      }
+      const pipeline = Pipeline.make("p").add(stage).pipe(
+        Pipeline.intercept(Interceptors.retryWithinBudget(undefined, { key }))
+      )
+      const { error } = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
+      assert(error instanceof Interceptors.KeyFailed)
+      assert.strictEqual(error.interceptor, "retry")
+      assert.strictEqual(state.calls, 0)
+    }).pipe(Effect.provide(Interceptors.RetryBudget.layerMemory())))
+
+  it.effect("a budget counts what happened in its window, however the clock on the wall is set", () =>
+    Effect.gen(function*() {
+      const { stage, state } = failing(Number.POSITIVE_INFINITY)
+      const pipeline = Pipeline.make("p").add(stage).pipe(
+        Pipeline.intercept(Interceptors.retryWithinBudget(Schedule.recurs(1)))
+      )
+      const calls = Effect.fnUntraced(function*() {
+        const before = state.calls
+        yield* Effect.exit(Pipeline.run(pipeline, Snapshot.make()))
+        return state.calls - before
+      })
+      yield* TestClock.setTime(1_000_000_000)
+      assert.deepStrictEqual([yield* calls(), yield* calls()], [2, 1])
+      yield* TestClock.setTime(1000)
+      yield* TestClock.adjust("5 seconds")
+      assert.strictEqual(yield* calls(), 1, "the retry of 5 seconds ago counts")
+      yield* TestClock.adjust("10 seconds")
+      assert.strictEqual(yield* calls(), 2)
+    }).pipe(Effect.provide(Interceptors.RetryBudget.layerMemory({ ratio: 0, minimum: 1, window: "10 seconds" }))))
+
+  describe("in a run with a deadline", () => {
+    const policy = { schedule: Schedule.spaced("10 seconds"), times: 9 }
+    const times = Effect.fnUntraced(function*<E, R>(run: Effect.Effect<unknown, E, R>) {
+      const started = yield* Clock.monotonicTimeNanos
+      const fiber = yield* Effect.forkChild(Effect.flip(run), { startImmediately: true })
+      const ended = yield* Effect.forkChild(Effect.andThen(Fiber.await(fiber), Clock.monotonicTimeNanos))
+      yield* TestClock.adjust("1 hour")
+      const error = yield* Fiber.join(fiber)
+      return { error, took: Number((yield* Fiber.join(ended)) - started) / 1e9 }
+    })
+
+    it.effect("a wait that would outlast it is not begun: the failure is final now", () =>
+      Effect.gen(function*() {
+        const { stage, state } = failing(Number.POSITIVE_INFINITY)
+        const pipeline = Pipeline.make("p").add(stage).pipe(
+          Pipeline.intercept(Interceptors.deadline("25 seconds"), Interceptors.retry(policy))
+        )
+        const { error, took } = yield* times(Pipeline.run(pipeline, Snapshot.make()))
+        assert(error._tag === "StageFailed" && error.error instanceof Down)
+        assert.deepStrictEqual([state.calls, took], [3, 20])
+      }))
+
+    it.effect("a wait that ends with it comes too late", () =>
+      Effect.gen(function*() {
+        const { stage, state } = failing(Number.POSITIVE_INFINITY)
+        const pipeline = Pipeline.make("p").add(stage.pipe(Stage.retry(policy))).pipe(
+          Pipeline.intercept(Interceptors.deadline("20 seconds"))
+        )
+        const { error, took } = yield* times(Pipeline.run(pipeline, Snapshot.make()))
+        assert(error._tag === "StageFailed" && error.error instanceof Down)
+        assert.deepStrictEqual([state.calls, took], [2, 10])
+      }))
+
+    it.effect("what the stage or its error asks for is not begun either, and takes nothing from a budget", () =>
+      Effect.gen(function*() {
+        const asking = Stage.work("asking", { run: StageOutput.retry("busy", { after: "20 seconds" }) })
+        const busy = Stage.work("busy", { run: Effect.fail(new Busy({ retryAfter: Duration.seconds(20) })) })
+        const retry = Interceptors.retryWithinBudget({ times: 1 })
+        const requested = yield* times(Pipeline.run(
+          Pipeline.make("p").add(asking).pipe(Pipeline.intercept(Interceptors.deadline("10 seconds"), retry)),
+          Snapshot.make()
+        ))
+        assert(requested.error._tag === "StageFailed" && requested.error.error instanceof StageError.RetryExhausted)
+        assert.strictEqual(requested.took, 0)
+        const failed = yield* times(Pipeline.run(
+          Pipeline.make("p").add(busy).pipe(Pipeline.intercept(Interceptors.deadline("10 seconds"), retry)),
+          Snapshot.make()
+        ))
+        assert(failed.error._tag === "StageFailed" && failed.error.error instanceof Busy)
+        assert.strictEqual(failed.took, 0)
+        const { stage, state } = failing(Number.POSITIVE_INFINITY)
+        yield* times(Pipeline.run(Pipeline.make("p").add(stage).pipe(Pipeline.intercept(retry)), Snapshot.make()))
+        assert.strictEqual(state.calls, 2)
+      }).pipe(Effect.provide(Interceptors.RetryBudget.layerMemory({ ratio: 0, minimum: 1 }))))
+
+    it.effect("the deadline of the run that started this one counts as well, the earlier one first", () =>
+      Effect.gen(function*() {
+        for (const [outer, inner] of [["25 seconds", "1 hour"], ["1 hour", "25 seconds"]] as const) {
+          const { stage, state } = failing(Number.POSITIVE_INFINITY)
+          const child = Pipeline.make("child").add(stage.pipe(Stage.retry(policy))).pipe(
+            Pipeline.intercept(Interceptors.deadline(inner))
+          )
+          const parent = Stage.work("parent", { run: Pipeline.run(child, Snapshot.make()) })
+          const { took } = yield* times(Pipeline.run(
+            Pipeline.make("p").add(parent).pipe(Pipeline.intercept(Interceptors.deadline(outer))),
+            Snapshot.make()
+          ))
+          assert.deepStrictEqual([state.calls, took], [3, 20])
+        }
+      }))
+
+    it.effect("a run that goes on by itself when its parent is over has no deadline left", () =>
+      Effect.gen(function*() {
+        const { stage, state } = failing(Number.POSITIVE_INFINITY)
+        const alone = Pipeline.run(Pipeline.make("alone").add(stage.pipe(Stage.retry(policy))), Snapshot.make())
+        const parent = Stage.work("parent", { run: Effect.asVoid(Effect.forkDetach(alone)) })
+        yield* Pipeline.run(
+          Pipeline.make("p").add(parent).pipe(Pipeline.intercept(Interceptors.deadline("15 seconds"))),
+          Snapshot.make()
+        )
+        yield* TestClock.adjust("1 hour")
+        assert.strictEqual(state.calls, 10)
+      }))
+
+    it.effect("a clock on the wall that is set has no say in it", () =>
+      Effect.gen(function*() {
+        for (const time of [1_000_000_000, 0]) {
+          yield* TestClock.setTime(500_000_000)
+          const { stage, state } = failing(Number.POSITIVE_INFINITY)
+          const pipeline = Pipeline.make("p").add(stage).pipe(
+            Pipeline.intercept(
+              Interceptors.deadline("25 seconds"),
+              Interceptors.retry({ schedule: Schedule.recurs(2) })
+            )
+          )
+          const slow = Stage.work("slow", { run: Effect.sleep("5 seconds") })
+          const run = yield* forked(Pipeline.run(
+            pipeline.extend(Pipeline.make("q").add(slow)),
+            Snapshot.make()
+          ))
+          yield* TestClock.setTime(time)
+          yield* TestClock.adjust("1 minute")
+          yield* Fiber.join(run)
+          assert.strictEqual(state.calls, 3)
+        }
+      }))
+  })
 
   it("checks its options where they are given", () => {
     assert.throws(() => Interceptors.exponential({ attempts: 0 }), /attempts/)

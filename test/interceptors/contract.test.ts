@@ -3,7 +3,7 @@
  * when it is interrupted, and fails closed in each of the ways in which it can deny.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Exit, Layer, Redacted, Schema } from "effect"
+import { Context, Effect, Exit, Layer, Redacted, Schedule, Schema } from "effect"
 import { Interceptor, Snapshot, Stage, StageError } from "stageflow"
 import * as Auth from "stageflow/auth"
 import * as Interceptors from "stageflow/interceptors"
@@ -147,7 +147,7 @@ const text: Interceptors.Key = ({ snapshot }) => snapshot.inputText ?? ""
 const rows: ReadonlyArray<Row> = [
   row("timeout", Interceptors.timeout("10 seconds"), { services: none, perAttempt: true }),
   row("deadline", Interceptors.deadline("10 seconds"), { services: none, places: aroundRuns }),
-  row("retry", Interceptors.retry({ times: 2 }), { services: none }),
+  row("retry", Interceptors.retry(Schedule.recurs(2)), { services: none }),
   row("retryWithinBudget", Interceptors.retryWithinBudget(), { services: Interceptors.RetryBudget.layerMemory() }),
   row("circuitBreaker", Interceptors.circuitBreaker(), {
     services: Interceptors.CircuitBreakers.layerMemory,

@@ -60,7 +60,7 @@ export class ResultInvalid extends Schema.TaggedError<ResultInvalid>()("ResultIn
 }) {
   override get message(): string {
     const hint = this.code === "RESULT_NOT_ENCODABLE"
-      ? " Give the stage an output or error schema that encodes it."
+      ? " What is not plain data needs an output or error schema of its stage."
       : ""
     return `Result of pipeline "${this.pipeline}": ${describeProblems(this.problems)}.${hint}`
   }

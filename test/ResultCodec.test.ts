@@ -304,6 +304,37 @@ describe("errors of a result", () => {
       }
     }))
 
+  it.effect("that a finalizer which dies as well made defects of are still the errors that they were", () =>
+    Effect.gen(function*() {
+      const dying = (name: string, effect: Effect.Effect<never, unknown>) => {
+        const body = Effect.ensuring(effect, Effect.die("on the way out")) as Effect.Effect<never>
+        return Pipeline.make("p").add(Stage.work(name, { error: Refused, run: body }))
+      }
+      const defectsOf = (failed: RunResult.StageFailed) =>
+        failed.cause.reasons.filter(Cause.isDieReason).map(({ defect }) => defect)
+      const failing = dying("failing", Effect.fail(new Refused({ at: new Date(8) })))
+      const failed = yield* Effect.flip(Pipeline.run(failing, Snapshot.make()))
+      assert(failed._tag === "StageFailed")
+      assert(defectsOf(failed).includes(failed.error))
+      const back = (yield* roundTrip(failing, failed)) as RunResult.StageFailed
+      assert(back.error instanceof Refused)
+      assert.deepStrictEqual(defectsOf(back), [back.error, "on the way out"])
+
+      const skipping = dying("skipping", StageOutput.skip("nothing", { data: { a: 1 } }))
+      const skipped = (yield* roundTrip(
+        skipping,
+        yield* Effect.flip(Pipeline.run(skipping, Snapshot.make()))
+      )) as RunResult.StageFailed
+      const [skip] = defectsOf(skipped)
+      assert(StageOutput.isStageOutput(skip) && skip._tag === "Skip")
+      assert.deepStrictEqual([skip.reason, skip.data], ["nothing", { a: 1 }])
+
+      const orDie = dying("orDie", Effect.orDie(Effect.fail(new Refused({ at: new Date(9) }))))
+      const died =
+        (yield* roundTrip(orDie, yield* Effect.flip(Pipeline.run(orDie, Snapshot.make())))) as RunResult.StageFailed
+      assert(defectsOf(died).some((defect) => defect instanceof Refused && defect.at.getTime() === 9))
+    }))
+
   it.effect("include the outcomes that a stage left with while something else went wrong", () =>
     Effect.gen(function*() {
       // Four Effects of four types, side by side: none of them gives anything.
@@ -602,6 +633,24 @@ describe("what several attempts leave", () => {
   }
 })
 
+describe("a run that is cancelled after a failure", () => {
+  it.effect("comes back with its failures and the stages that these blocked", () =>
+    Effect.gen(function*() {
+      const pipeline = Pipeline.make("p").add(refusing)
+        .add(Stage.work("after", { run: Effect.void }), { after: ["refusing"] })
+        .add(Stage.guard("last", { run: Effect.delay(StageOutput.cancel("enough"), "1 second") }))
+      const run = yield* Effect.forkChild(Pipeline.run(pipeline, Snapshot.make(), { failure: "continue" }), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust("1 second")
+      const back = (yield* roundTrip(pipeline, yield* Fiber.join(run))) as RunResult.Cancelled<unknown>
+      assert.strictEqual(back._tag, "Cancelled")
+      assert.deepStrictEqual(back.blocked, ["after"])
+      assert.deepStrictEqual(back.failures.map(({ stage }) => stage), ["refusing"])
+      assert(back.failures[0]?.error instanceof Refused)
+    }))
+})
+
 describe("tampered JSON", () => {
   const first = Stage.transform("first", { run: Effect.succeed({ a: 1 }) })
   const second = Stage.enrich("second", { run: Effect.succeed(StageOutput.skip("nothing")) })
@@ -692,6 +741,12 @@ describe("tampered JSON", () => {
     }],
     ["never started, but it has an output", cancelled, "neverStarted.1", ({ neverStarted }) => {
       neverStarted.push("first")
+    }],
+    ["a stage in no list of a cancelled run", cancelled, "neverStarted", ({ neverStarted }) => {
+      neverStarted.pop()
+    }],
+    ["blocked and never started", cancelled, "blocked.0", ({ blocked }) => {
+      blocked.push("fourth")
     }],
     ["never started twice", cancelled, "neverStarted.1", ({ neverStarted }) => {
       neverStarted.push("fourth")

@@ -167,11 +167,13 @@ export interface Failing {
   readonly codecOf: (name: string) => JsonCodec | undefined
 }
 
-/** One reason of a cause. One that fails without an error fails with the error that the cause belongs to. */
+/** One reason of a cause. One without anything in it has the error that the cause belongs to. */
 const CauseReason = Schema.Union([
   Schema.TaggedStruct("Fail", {}),
   Schema.TaggedStruct("FailOf", { stage: Schema.String, error: Schema.Unknown }),
-  Schema.TaggedStruct("Die", { defect: Schema.Unknown }),
+  Schema.TaggedStruct("Die", {}),
+  Schema.TaggedStruct("DieOf", { defect: Schema.Unknown }),
+  Schema.TaggedStruct("DieOfError", { error: Schema.Unknown }),
   Schema.TaggedStruct("Interrupt", { fiberId: Schema.optionalKey(Schema.Finite) })
 ])
 
@@ -184,6 +186,8 @@ const decodeReasons = decoder(Schema.Array(CauseReason))
  * They are written by the first stage that can: what it reads back is the same error, whoever failed with it.
  */
 export const causeCodec = (stage: string, error: unknown, failing: Failing): JsonCodec<Cause.Cause<unknown>> => {
+  const own = failing.codecOf(stage) ?? untyped
+
   const writeOther = Effect.fnUntraced(function*(other: unknown) {
     const tried = new Set<JsonCodec>()
     let problems: Problems = []
@@ -198,12 +202,21 @@ export const causeCodec = (stage: string, error: unknown, failing: Failing): Jso
     return yield* under(["error"], Effect.fail(problems))
   })
 
+  // Effect makes a defect of what a stage failed with or yielded when a finalizer dies as well.
+  const writeDefect = (defect: unknown): Effect.Effect<Schema.Json, Problems> =>
+    Effect.catch(
+      isStageOutput(defect) || (defect instanceof Error && "_tag" in defect)
+        ? Effect.map(own.write(defect), (error) => ({ _tag: "DieOfError", error }))
+        : Effect.fail<Problems>([]),
+      () => Effect.map(defects.write(defect), (defect) => ({ _tag: "DieOf", defect }))
+    )
+
   const writeReason = (reason: Cause.Reason<unknown>): Effect.Effect<Schema.Json, Problems> => {
     switch (reason._tag) {
       case "Fail":
         return reason.error === error ? Effect.succeed({ _tag: "Fail" }) : writeOther(reason.error)
       case "Die":
-        return Effect.map(defects.write(reason.defect), (defect) => ({ _tag: "Die", defect }))
+        return reason.defect === error ? Effect.succeed({ _tag: "Die" }) : writeDefect(reason.defect)
       case "Interrupt": {
         const { fiberId } = reason
         return Effect.succeed({ _tag: "Interrupt", ...(fiberId === undefined ? {} : { fiberId }) })
@@ -222,7 +235,11 @@ export const causeCodec = (stage: string, error: unknown, failing: Failing): Jso
           : Effect.map(under(["error"], codec.read(reason.error)), Cause.makeFailReason)
       }
       case "Die":
+        return Effect.succeed(Cause.makeDieReason(error))
+      case "DieOf":
         return Effect.map(under(["defect"], defects.read(reason.defect)), Cause.makeDieReason)
+      case "DieOfError":
+        return Effect.map(under(["error"], own.read(reason.error)), Cause.makeDieReason)
       case "Interrupt":
         return Effect.succeed(Cause.makeInterruptReason(reason.fiberId))
     }

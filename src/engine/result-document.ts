@@ -70,6 +70,7 @@ const Result = Schema.Union([
     by: Schema.optionalKey(Schema.String),
     reason: Schema.String,
     data: Schema.Unknown,
+    blocked: Names,
     failures: Failures
   }),
   Schema.TaggedStruct("Incomplete", {
@@ -138,7 +139,9 @@ class Inspection {
       case "Cancelled":
         this.inspectLeftBehind(result)
         this.inspectFailures(result.failures)
+        this.inspectNames("blocked", result.blocked)
         this.inspectBy(result.by)
+        this.everyStageIsIn("neverStarted")
         break
       case "Incomplete":
         this.inspectFailures(result.failures)

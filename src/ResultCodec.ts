@@ -1,5 +1,5 @@
 /**
- * Writes results of runs as JSON and reads them back: equal, or not at all.
+ * Encodes the results of runs as JSON and decodes them, without loss.
  *
  * The stages' own schemas do the work: data goes through the `output` schema of its stage and a typed error through its
  * `error` schema, so dates, options and instances survive. Without a schema a stage has to give plain data: `null`,
@@ -59,10 +59,11 @@ export class ResultInvalid extends Schema.TaggedError<ResultInvalid>()("ResultIn
   problems: Schema.Array(Problem)
 }) {
   override get message(): string {
-    const hint = this.code === "RESULT_NOT_ENCODABLE"
-      ? " What is not plain data needs an output or error schema of its stage."
-      : ""
-    return `Result of pipeline "${this.pipeline}": ${describeProblems(this.problems)}.${hint}`
+    const problems = describeProblems(this.problems)
+    return this.code === "RESULT_NOT_ENCODABLE"
+      ? `A result of pipeline "${this.pipeline}" cannot be encoded: ${problems}. `
+        + `Data and errors that are not plain data need an output or error schema of their stage.`
+      : `A result of pipeline "${this.pipeline}" cannot be decoded: ${problems}`
   }
 }
 
@@ -239,9 +240,9 @@ const encodeResult = Effect.fnUntraced(function*(result: Result, plan: Plan) {
 })
 
 /**
- * The result of a run, or the `StageFailed` that it failed with, as JSON with the version of its shape.
+ * Encodes the result of a run, or the `StageFailed` that it failed with, as JSON with the version of its shape.
  *
- * `decode` reads the same result from it. What it could not read as the same is an error here, with the path to it.
+ * `decode` gives an equal result. What it could not give back equal is an error here, with the path to it.
  */
 export const encode = <N extends AnyNode, E, R>(
   pipeline: Pipeline.Pipeline<N, E, R>,
@@ -305,7 +306,7 @@ const decodeResult = Effect.fnUntraced(function*(json: unknown, plan: Plan) {
 })
 
 /**
- * Reads a result of this pipeline from JSON that nobody has checked.
+ * Decodes a result of this pipeline from JSON that nobody has checked.
  *
  * Fails with every problem at once and the path to each; a result of a newer version says so.
  */

@@ -2,8 +2,12 @@
  * Encodes the results of runs as JSON and decodes them, without loss.
  *
  * The stages' own schemas do the work: data goes through the `output` schema of its stage and a typed error through its
- * `error` schema, so dates, options and bytes survive. A stage without an `output` schema must give data that is JSON as
- * it is. What cannot be encoded is a typed error that says where it is, never a value quietly lost.
+ * `error` schema, so dates, options and instances survive. Without a schema a stage has to give plain data: `null`,
+ * `undefined`, booleans, strings, numbers, arrays and objects. A field that is `undefined` stays one. What would not come
+ * back equal is a typed error that says where it is, never a value quietly lost.
+ *
+ * What no schema describes is kept as a log shows it: of a defect, or an `Error` in a field for defects, the name, message
+ * and causes. Stack traces and the spans of a cause are not kept.
  *
  * ```ts
  * import { Effect, Schema } from "effect"
@@ -23,21 +27,27 @@
  * ```
  */
 import * as Effect from "effect/Effect"
-import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { type Codec, codecOf, JsonRecord, revived, settledSchema } from "./attempt/output-codec.ts"
+import { causeCodec, errorCodec, type Failing } from "./attempt/error-codec.ts"
+import { outcomeCodec } from "./attempt/outcome-codec.ts"
 import type { AnyNode } from "./checks/wiring.ts"
 import { LazyOutputBag } from "./engine/journal.ts"
-import { type Plan, type PlannedStage, planOf } from "./engine/plan.ts"
-import { ErrorSummary } from "./Event.ts"
-import { describeProblems, Problem, problemsOf } from "./internal/problems.ts"
+import { type Plan, planOf } from "./engine/plan.ts"
+import {
+  contradictions,
+  type Document,
+  type FailureDocument,
+  ResultDocument,
+  version
+} from "./engine/result-document.ts"
+import { immutable } from "./internal/immutable.ts"
+import { describeProblems, Problem, problemsOf, ProblemsOfParts, under } from "./internal/problems.ts"
 import { define } from "./internal/record.ts"
-import type * as OutputBag from "./OutputBag.ts"
+import { type JsonCodec, plainData } from "./internal/schema-json.ts"
+import type { Entry } from "./OutputBag.ts"
 import type * as Pipeline from "./Pipeline.ts"
 import type { PipelineInvalid } from "./PipelineInvalid.ts"
-import { StageFailed } from "./RunResult.ts"
-import { RunIdentity } from "./Snapshot.ts"
-import { RetryExhausted, StageFault, StageTimeout } from "./StageError.ts"
+import { type Failure, type RunResult, StageFailed } from "./RunResult.ts"
 import type { Settled } from "./StageOutput.ts"
 
 /**
@@ -52,7 +62,7 @@ export class ResultInvalid extends Schema.TaggedError<ResultInvalid>()("ResultIn
     const problems = describeProblems(this.problems)
     return this.code === "RESULT_NOT_ENCODABLE"
       ? `A result of pipeline "${this.pipeline}" cannot be encoded: ${problems}. `
-        + `Give the stage an output or error schema that encodes it.`
+        + `Data and errors that are not plain data need an output or error schema of their stage.`
       : `A result of pipeline "${this.pipeline}" cannot be decoded: ${problems}`
   }
 }
@@ -64,157 +74,236 @@ export type Encodable<N extends AnyNode, E> =
   | Pipeline.Result<N, E, { readonly failure: "continue" }>
   | StageFailed<Pipeline.Errors<N, E>, Pipeline.Outputs<N>>
 
-const version = 1
+type Problems = ReadonlyArray<Problem>
 
-// ---------------------------------------------------------------------------------------------------------------------
-// schemas
-// ---------------------------------------------------------------------------------------------------------------------
+type Outputs = Readonly<Record<string, Settled>>
 
-const Names = Schema.Array(Schema.String)
+/** What a run ends with, whatever its pipeline. */
+type Result = RunResult<Outputs, unknown> | StageFailed<unknown, Outputs>
 
-const outputsSchema = (stages: ReadonlyArray<PlannedStage>): Codec => {
-  const fields = {}
-  for (const stage of stages) define(fields, stage.name, Schema.optionalKey(settledSchema(stage.definition.output)))
-  return codecOf(Schema.Struct(fields))
+const problemsOfSchema = <A>(effect: Effect.Effect<A, Schema.SchemaError>): Effect.Effect<A, Problems> =>
+  Effect.mapError(effect, ({ issue }) => problemsOf(issue))
+
+const invalid = (pipeline: string, code: ResultInvalid["code"]) => (problems: Problems) =>
+  new ResultInvalid({ code, pipeline, problems })
+
+/** What was given is what was expected, unless it is something that throws when it is read. */
+const expecting = (what: string) => <A>(effect: Effect.Effect<A, Problems>): Effect.Effect<A, Problems> =>
+  Effect.catchDefect(effect, () => Effect.fail([{ path: [], message: `Expected ${what}` }]))
+
+const withoutContradictions = (document: Document, plan: Plan): Effect.Effect<void, Problems> => {
+  const problems = contradictions(document, plan)
+  return problems.length === 0 ? Effect.void : under(["result"], Effect.fail(problems))
 }
 
-const errorSchema = (stages: ReadonlyArray<PlannedStage>): Codec => {
-  const own = new Set(stages.flatMap(({ definition: { error } }) => error === undefined ? [] : [codecOf(error)]))
-  return codecOf(Schema.Union([codecOf(StageFault), codecOf(StageTimeout), codecOf(RetryExhausted), ...own]))
-}
+// ---------------------------------------------------------------------------------------------------------------------
+// the parts that the schemas of the stages describe
+// ---------------------------------------------------------------------------------------------------------------------
 
-/** An entry says that the stage gave its output; the output itself is among the outputs. */
-const AttemptEnd = Schema.Union([
-  Schema.TaggedStruct("Settled", {}),
-  Schema.TaggedStruct("Failed", { error: ErrorSummary }),
-  Schema.TaggedStruct("RetryRequested", { reason: Schema.String }),
-  Schema.TaggedStruct("Interrupted", { abandoned: Schema.Boolean })
-])
+type Path = ReadonlyArray<string | number>
 
-const Entry = Schema.Struct({
-  stage: Schema.String,
-  attempt: Schema.Int,
-  end: AttemptEnd,
-  startedMs: Schema.Number,
-  endedMs: Schema.Number
-})
+const endPath = (index: number): Path => ["bag", "entries", index, "end", "output"]
 
-const Lineage = Schema.Struct({
-  runId: Schema.String,
-  parentRunId: Schema.UndefinedOr(Schema.String),
-  parentStage: Schema.UndefinedOr(Schema.String),
-  correlationId: Schema.String
-})
+/** A failure, real or as JSON. */
+type AnyFailure = Failure<unknown> | FailureDocument
 
-const resultSchema = ({ stages }: Plan): Codec => {
-  const summary = {
-    pipeline: Schema.String,
-    identity: RunIdentity,
-    lineage: Lineage,
-    durationMs: Schema.Number,
-    bag: Schema.Struct({ entries: Schema.Array(Entry) }),
-    outputs: outputsSchema(stages)
+/** Goes through the parts of a result that stages' schemas describe, to write them or to read them. */
+class Parts {
+  private readonly problems = new ProblemsOfParts()
+  private readonly plan: Plan
+  private readonly direction: "write" | "read"
+
+  constructor(plan: Plan, direction: "write" | "read") {
+    this.plan = plan
+    this.direction = direction
   }
-  const leftBehind = { interrupted: Names, abandoned: Names, neverStarted: Names }
-  const error = errorSchema(stages)
-  const failure = {
-    stage: Schema.String,
-    error,
-    attempts: Schema.Int,
-    cause: Schema.Cause(error, Schema.Defect()),
-    data: JsonRecord
+
+  /** What is made of the parts, unless one of them failed. */
+  whole<A>(make: () => A): Effect.Effect<A, Problems> {
+    return under(["result"], this.problems.whole(make))
   }
-  return codecOf(
-    Schema.Struct({
-      version: Schema.Int,
-      result: Schema.Union([
-        Schema.TaggedStruct("Completed", summary),
-        Schema.TaggedStruct("Cancelled", {
-          ...summary,
-          ...leftBehind,
-          by: Schema.UndefinedOr(Schema.String),
-          reason: Schema.String,
-          data: JsonRecord,
-          blocked: Names,
-          failures: Schema.Array(Schema.Struct(failure))
-        }),
-        Schema.TaggedStruct("Incomplete", {
-          ...summary,
-          ok: Names,
-          skipped: Names,
-          failed: Names,
-          blocked: Names,
-          failures: Schema.Array(Schema.Struct(failure))
-        }),
-        Schema.TaggedStruct("StageFailed", { ...summary, ...leftBehind, ...failure })
-      ])
+
+  private part<A>(path: Path, codec: JsonCodec<A>, value: unknown): Effect.Effect<unknown> {
+    // What is written is an A: it comes from a result.
+    const converted: Effect.Effect<unknown, Problems> = this.direction === "write"
+      ? codec.write(value as A)
+      : codec.read(value)
+    return this.problems.part(path, converted)
+  }
+
+  private definition(stage: string) {
+    const index = this.plan.indexOf.get(stage)
+    return index === undefined ? undefined : this.plan.stages[index]?.definition
+  }
+
+  /** What a stage ended with. One that does not exist has no schema; that it does not is told by `contradictions`. */
+  output(path: Path, stage: string, output: unknown): Effect.Effect<unknown> {
+    return this.part(path, outcomeCodec(this.definition(stage)?.output), output)
+  }
+
+  get outputs() {
+    return Effect.fnUntraced({ self: this }, function*(outputs: Readonly<Record<string, unknown>>) {
+      const converted: Record<string, unknown> = {}
+      // In the order of the pipeline, as in the result of a run.
+      for (const stage of new Set([...this.plan.names, ...Object.keys(outputs)])) {
+        if (!Object.hasOwn(outputs, stage)) continue
+        define(converted, stage, yield* this.output(["outputs", stage], stage, outputs[stage]))
+      }
+      return converted
     })
-  )
-}
+  }
 
-// A plan's codec is made once: it has a schema for every stage.
-const codecs = new WeakMap<Plan, Codec>()
+  private errors(stage: string): JsonCodec {
+    return errorCodec(this.definition(stage)?.error)
+  }
 
-const codecFor = (plan: Plan): Codec => {
-  const known = codecs.get(plan)
-  if (known !== undefined) return known
-  const codec = codecOf(Schema.toCodecJson(resultSchema(plan)))
-  codecs.set(plan, codec)
-  return codec
+  private get failing(): Failing {
+    return {
+      names: this.plan.names,
+      codecOf: (stage) => this.plan.indexOf.has(stage) ? this.errors(stage) : undefined
+    }
+  }
+
+  private get failure() {
+    return Effect.fnUntraced({ self: this }, function*(path: Path, failure: AnyFailure) {
+      const { attempts, cause, data, stage } = failure
+      const converted = yield* this.part([...path, "error"], this.errors(stage), failure.error)
+      // What is read is made immutable here, so that the cause holds the very same error.
+      const own = this.direction === "write" ? failure.error : immutable(converted)
+      return {
+        stage,
+        attempts,
+        error: this.direction === "write" ? converted : own,
+        cause: yield* this.part([...path, "cause"], causeCodec(stage, own, this.failing), cause),
+        data: yield* this.part([...path, "data"], plainData, data)
+      }
+    })
+  }
+
+  private failures(failures: ReadonlyArray<AnyFailure>) {
+    return Effect.forEach(failures, (failure, index) => this.failure(["failures", index], failure))
+  }
+
+  /** What is in a result besides its outputs and its bag. */
+  get own() {
+    return Effect.fnUntraced({ self: this }, function*(result: Result | Document) {
+      switch (result._tag) {
+        case "Completed":
+          return {}
+        case "Cancelled": {
+          const data = yield* this.part(["data"], plainData, result.data)
+          return { data, failures: yield* this.failures(result.failures) }
+        }
+        case "Incomplete":
+          return { failures: yield* this.failures(result.failures) }
+        case "StageFailed":
+          return yield* this.failure([], result)
+      }
+    })
+  }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
 // encoding
 // ---------------------------------------------------------------------------------------------------------------------
 
+const encodeDocument = Schema.encodeUnknownEffect(ResultDocument, { errors: "all" })
+
+const withoutUndefined = (fields: object): object =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
+
+/** The document of a result: its parts are JSON, and everything else as it is. */
+const documentOf = Effect.fnUntraced(function*(result: Result, plan: Plan) {
+  const parts = new Parts(plan, "write")
+  const outputs = yield* parts.outputs(result.outputs)
+  const entries: Array<unknown> = []
+  for (const [index, entry] of result.bag.entries.entries()) {
+    const { end, stage } = entry
+    // What is among the outputs is written once.
+    const isOwn = end._tag === "Settled" && !Object.hasOwn(outputs, stage)
+    const output = isOwn ? { output: yield* parts.output(endPath(index), stage, end.output) } : {}
+    entries.push({ ...entry, end: end._tag === "Settled" ? { _tag: end._tag, ...output } : end })
+  }
+  const own = yield* parts.own(result)
+  const lineage = withoutUndefined(result.lineage)
+  // What is no document is found out when it is encoded.
+  return yield* parts.whole(() =>
+    withoutUndefined({ ...result, ...own, outputs, bag: { entries }, lineage }) as Document
+  )
+})
+
+const encodeResult = Effect.fnUntraced(function*(result: Result, plan: Plan) {
+  const document = yield* documentOf(result, plan)
+  const json = yield* problemsOfSchema(encodeDocument({ version, result: document }))
+  yield* withoutContradictions(document, plan)
+  return json as Schema.Json // what the shape leaves open was written as JSON
+})
+
 /**
  * Encodes the result of a run, or the `StageFailed` that it failed with, as JSON with the version of its shape.
+ *
+ * `decode` gives an equal result. What it could not give back equal is an error here, with the path to it.
  */
 export const encode = <N extends AnyNode, E, R>(
   pipeline: Pipeline.Pipeline<N, E, R>,
   result: Encodable<N, E>
 ): Effect.Effect<Schema.Json, ResultInvalid | PipelineInvalid> =>
-  Effect.flatMap(
-    planOf(pipeline),
-    (plan) =>
-      Result.match(Schema.encodeUnknownResult(codecFor(plan))({ version, result }, { errors: "all" }), {
-        onSuccess: (json) => Effect.succeed(json as Schema.Json), // toCodecJson encodes to JSON
-        onFailure: (error) => invalid(pipeline.name, "RESULT_NOT_ENCODABLE", problemsOf(error.issue))
-      })
-  )
-
-const invalid = (pipeline: string, code: ResultInvalid["code"], problems: ReadonlyArray<Problem>) =>
-  Effect.fail(new ResultInvalid({ code, pipeline, problems }))
+  Effect.flatMap(planOf(pipeline), (plan) =>
+    encodeResult(result as Result, plan).pipe( // whose outputs are those of its stages
+      expecting("the result of a run"),
+      Effect.mapError(invalid(pipeline.name, "RESULT_NOT_ENCODABLE"))
+    ))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // decoding
 // ---------------------------------------------------------------------------------------------------------------------
 
+const decodeDocument = Schema.decodeUnknownEffect(ResultDocument, { errors: "all" })
+
 const versionOf = (json: unknown): unknown =>
   typeof json === "object" && json !== null && "version" in json ? json.version : undefined
 
-/** The shape of what `resultSchema` decodes to, as far as it has to be turned back into the real thing. */
-interface Decoded {
-  readonly _tag: string
-  readonly outputs: Readonly<Record<string, Settled>>
-  readonly bag: {
-    readonly entries: ReadonlyArray<Omit<OutputBag.Entry, "end"> & { readonly end: typeof AttemptEnd.Type }>
-  }
+/** A `StageFailed` checks its fields, and copies the lists among them. */
+const failedWith = (fields: Readonly<Record<string, unknown>>): object => {
+  const { abandoned, interrupted, neverStarted } = fields
+  // The document has the fields of a StageFailed.
+  const failed = new StageFailed(fields as unknown as ConstructorParameters<typeof StageFailed>[0])
+  return Object.assign(failed, { abandoned, interrupted, neverStarted })
 }
 
-const revive = (decoded: Decoded): unknown => {
-  const outputs: Record<string, Settled> = {}
-  for (const name of Object.keys(decoded.outputs)) define(outputs, name, revived(decoded.outputs[name] as Settled))
-  const entries = decoded.bag.entries.map(({ end, ...entry }): OutputBag.Entry => ({
-    ...entry,
-    end: end._tag === "Settled" ? { ...end, output: outputs[entry.stage] as Settled } : end
-  }))
-  const result = { ...decoded, outputs: Object.freeze(outputs), bag: new LazyOutputBag(() => entries) }
-  return decoded._tag === "StageFailed"
-    // The schema has the fields of StageFailed.
-    ? new StageFailed(result as unknown as ConstructorParameters<typeof StageFailed>[0])
-    : result
-}
+/** The result of a document, as deeply immutable as one that comes from a run, or more. */
+const resultOf = Effect.fnUntraced(function*(document: Document, plan: Plan) {
+  const parts = new Parts(plan, "read")
+  const outputs = yield* parts.outputs(document.outputs)
+  const entries: Array<unknown> = []
+  for (const [index, entry] of document.bag.entries.entries()) {
+    const { end, stage } = entry
+    const isOwn = end._tag === "Settled" && end.output !== undefined
+    const output = isOwn ? yield* parts.output(endPath(index), stage, end.output) : outputs[stage]
+    entries.push({ ...entry, end: end._tag === "Settled" ? { _tag: end._tag, output } : end })
+  }
+  const own = yield* parts.own(document)
+  const { correlationId, parentRunId, parentStage, runId } = document.lineage
+  return yield* parts.whole(() => {
+    const fields = immutable({
+      ...document,
+      ...own,
+      ...(document._tag === "Cancelled" ? { by: document.by } : {}),
+      identity: Object.freeze(document.identity),
+      lineage: { runId, parentRunId, parentStage, correlationId },
+      // The parts have been read with the codecs of their stages.
+      bag: new LazyOutputBag(() => immutable(entries) as ReadonlyArray<Entry>),
+      outputs
+    })
+    return fields._tag === "StageFailed" ? failedWith(fields) : fields
+  })
+})
+
+const decodeResult = Effect.fnUntraced(function*(json: unknown, plan: Plan) {
+  const { result } = yield* problemsOfSchema(decodeDocument(json))
+  yield* withoutContradictions(result, plan)
+  return yield* resultOf(result, plan)
+})
 
 /**
  * Decodes a result of this pipeline from JSON that nobody has checked.
@@ -229,12 +318,12 @@ export const decode = <N extends AnyNode, E, R>(
     const found = versionOf(json)
     if (typeof found === "number" && found > version) {
       const message = `Written by a newer version (${found}); this one reads up to ${version}`
-      return invalid(pipeline.name, "RESULT_NEWER_VERSION", [{ path: ["version"], message }])
+      return Effect.fail(invalid(pipeline.name, "RESULT_NEWER_VERSION")([{ path: ["version"], message }]))
     }
-    return Result.match(Schema.decodeUnknownResult(codecFor(plan))(json, { errors: "all" }), {
-      // The schema was made from this pipeline, whose type says what its results are.
-      onSuccess: (decoded) =>
-        Effect.succeed(revive((decoded as { readonly result: Decoded }).result) as Encodable<N, E>),
-      onFailure: (error) => invalid(pipeline.name, "RESULT_INVALID", problemsOf(error.issue))
-    })
+    return decodeResult(json, plan).pipe(
+      expecting("JSON"),
+      Effect.mapError(invalid(pipeline.name, "RESULT_INVALID")),
+      // The schemas are those of this pipeline, whose type says what its results are.
+      Effect.map((result) => result as Encodable<N, E>)
+    )
   })

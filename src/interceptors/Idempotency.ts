@@ -27,10 +27,11 @@ import * as Schema from "effect/Schema"
 import { type Attempt, attemptOf } from "../attempt/attempt.ts"
 import { fromAround, type StageEffect } from "../attempt/interceptor-model.ts"
 import { canBeKept, type Kept, keptOutcome, withEvent } from "../attempt/kept-outcome.ts"
-import { revived, settledSchema } from "../attempt/output-codec.ts"
+import { outcomeCodec } from "../attempt/outcome-codec.ts"
 import type { Interceptor, Outcome } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
-import { describeProblems, Problem, problemsOf } from "../internal/problems.ts"
+import { describeProblems, Problem } from "../internal/problems.ts"
+import { asText, type TextCodec } from "../internal/schema-json.ts"
 import { StageContext } from "../StageContext.ts"
 import type { Settled } from "../StageOutput.ts"
 import { IdempotencyStore, type IdempotencyStoreFailed } from "./IdempotencyStore.ts"
@@ -94,7 +95,7 @@ export class IdempotencyUnavailable extends Schema.TaggedError<IdempotencyUnavai
 /**
  * A result cannot be kept, or one that was kept cannot be read any more.
  *
- * Data goes through the `output` schema of its stage. Without one it has to be JSON, and so have artifacts and events.
+ * Data goes through the `output` schema of its stage. Without one it has to be plain data, and so have artifacts and events.
  */
 export class IdempotencyResultInvalid
   extends Schema.TaggedError<IdempotencyResultInvalid>()("IdempotencyResultInvalid", {
@@ -126,27 +127,8 @@ export type IdempotencyError =
 // results
 // ---------------------------------------------------------------------------------------------------------------------
 
-type Codec = Schema.Codec<Settled, string>
-
-const codecOf = (output: Schema.Top | undefined): Codec =>
-  // It decodes to the fields of a Settled; `revived` makes the real thing of them.
-  Schema.fromJsonString(Schema.toCodecJson(settledSchema(output))) as unknown as Codec
-
-const untyped = codecOf(undefined)
-// The codec for a schema is made once.
-const codecs = new WeakMap<Schema.Top, Codec>()
-
-const codecFor = (output: Schema.Top | undefined): Codec => {
-  if (output === undefined) return untyped
-  const known = codecs.get(output)
-  if (known !== undefined) return known
-  const codec = codecOf(output)
-  codecs.set(output, codec)
-  return codec
-}
-
 /** What was kept, as the stage's outcome; its events say that it was replayed. */
-const replayed = (kept: Settled): Outcome => withEvent(revived(kept), { type: "idempotency.replayed", data: {} })
+const replayed = (kept: Settled): Outcome => withEvent(kept, { type: "idempotency.replayed", data: {} })
 
 // ---------------------------------------------------------------------------------------------------------------------
 // running once
@@ -182,7 +164,7 @@ class KeyedExecution {
   private readonly id: string
   private readonly fingerprint: string
   private readonly owner = crypto.randomUUID()
-  private readonly codec: Codec
+  private readonly codec: TextCodec<Settled>
   /** Whether the store may hold a claim of this owner. */
   private claims = false
 
@@ -200,7 +182,7 @@ class KeyedExecution {
     this.id = asked.id
     this.key = asked.key
     this.fingerprint = asked.fingerprint
-    this.codec = codecFor(attempt.output)
+    this.codec = asText(outcomeCodec(attempt.output))
   }
 
   /** The outcome: the stage's own, or the one that was kept. */
@@ -315,14 +297,15 @@ class KeyedExecution {
   }
 
   private encode(outcome: Kept): Effect.Effect<string, IdempotencyResultInvalid> {
-    return Schema.encodeUnknownEffect(this.codec)(keptOutcome(outcome, this.attempt), { errors: "all" }).pipe(
-      Effect.mapError(({ issue }) => this.invalid("keep", problemsOf(issue)))
+    return Effect.mapError(
+      this.codec.write(keptOutcome(outcome, this.attempt)),
+      (problems) => this.invalid("keep", problems)
     )
   }
 
   private replay(result: string): Effect.Effect<Outcome, IdempotencyResultInvalid> {
-    return Schema.decodeEffect(this.codec)(result, { errors: "all" }).pipe(
-      Effect.mapError(({ issue }) => this.invalid("replay", problemsOf(issue))),
+    return this.codec.read(result).pipe(
+      Effect.mapError((problems) => this.invalid("replay", problems)),
       Effect.map(replayed)
     )
   }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Exit, Layer, Option, Stream } from "effect"
+import { Cause, Context, Effect, type Exit, Layer, Option, Stream } from "effect"
 import { Event, Interceptor, Pipeline, RunResult, Snapshot, Stage, StageContext, StageError } from "stageflow"
 import { Broken, recorded, Witness } from "./support/lifecycle.ts"
 

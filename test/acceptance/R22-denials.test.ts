@@ -53,8 +53,10 @@ describe("R22 nothing around a denial answers for it", () => {
             const pipeline = wrapped.pipe(Pipeline.intercept(Auth.authentication()))
             const run = (caller: string) =>
               during(Pipeline.run(pipeline, Snapshot.make()), "1 minute").pipe(
-                Effect.provide(place === "layer" ? Interceptor.layer(around as Interceptor.Interceptor) : Layer.empty),
-                Effect.provide(Auth.layerBearer(caller))
+                Effect.provide([
+                  place === "layer" ? Interceptor.layer(around as Interceptor.Interceptor) : Layer.empty,
+                  Auth.layerBearer(caller)
+                ])
               )
             yield* Effect.gen(function*() {
               const admin = yield* run("admin")

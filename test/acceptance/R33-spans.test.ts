@@ -288,8 +288,7 @@ describe("R33 what a tracing back end receives of a failure", () => {
       const denying = Interceptor.make({ name: "denying", aroundRun: () => Effect.fail(refused()) })
       const { spans, text } = yield* exported(
         Pipeline.run(Pipeline.make("p").add(hanging), Snapshot.make()).pipe(
-          Effect.provide(Interceptor.layer(denying)),
-          Effect.provide(Interceptor.layer(Interceptors.tracing()))
+          Effect.provide([Interceptor.layer(denying), Interceptor.layer(Interceptors.tracing())])
         )
       )
       assert.strictEqual(sentNamed(spans, "pipeline p").exceptions[0]?.[0], "RunRejected")

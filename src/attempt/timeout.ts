@@ -4,8 +4,9 @@
 import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import * as Option from "effect/Option"
+import { Expiry } from "../internal/expiry.ts"
 import { InterruptionGrace, interruptWithin } from "../internal/interruption.ts"
 import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
@@ -20,32 +21,54 @@ import type { Around, Outcome } from "./interceptor-model.ts"
 export const timeoutAround = (given: Duration.Input, givenGrace: Duration.Input | undefined): Around => {
   const limit = options.positiveDuration("timeout", given)
   const ownGrace = givenGrace === undefined ? undefined : options.duration("grace", givenGrace)
+  const expiry = new Expiry(limit)
   return (effect, stage) => {
     const started = Effect.forkDetach(effect, { startImmediately: true })
-    const waited = Effect.fnUntraced(function*(attempt: Fiber.Fiber<Outcome, unknown>, restore: Restore) {
-      const ended = yield* restore(Fiber.await(attempt).pipe(Effect.timeoutOption(limit))).pipe(
-        Effect.onInterrupt(() => Fiber.interrupt(attempt))
-      )
-      if (Option.isSome(ended)) return yield* ended.value
-      const grace = ownGrace ?? (yield* InterruptionGrace)
-      const abandoned = yield* interruptWithin([attempt], grace)
-      const timedOut = new StageTimeout({
-        stage: stage.name,
-        timeout: limit,
-        // Outside a retry, the attempt that was going on.
-        attempt: attemptOf(yield* StageContext).attempts,
-        abandoned: abandoned.length > 0
-      })
-      return yield* Effect.failCause(Cause.combine(Cause.fail(timedOut), cleanUpFailures(attempt)))
-    })
+    const timedOut = Effect.fnUntraced(
+      function*(attempt: AttemptFiber): Effect.fn.Return<never, unknown, StageContext> {
+        const grace = ownGrace ?? (yield* InterruptionGrace)
+        const abandoned = yield* interruptWithin([attempt], grace)
+        const error = new StageTimeout({
+          stage: stage.name,
+          timeout: limit,
+          // Outside a retry, the attempt that was going on.
+          attempt: attemptOf(yield* StageContext).attempts,
+          abandoned: abandoned.length > 0
+        })
+        return yield* Effect.failCause(Cause.combine(Cause.fail(error), cleanUpFailures(attempt)))
+      }
+    )
     return Effect.uninterruptibleMask((restore) =>
       // Most attempts never wait: they have ended by now.
-      Effect.flatMap(started, (attempt) => attempt.pollUnsafe() ?? waited(attempt, restore))
+      Effect.flatMap(started, (attempt) =>
+        attempt.pollUnsafe() ?? Effect.flatMap(
+          Effect.onInterrupt(restore(endOf(attempt, expiry)), () => Fiber.interrupt(attempt)),
+          (exit) => exit ?? timedOut(attempt)
+        ))
     )
   }
 }
 
-type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+type AttemptFiber = Fiber.Fiber<Outcome, unknown>
+
+/** Waits for the end of an attempt, or until its time is over: then there is none. */
+const endOf = (attempt: AttemptFiber, expiry: Expiry): Effect.Effect<Exit.Exit<Outcome, unknown> | undefined> =>
+  Effect.withFiber((fiber) =>
+    Effect.callback((resume) => {
+      const leave = expiry.add(fiber.context, () => {
+        ignore()
+        resume(Effect.undefined)
+      })
+      const ignore = attempt.addObserver((exit) => {
+        leave()
+        resume(Effect.succeed(exit))
+      })
+      return Effect.sync(() => {
+        leave()
+        ignore()
+      })
+    })
+  )
 
 /** What went wrong while the attempt was being interrupted. */
 const cleanUpFailures = (attempt: Fiber.Fiber<unknown, unknown>): Cause.Cause<unknown> => {

@@ -211,6 +211,8 @@ interface Settings {
   readonly installed: ReadonlyArray<AnyInterceptor>
   /** The environment of the stages. */
   readonly context: Context.Context<never>
+  /** Hears what the stages ended with, also when the caller is interrupted while the last of them clean up. */
+  readonly onConclusion: (conclusion: Conclusion) => void
 }
 
 // It takes what it needs as arguments: V8 keeps a generator that is made for one run, and with it all that it can see of
@@ -233,6 +235,7 @@ const conductToEnd = Effect.fnUntraced(function*(
   if (run.stop !== undefined) run.abandonRunning()
   if (conductor.failure !== undefined) return yield* Effect.failCause(conductor.failure)
   const conclusion = conclude(run)
+  if (conclusion !== undefined) settings.onConclusion(conclusion)
   run.isSettled = true
   if (exit._tag === "Failure") return yield* Effect.failCause(exit.cause)
   return conclusion as Conclusion // only an interrupted run has none

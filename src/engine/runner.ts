@@ -197,10 +197,12 @@ class OneRun {
       concurrency: this.options.concurrency,
       grace: this.graceIn(environment),
       installed,
-      context
+      context,
+      onConclusion: (conclusion) => {
+        this.conclusion = conclusion
+      }
     })
     return Effect.flatMap(conducted, (conclusion) => {
-      this.conclusion = conclusion
       Deferred.doneUnsafe(this.ended, Exit.void)
       return endOf(conclusion)
     })
@@ -252,8 +254,16 @@ class OneRun {
   /** The run is over: `exit` is what it ended with, `released` how the release of its layers went. */
   end(exit: Exit.Exit<Ended, Failed>, released: Exit.Exit<unknown>): Exit.Exit<Ended, Failed> {
     const end = released._tag === "Failure" ? withRelease(exit, released.cause) : exit
-    this.announcer?.runEnded(end, Number(this.clock.monotonicTimeNanosUnsafe() - this.startedNanos) / 1_000_000)
+    const elapsedMs = Number(this.clock.monotonicTimeNanosUnsafe() - this.startedNanos) / 1_000_000
+    this.announcer?.runEnded(Exit.hasInterrupts(end) ? this.endBeforeInterruption ?? end : end, elapsedMs)
     return end
+  }
+
+  /** What a stage had ended the run with before its caller was interrupted. */
+  private get endBeforeInterruption(): Exit.Exit<Ended, Failed> | undefined {
+    const { conclusion } = this
+    if (conclusion instanceof StageFailed) return Exit.fail(conclusion)
+    return conclusion?._tag === "Cancelled" ? Exit.succeed(conclusion) : undefined
   }
 }
 

@@ -180,12 +180,16 @@ export class StageExecution implements Attempt {
     })
   }
 
+  private isInside(other: StageExecution): boolean {
+    return this === other || this.outer?.isInside(other) === true
+  }
+
   /** An attempt inside of this one succeeded: what it added is this one's. */
   private adopt(inner: StageExecution): void {
     // Another that ran at the same time has succeeded before, and this one is over.
     if (inner.ofGeneration !== this.generation) return
     this.generation++
-    this.first.latest = inner
+    if (!this.first.latest.isInside(inner)) this.first.latest = inner
     if (inner.artifacts !== undefined) this.artifacts = [...this.addedArtifacts, ...inner.artifacts]
     inner.artifacts = undefined
   }

@@ -8,6 +8,7 @@
  *
  * Events are plain data. `Event` is also a schema, so they encode to JSON and back.
  */
+import { absurd } from "effect/Function"
 import * as Schema from "effect/Schema"
 
 /**
@@ -159,14 +160,34 @@ export type Of<Tag extends Event["_tag"]> = Extract<Event, { readonly _tag: Tag 
  */
 export const isStageEvent = (event: Event): event is Extract<Event, { readonly attempt: number }> => "attempt" in event
 
+/** Whose last event it is. */
+const lastOf: { readonly [Tag in Event["_tag"]]: "run" | "stage" | undefined } = {
+  RunStarted: undefined,
+  RunCompleted: "run",
+  RunCancelled: "run",
+  RunFailed: "run",
+  RunIncomplete: "run",
+  RunRejected: "run",
+  RunInterrupted: "run",
+  StageStarted: undefined,
+  StageCompleted: "stage",
+  StageSkipped: "stage",
+  StageCancelled: "stage",
+  StageFailed: "stage",
+  StageInterrupted: "stage",
+  StageBlocked: "stage",
+  StageRetrying: undefined,
+  StageEmitted: undefined,
+  ArtifactAdded: undefined
+}
+
 /**
  * Whether an event is the last one of its run.
  */
 export const isRunEnd = (
   event: Event
 ): event is Of<"RunCompleted" | "RunCancelled" | "RunFailed" | "RunIncomplete" | "RunRejected" | "RunInterrupted"> =>
-  event._tag === "RunCompleted" || event._tag === "RunCancelled" || event._tag === "RunFailed"
-  || event._tag === "RunIncomplete" || event._tag === "RunRejected" || event._tag === "RunInterrupted"
+  lastOf[event._tag] === "run"
 
 /**
  * Whether an event is the last one of a stage.
@@ -175,9 +196,7 @@ export const isStageEnd = (
   event: Event
 ): event is Of<
   "StageCompleted" | "StageSkipped" | "StageCancelled" | "StageFailed" | "StageInterrupted" | "StageBlocked"
-> =>
-  event._tag === "StageCompleted" || event._tag === "StageSkipped" || event._tag === "StageCancelled"
-  || event._tag === "StageFailed" || event._tag === "StageInterrupted" || event._tag === "StageBlocked"
+> => lastOf[event._tag] === "stage"
 
 /**
  * Formats an event as one line for people: `#4 +12ms StageCompleted router`.
@@ -204,7 +223,15 @@ const detail = (event: Event): string => {
     case "StageEmitted":
     case "ArtifactAdded":
       return `: ${event.type}`
-    default:
+    case "RunStarted":
+    case "RunCompleted":
+    case "RunIncomplete":
+    case "RunInterrupted":
+    case "StageStarted":
+    case "StageCompleted":
+    case "StageInterrupted":
       return ""
+    default:
+      return absurd(event)
   }
 }

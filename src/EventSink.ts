@@ -70,7 +70,7 @@ export interface Buffered {
   readonly delivery: Effect.Effect<Delivery>
 }
 
-interface Settings {
+interface BufferSettings {
   /** How many events may wait. 1,024 when left out. */
   readonly capacity?: number | undefined
   /** How long closing may take. 10 seconds when left out. */
@@ -86,7 +86,7 @@ interface Settings {
  */
 export const make = <E, R>(
   deliver: (event: Event) => Effect.Effect<void, E, R>,
-  settings?: Settings
+  settings?: BufferSettings
 ): Effect.Effect<Buffered, never, R | Scope.Scope> => {
   const capacity = options.positiveCount("capacity", settings?.capacity ?? 1024)
   const closeTimeout = options.duration("closeTimeout", settings?.closeTimeout ?? Duration.seconds(10))
@@ -135,7 +135,7 @@ const buffered = Effect.fnUntraced(function*<E, R>(
  */
 export const layer = <E, R>(
   deliver: (event: Event) => Effect.Effect<void, E, R>,
-  settings?: Settings
+  settings?: BufferSettings
 ): Layer.Layer<EventSink, never, Exclude<R, Scope.Scope>> => Layer.effect(EventSink, make(deliver, settings))
 
 /**

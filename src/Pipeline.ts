@@ -28,10 +28,10 @@ import type {
   Learned,
   Names,
   Node,
-  Problem,
+  NotGiven,
   RootProblem,
   StagesBefore,
-  Untold,
+  WiringProblem,
   WiringSkips
 } from "./checks/wiring.ts"
 import { compile } from "./engine/compile.ts"
@@ -94,10 +94,10 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
     S extends Stage.Any,
     const Inputs extends Names = Names,
     const After extends Names = Names,
-    Object = Untold,
-    const W extends object = Untold
+    Object = NotGiven,
+    const W extends object = NotGiven
   >(
-    stage: Checked<S, Problem<S, Nodes["name"], Found<Nodes, Inputs>, Inputs, Object, W>>,
+    stage: Checked<S, WiringProblem<S, Nodes["name"], Found<Nodes, Inputs>, Inputs, Object, W>>,
     wiring:
       | (ByName<S["name"], Nodes["name"], Inputs, After> & Learned<Object>)
       | (<Stages extends Handles<Nodes>>(stages: StagesBefore<S["name"], Stages>) => W)

@@ -14,16 +14,16 @@ export type OneOf<U> = (U extends unknown ? (_: () => U) => void : never) extend
 /** The first of two problems. */
 export type First<A, B> = [A] extends [never] ? B : OneOf<A>
 
-type AnyAmiss<Wanted, Given> = {
+type AnyMisfit<Wanted, Given> = {
   [K in keyof Wanted]-?: K extends keyof Given ? Given[K] extends Wanted[K] ? never : K
     : {} extends Pick<Wanted, K> ? never
     : K
 }[keyof Wanted]
 
 /** A key that is wanted and not there, or there with another type. */
-export type Amiss<Wanted, Given> = OneOf<AnyAmiss<Wanted, Given>>
+export type Misfit<Wanted, Given> = OneOf<AnyMisfit<Wanted, Given>>
 
 /** How data does not fit, as what comes after "gives". */
-export type Mismatch<Wanted, Given> = Amiss<Wanted, Given> extends infer K extends string
+export type Mismatch<Wanted, Given> = Misfit<Wanted, Given> extends infer K extends string
   ? K extends keyof Given ? `'${K}' with another type` : `no '${K}'`
   : `data of another type`

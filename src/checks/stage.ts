@@ -6,7 +6,7 @@
  * over stages is checked by what its type parameters extend.
  */
 import type { Data, Errors, StageOutput } from "../StageOutput.ts"
-import type { Amiss, OneOf } from "./sentence.ts"
+import type { Misfit, OneOf } from "./sentence.ts"
 
 /** What a stage may return when its data is `D` and its errors are `X`. */
 export type Returned<D, X = unknown> = unknown extends D ? object | void : (D & {}) | StageOutput<D, X>
@@ -31,7 +31,7 @@ type NoData<D> = D extends string ? `a string`
   : never
 
 type DataProblem<Name extends string, D, Wanted> = [NoData<D>] extends [never]
-  ? Amiss<Wanted, D> extends infer K extends string
+  ? Misfit<Wanted, D> extends infer K extends string
     ? `stage '${Name}', output '${K}': run ${K extends keyof D ? `gives it with another type` : `does not give it`}`
   : `stage '${Name}', output: run gives data of another type`
   : `stage '${Name}': run gives ${OneOf<NoData<D>> & string}; data must be an object`

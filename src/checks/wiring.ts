@@ -50,11 +50,11 @@ export interface BySource {
   readonly inputs?: Readonly<Record<string, Source<unknown> | Readable>>
 }
 
-declare const untold: unique symbol
+declare const notGiven: unique symbol
 
 /** The wiring that nobody has given, or that the compiler has not yet looked at. */
-export interface Untold {
-  readonly [untold]: never
+export interface NotGiven {
+  readonly [notGiven]: never
 }
 
 type ByKey<N extends AnyNode> = { readonly [K in N as K["name"]]: K }
@@ -110,7 +110,7 @@ type KnownAfters<Reader extends string, Known extends string, After extends Name
   : [Exclude<After[number], Known>] extends [never] ? After
   : NoInfer<CheckedAfter<Reader, After, Known>>
 
-/** Wiring by name, each name checked where it stands; what else there is in it is for `Problem` to say. */
+/** Wiring by name, each name checked where it stands; what else there is in it is for `WiringProblem` to say. */
 export interface ByName<Reader extends string, Known extends string, Inputs extends Names, After extends Names> {
   readonly inputs?: KnownInputs<Reader, Known, Inputs>
   readonly after?: KnownAfters<Reader, Known, After>
@@ -199,7 +199,7 @@ export type RootProblem<S extends Stage.Any, Known extends string> = First<NameT
  *
  * While the compiler has not yet looked at a function argument, there is neither: then nothing is wrong yet.
  */
-export type Problem<
+export type WiringProblem<
   S extends Stage.Any,
   Known extends string,
   F extends AnyNode,
@@ -208,7 +208,7 @@ export type Problem<
   W
 > = First<
   NameTaken<S, Known>,
-  [W] extends [Untold] ? [Object] extends [Untold] ? never
+  [W] extends [NotGiven] ? [Object] extends [NotGiven] ? never
     : First<
       PartProblem<S["name"], Exclude<keyof Object, keyof ByName<"", "", [], []>>>,
       ByNameProblem<S, Known, F, Inputs, keyof Object>
@@ -242,7 +242,7 @@ export type Learned<A> = [A] extends [never] ? A : unknown
 type Skipping<S> = S extends Source<unknown, infer Skips> ? Skips : false
 
 /** Whether the wiring itself may skip the stage. */
-export type WiringSkips<W> = [W] extends [Untold] ? never
+export type WiringSkips<W> = [W] extends [NotGiven] ? never
   : W extends { readonly when: Source<boolean> } ? "skip"
   : W extends { readonly inputs: infer Have }
     ? true extends { [K in keyof Have]: Skipping<Have[K]> }[keyof Have] ? "skip" : never

@@ -8,6 +8,7 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import type * as Duration from "effect/Duration"
 import type * as Exit from "effect/Exit"
+import { absurd } from "effect/Function"
 import * as Result from "effect/Result"
 import { errorSummaryOf, errorSummaryOfExit } from "../attempt/error-summary.ts"
 import type { Outcome } from "../attempt/interceptor-model.ts"
@@ -232,6 +233,8 @@ export class ActiveRun implements RunOfStage {
       }
       case "Failed":
         return this.endFailed(execution, ending)
+      default:
+        return absurd(ending)
     }
   }
 
@@ -254,6 +257,8 @@ export class ActiveRun implements RunOfStage {
         this.left--
         this.stop ??= { _tag: "Cancelled", by: planned.name, reason: output.reason, data: output.data }
         return
+      default:
+        return absurd(output)
     }
   }
 

@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Exit from "effect/Exit"
+import { absurd } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { errorSummaryOf, errorSummaryOfExit } from "../attempt/error-summary.ts"
@@ -89,6 +90,8 @@ export class Announcer {
         return this.runCancelled(result.durationMs, result.by, result.reason)
       case "Incomplete":
         return this.runIncomplete(result.durationMs, [...result.failed], [...result.blocked])
+      default:
+        return absurd(result)
     }
   }
 
@@ -176,6 +179,8 @@ export class Announcer {
           durationMs,
           reason: output.reason
         })
+      default:
+        return absurd(output)
     }
   }
 

@@ -54,7 +54,7 @@ class Conductor {
   /** The engine's own failure, which there should never be. */
   private crash: Cause.Cause<never> | undefined = undefined
 
-  constructor(run: ActiveRun, settings: Settings, fibers: FiberSet.FiberSet<unknown, unknown>) {
+  constructor(run: ActiveRun, settings: ConductorSettings, fibers: FiberSet.FiberSet<unknown, unknown>) {
     this.run = run
     this.fibers = fibers
     this.concurrency = settings.concurrency
@@ -204,7 +204,7 @@ class Conductor {
   }
 }
 
-interface Settings {
+interface ConductorSettings {
   readonly concurrency: number
   readonly grace: Duration.Duration
   /** The interceptors that Layers installed. */
@@ -219,7 +219,7 @@ interface Settings {
 // the run, until the next full garbage collection.
 const conductToEnd = Effect.fnUntraced(function*(
   run: ActiveRun,
-  settings: Settings,
+  settings: ConductorSettings,
   restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 ): Effect.fn.Return<Conclusion> {
   const scope = yield* Scope.make()
@@ -242,5 +242,5 @@ const conductToEnd = Effect.fnUntraced(function*(
 })
 
 /** Runs a plan to its end, whatever that is. */
-export const conduct = (run: ActiveRun, settings: Settings): Effect.Effect<Conclusion> =>
+export const conduct = (run: ActiveRun, settings: ConductorSettings): Effect.Effect<Conclusion> =>
   Effect.uninterruptibleMask((restore) => conductToEnd(run, settings, restore))

@@ -122,8 +122,12 @@ describe("a run that lets others run", () => {
         const busy = Effect.provideService(read, Scheduler.MaxOpsBeforeYield, operations)
         const fibers = yield* Effect.forEach([0, 1, 2, 3], (yields) =>
           Effect.forkChild(Effect.andThen(Effect.replicateEffect(Effect.yieldNow, yields), busy)))
-        for (let time = 0; time < 500; time++) yield* Effect.yieldNow
-        for (const fiber of fibers) assert.strictEqual(fiber.pollUnsafe()?._tag, "Success", `${operations} operations`)
+        for (let time = 0; time < 500; time++) {
+          yield* Effect.yieldNow
+        }
+        for (const fiber of fibers) {
+          assert.strictEqual(fiber.pollUnsafe()?._tag, "Success", `${operations} operations`)
+        }
       }
     }))
 

@@ -72,6 +72,25 @@ describe("who shares a run of a stage", () => {
     }).pipe(Effect.provide(Interceptors.Results.layerMemory())))
 })
 
+describe("how long it is kept", () => {
+  it.effect("is as long as it says, however the clock on the wall is set", () =>
+    Effect.gen(function*() {
+      let calls = 0
+      const stage = Stage.work("stage", { run: Effect.sync(() => void calls++) })
+      const pipeline = Pipeline.make("p").add(stage).pipe(Pipeline.intercept(cache))
+      const ask = Pipeline.run(pipeline, Snapshot.make({ inputText: "x" }))
+      yield* TestClock.setTime(1_000_000_000)
+      yield* ask
+      yield* TestClock.setTime(0)
+      yield* TestClock.adjust("59 seconds")
+      yield* ask
+      assert.strictEqual(calls, 1)
+      yield* TestClock.adjust("1 second")
+      yield* ask
+      assert.strictEqual(calls, 2)
+    }).pipe(Effect.provide(Interceptors.Results.layerMemory())))
+})
+
 describe("who asks for the same at the same time", () => {
   const bodies = (run: (subject: string) => Effect.Effect<void, never, Interceptors.Results>) => {
     const state = { started: [] as Array<string> }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, Fiber, Schedule, Scheduler } from "effect"
+import { Effect, Exit, Fiber, Schedule, Scheduler, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { OutputBag, Pipeline, Snapshot, Stage } from "stageflow"
 
@@ -112,4 +112,39 @@ describe("a run that lets others run", () => {
         for (const fiber of fibers) assert.strictEqual(fiber.pollUnsafe()?._tag, "Success", `${operations} operations`)
       }
     }))
+
+  it.effect("tells whoever reads its events that it has ended", () =>
+    Effect.gen(function*() {
+      const stage = Stage.work("stage", { run: Effect.yieldNow })
+      const pipeline = Pipeline.make("p").add(stage)
+      for (let operations = 3; operations <= 40; operations++) {
+        const read = Stream.runCount(Pipeline.stream(pipeline, Snapshot.make()))
+        const busy = Effect.provideService(read, Scheduler.MaxOpsBeforeYield, operations)
+        const fibers = yield* Effect.forEach([0, 1, 2, 3], (yields) =>
+          Effect.forkChild(Effect.andThen(Effect.replicateEffect(Effect.yieldNow, yields), busy)))
+        for (let time = 0; time < 500; time++) {
+          yield* Effect.yieldNow
+        }
+        for (const fiber of fibers) {
+          assert.strictEqual(fiber.pollUnsafe()?._tag, "Success", `${operations} operations`)
+        }
+      }
+    }))
+
+  it.effect("tells whoever reads the events of its handle that it has ended", () =>
+    Effect.gen(function*() {
+      const stage = Stage.work("stage", { run: Effect.replicateEffect(Effect.yieldNow, 20) })
+      const pipeline = Pipeline.make("p").add(stage)
+      for (let operations = 3; operations <= 40; operations++) {
+        for (const late of [0, 7, 19]) {
+          const handle = yield* Pipeline.start(pipeline, Snapshot.make())
+          const read = Effect.andThen(Effect.replicateEffect(Effect.yieldNow, late), Stream.runCount(handle.events))
+          const fiber = yield* Effect.forkChild(
+            Effect.provideService(read, Scheduler.MaxOpsBeforeYield, operations)
+          )
+          for (let time = 0; time < 300; time++) yield* Effect.yieldNow
+          assert.strictEqual(fiber.pollUnsafe()?._tag, "Success", `${operations} operations, ${late} late`)
+        }
+      }
+    }).pipe(Effect.scoped))
 })

@@ -27,8 +27,11 @@ export class EventLog {
     for (const resume of waiting) resume()
   }
 
-  private get changed(): Effect.Effect<void> {
+  /** Ends when there is more to read than `read` events, or nothing more to come. */
+  private changed(read: number): Effect.Effect<void> {
     return Effect.callback<void>((done) => {
+      // Something may have happened since the reader looked: others may run between two operations of a fiber.
+      if (read < this.events.length || this.ended) return done(Effect.void)
       const resume = () => done(Effect.void)
       this.waiting.add(resume)
       return Effect.sync(() => {
@@ -43,7 +46,7 @@ export class EventLog {
         return Effect.succeed([this.events.slice(index), Option.some(this.events.length)] as const)
       }
       if (this.ended) return Effect.succeed([[], Option.none()] as const)
-      return Effect.flatMap(this.changed, () => this.after(index))
+      return Effect.flatMap(this.changed(index), () => this.after(index))
     })
   }
 

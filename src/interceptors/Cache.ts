@@ -4,7 +4,6 @@
  * Only data is kept, never a failure, a skip or a cancel. Whoever asks for the same thing at the same time shares one run
  * of the stage.
  */
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -13,6 +12,7 @@ import { attemptOf } from "../attempt/attempt.ts"
 import { fromAround, type Outcome } from "../attempt/interceptor-model.ts"
 import { keptOk, withEvent } from "../attempt/kept-outcome.ts"
 import type { Interceptor } from "../Interceptor.ts"
+import { elapsedMillis } from "../internal/clock.ts"
 import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
 import type { Ok } from "../StageOutput.ts"
@@ -51,7 +51,7 @@ export class Results extends Context.Service<Results, {
       }
       return {
         get: (key) =>
-          Effect.map(Clock.currentTimeMillis, (now) => {
+          Effect.map(elapsedMillis, (now) => {
             const entry = kept.get(key)
             if (entry === undefined) return undefined
             if (entry.until <= now) {
@@ -62,7 +62,7 @@ export class Results extends Context.Service<Results, {
             return entry.output
           }),
         set: (key, output, ttl) =>
-          Effect.map(Clock.currentTimeMillis, (now) => {
+          Effect.map(elapsedMillis, (now) => {
             use(key, { output, until: now + Duration.toMillis(ttl) })
             for (const [oldest] of kept) {
               if (kept.size <= capacity) break

@@ -19,12 +19,13 @@ import { orders } from "./internal/orders.ts"
  */
 export class OutputTooLarge extends Schema.TaggedError<OutputTooLarge>()("OutputTooLarge", {
   stage: Schema.String,
+  /** At least as many: they are not counted much further than the limit. */
   bytes: Schema.Int,
   limit: Schema.Int
 }) {
   readonly code = "OUTPUT_TOO_LARGE"
   override get message(): string {
-    return `The data of stage "${this.stage}" has about ${this.bytes} bytes; the limit is ${this.limit}`
+    return `The data of stage "${this.stage}" has at least ${this.bytes} bytes; the limit is ${this.limit}`
   }
 }
 
@@ -33,12 +34,13 @@ export class OutputTooLarge extends Schema.TaggedError<OutputTooLarge>()("Output
  */
 export class SnapshotTooLarge extends Schema.TaggedError<SnapshotTooLarge>()("SnapshotTooLarge", {
   pipeline: Schema.String,
+  /** At least as many: they are not counted much further than the limit. */
   bytes: Schema.Int,
   limit: Schema.Int
 }) {
   readonly code = "SNAPSHOT_TOO_LARGE"
   override get message(): string {
-    return `The snapshot for pipeline "${this.pipeline}" has about ${this.bytes} bytes; the limit is ${this.limit}`
+    return `The snapshot for pipeline "${this.pipeline}" has at least ${this.bytes} bytes; the limit is ${this.limit}`
   }
 }
 
@@ -53,7 +55,8 @@ export class InputChanged extends Schema.TaggedError<InputChanged>()("InputChang
 }
 
 /**
- * Fails stages whose data is larger than `maxBytes`, measured roughly as JSON would be.
+ * Fails stages whose data is larger than `maxBytes`, measured roughly as JSON would be: texts in UTF-8, and bytes
+ * (buffers and views of them) as many as they are.
  */
 export const outputSize = (settings: { readonly maxBytes: number }): Interceptor<OutputTooLarge> => {
   const limit = options.positiveCount("maxBytes", settings.maxBytes)

@@ -17,10 +17,12 @@ export const InterruptionGrace = Context.Reference<Duration.Duration>("stageflow
   defaultValue: () => Duration.seconds(10)
 })
 
-/** What a fiber holds while it runs: a place, a claim. It is the fiber's until that has really ended. */
+/** What a fiber holds while it runs: a place, a claim. It has to know of those who go on though nobody waits for them. */
 export interface Holding {
-  /** A fiber was left behind, interrupted and still running, by what holds this. */
+  /** A fiber inside of this was left behind: it was interrupted and still runs, while what holds this goes on without it. */
   readonly onLeftBehind: (fiber: Fiber.Fiber<unknown, unknown>) => void
+  /** What holds this was itself left behind: it still runs, and nobody waits for it. */
+  readonly onOwnerLeftBehind: () => void
 }
 
 /** What a fiber and everything that it forks hold. */
@@ -28,11 +30,16 @@ export const Holdings = Context.Reference<ReadonlyArray<Holding>>("stageflow/int
   defaultValue: () => []
 })
 
-/** Says which of the fibers still run. What this fiber holds is theirs until they have ended. */
+/** Says which of the fibers still run, and tells so to what this fiber holds and to what they hold. */
 const leaveBehind = Effect.fnUntraced(function*<F extends Fiber.Fiber<unknown, unknown>>(fibers: ReadonlyArray<F>) {
   const leftBehind = fibers.filter(isRunning)
-  if (leftBehind.length > 0) {
-    for (const holding of yield* Holdings) leftBehind.forEach((fiber) => holding.onLeftBehind(fiber))
+  if (leftBehind.length === 0) return leftBehind
+  const own = yield* Holdings
+  for (const fiber of leftBehind) {
+    for (const holding of own) holding.onLeftBehind(fiber)
+    for (const holding of Context.get(fiber.context, Holdings)) {
+      if (!own.includes(holding)) holding.onOwnerLeftBehind()
+    }
   }
   return leftBehind
 })

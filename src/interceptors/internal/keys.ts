@@ -1,6 +1,8 @@
 /**
  * Reads keys: of the stage that runs, and at once, for interceptors that read one for each stage.
  */
+import { constVoid } from "effect/Function"
+import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type { StageContext } from "../../StageContext.ts"
@@ -37,6 +39,8 @@ export const keyOfPlace = (key: Key): Key => {
 // A key that is not text would be the same for everyone whose key is not text.
 const checked = (key: unknown): string => {
   if (typeof key === "string") return key
+  // An async function is not a key; what it rejects with is nobody's to hear.
+  if (Predicate.isPromiseLike(key)) key.then(undefined, constVoid)
   throw new TypeError(`A key must be text, not ${key === null ? "null" : `a value of type ${typeof key}`}`)
 }
 

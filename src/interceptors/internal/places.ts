@@ -92,6 +92,9 @@ class Place implements Holding {
     this.host?.takeBack()
   }
 
+  // The place is its owner's until it ends, whoever waits for that.
+  readonly onOwnerLeftBehind = constVoid
+
   onLeftBehind(fiber: Fiber.Fiber<unknown, unknown>): void {
     this.leftBehind++
     this.update()

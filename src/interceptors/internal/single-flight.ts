@@ -1,19 +1,106 @@
 /**
  * Runs an Effect once for all who ask for it at the same time under the same key.
  *
- * The first to ask runs it; the others wait for its exit. When the first is interrupted the next one takes over.
+ * The first to ask runs it; the others wait for its exit. When the first is interrupted the next one takes over, also when
+ * it ignores that and is left behind. Nobody waits for what waits for them: an Effect that asks for itself, or for another
+ * that does, is run there once more.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import { constVoid } from "effect/Function"
+import { type Holding, Holdings } from "../../internal/interruption.ts"
 
-type Resume = (effect: Effect.Effect<Exit.Exit<unknown, unknown>>) => void
+/** What a follower is told: the exit of the one who runs, or that there is none for it. */
+type Landing = { readonly _tag: "Landed"; readonly exit: Exit.Exit<unknown, unknown> } | typeof again | typeof alone
 
-/** An Effect that one runs for all who ask for it. */
-interface Flight {
-  /** What it ended with: who found it running may only begin to wait when it has ended. */
-  exit: Exit.Exit<unknown, unknown> | undefined
-  waiting: Set<Resume> | undefined
+/** Nobody runs it any more. */
+const again = { _tag: "Again" } as const
+/** Whoever runs it waits for the one who asks. */
+const alone = { _tag: "Alone" } as const
+
+/** Somebody who waits for a flight. */
+interface Follower {
+  /** The flights that it is part of itself. */
+  readonly aboard: ReadonlyArray<Flight>
+  readonly resume: (landing: Landing) => void
 }
+
+/** Somebody who runs the Effect, and those who wait for it. */
+class Flight implements Holding {
+  readonly flights: SingleFlight
+  readonly key: string
+  private readonly followers = new Set<Follower>()
+  /** The flights that something inside of this one waits for, and how often. */
+  private readonly waitsFor = new Map<Flight, number>()
+  /** What those are told who found it under way and only begin to wait when it has ended. */
+  private landing: Landing | undefined = undefined
+
+  constructor(flights: SingleFlight, key: string) {
+    this.flights = flights
+    this.key = key
+  }
+
+  /** Those among the holdings of a fiber that it is part of and that somebody may wait for. */
+  static in(holdings: ReadonlyArray<Holding>): ReadonlyArray<Flight> {
+    return holdings.filter((holding): holding is Flight => holding instanceof Flight && holding.landing === undefined)
+  }
+
+  /** Whether this is one of the flights, or waits for one, at whatever distance. */
+  private leadsTo(flights: ReadonlyArray<Flight>): boolean {
+    const seen = new Set<Flight>()
+    const pending: Array<Flight> = [this]
+    for (let flight = pending.pop(); flight !== undefined; flight = pending.pop()) {
+      if (flights.includes(flight)) return true
+      if (seen.has(flight)) continue
+      seen.add(flight)
+      for (const next of flight.waitsFor.keys()) pending.push(next)
+    }
+    return false
+  }
+
+  /** Tells the follower at once, or when it has ended. */
+  follow(follower: Follower): void {
+    if (this.landing !== undefined) return follower.resume(this.landing)
+    if (follower.aboard.length > 0 && this.leadsTo(follower.aboard)) return follower.resume(alone)
+    this.followers.add(follower)
+    for (const flight of follower.aboard) flight.waitsFor.set(this, (flight.waitsFor.get(this) ?? 0) + 1)
+  }
+
+  unfollow(follower: Follower): void {
+    if (!this.followers.delete(follower)) return
+    for (const flight of follower.aboard) {
+      const times = (flight.waitsFor.get(this) ?? 0) - 1
+      if (times > 0) flight.waitsFor.set(this, times)
+      else flight.waitsFor.delete(this)
+    }
+  }
+
+  /** Tells all who wait. */
+  end(landing: Landing): void {
+    if (this.landing !== undefined) return
+    this.landing = landing
+    this.flights.forget(this)
+    for (const follower of this.followers) {
+      this.unfollow(follower)
+      follower.resume(landing)
+    }
+  }
+
+  // What is inside of it is its own business.
+  readonly onLeftBehind = constVoid
+
+  onOwnerLeftBehind(): void {
+    this.end(again)
+  }
+}
+
+const landingOf = (flight: Flight, aboard: ReadonlyArray<Flight>): Effect.Effect<Landing> =>
+  Effect.callback<Landing>((resume) => {
+    const follower: Follower = { aboard, resume: (landing) => resume(Effect.succeed(landing)) }
+    flight.follow(follower)
+    return Effect.sync(() => flight.unfollow(follower))
+  })
 
 export class SingleFlight {
   private readonly flights = new Map<string, Flight>()
@@ -21,38 +108,45 @@ export class SingleFlight {
   /** The Effect's own result, or that of the one who runs it already. */
   run<A, E, R>(key: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     // Nobody is interrupted between taking the lead and the promise to tell the others.
-    return Effect.uninterruptibleMask((restore) => {
-      const flight = this.flights.get(key)
-      return flight === undefined ? this.lead(key, restore(effect)) : restore(this.follow(key, flight, effect))
-    })
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.withFiber((fiber) => {
+        const holdings = Context.get(fiber.context, Holdings)
+        const flight = this.flights.get(key)
+        return flight !== undefined
+          ? restore(this.follow(flight, effect, Flight.in(holdings)))
+          : this.lead(key, holdings, (inside) => restore(Effect.provideService(effect, Holdings, inside)))
+      })
+    )
   }
 
-  private lead<A, E, R>(key: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    const flight: Flight = { exit: undefined, waiting: undefined }
+  private lead<A, E, R>(
+    key: string,
+    holdings: ReadonlyArray<Holding>,
+    runWith: (holdings: ReadonlyArray<Holding>) => Effect.Effect<A, E, R>
+  ): Effect.Effect<A, E, R> {
+    const flight = new Flight(this, key)
     this.flights.set(key, flight)
-    return Effect.onExitPrimitive(effect, (exit) => {
-      flight.exit = exit
-      this.flights.delete(key)
-      if (flight.waiting !== undefined) {
-        for (const resume of flight.waiting) resume(Effect.succeed(exit))
-      }
+    return Effect.onExitPrimitive(runWith([...holdings, flight]), (exit) => {
+      flight.end({ _tag: "Landed", exit })
       return undefined
     })
   }
 
-  private follow<A, E, R>(key: string, flight: Flight, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
-    const landed = Effect.callback<Exit.Exit<unknown, unknown>>((resume) => {
-      if (flight.exit !== undefined) return resume(Effect.succeed(flight.exit))
-      const waiting = flight.waiting ??= new Set()
-      waiting.add(resume)
-      return Effect.sync(() => {
-        waiting.delete(resume)
-      })
-    })
-    return Effect.flatMap(landed, (exit) =>
-      Exit.hasInterrupts(exit)
-        ? this.run(key, effect)
+  private follow<A, E, R>(
+    flight: Flight,
+    effect: Effect.Effect<A, E, R>,
+    aboard: ReadonlyArray<Flight>
+  ): Effect.Effect<A, E, R> {
+    return Effect.flatMap(landingOf(flight, aboard), (landing) => {
+      if (landing._tag === "Alone") return effect
+      return landing._tag === "Again" || Exit.hasInterrupts(landing.exit)
+        ? this.run(flight.key, effect)
         // Whoever asks under one key asks for the same thing.
-        : exit as Exit.Exit<A, E>)
+        : landing.exit as Exit.Exit<A, E>
+    })
+  }
+
+  forget(flight: Flight): void {
+    if (this.flights.get(flight.key) === flight) this.flights.delete(flight.key)
   }
 }

@@ -27,6 +27,7 @@
  */
 import type * as Duration from "effect/Duration"
 import { absurd } from "effect/Function"
+import * as Result from "effect/Result"
 import { duration } from "./internal/options.ts"
 import {
   type Cancel,
@@ -99,8 +100,12 @@ export const retry = (
     readonly after?: Duration.Input | undefined
   }
 ): Retry => {
-  const after = options?.after === undefined ? undefined : duration("after", options.after)
-  return signal<Retry>({ _tag: "Retry", reason, data: options?.data ?? {}, after }, options)
+  const given = options?.after
+  // What is no duration is found out where the output is read, as everything else in it that should not be.
+  const after = given === undefined
+    ? undefined
+    : Result.getOrElse(Result.try(() => duration("after", given)), () => given)
+  return signal<Retry>({ _tag: "Retry", reason, data: options?.data ?? {}, after: after as Retry["after"] }, options)
 }
 
 /**

@@ -2,7 +2,15 @@
  * Keeps what a stage ended with, to hand it out again: as a whole, and with a note that it was kept.
  */
 import { immutable } from "../internal/immutable.ts"
-import { changedOk, changedSignal, type Emitted, noItems, type Ok, type Skip } from "../internal/output-model.ts"
+import {
+  type Cancel,
+  changedOk,
+  changedSignal,
+  type Emitted,
+  noItems,
+  type Ok,
+  type Skip
+} from "../internal/output-model.ts"
 import type { Attempt } from "./attempt.ts"
 import type { Outcome } from "./interceptor-model.ts"
 
@@ -37,7 +45,7 @@ export const withEvent = <K extends Outcome>(outcome: K, event: Emitted): Outcom
       return changedOk(outcome, { events: [...outcome.events, event] })
     case "Skip":
     case "Cancel":
-      return changedSignal(outcome, { events: [...outcome.events, event] })
+      return changedSignal<Skip | Cancel>(outcome, { events: [...outcome.events, event] })
     case "Retry":
       return outcome
   }

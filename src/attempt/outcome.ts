@@ -5,16 +5,15 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
-import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
-import { type Fail, isStageOutput, plainOk, type StageOutput } from "../internal/output-model.ts"
+import { type Fail, isStageOutput, noItems, type Ok, plainOk, type StageOutput } from "../internal/output-model.ts"
 import { type Problem, problemsOf } from "../internal/problems.ts"
 import { StageFault } from "../StageError.ts"
-import { fail } from "../StageOutput.ts"
 import type { Outcome } from "./interceptor-model.ts"
+import { isData, kindOf, OutcomeReader, whatItIs } from "./made-outcome.ts"
 
 /** How a stage ended: with an outcome, or with an error and its whole cause. */
 export type Ending = Outcome | FailedEnding
@@ -35,44 +34,40 @@ export const failedEnding = (error: unknown): FailedEnding => new FailedEnding(e
 
 const empty = Object.freeze({})
 
-/** Hears what a promise rejects with that nobody will look at: unheard, it would end the process. */
-const disregard = (promise: PromiseLike<unknown>): void => {
-  Result.try(() => promise.then(undefined, constVoid))
-}
+const invalidOutput = (stage: string, problems: ReadonlyArray<Problem>): StageFault =>
+  new StageFault({ stage, reason: { _tag: "InvalidOutput", problems } })
 
-const whatItIs = (value: unknown): string => {
-  if (value === null) return "null"
-  if (Effect.isEffect(value)) return "an Effect (did you forget yield* ?)"
-  if (Predicate.isPromiseLike(value)) {
-    disregard(value)
-    return "a Promise (use Stage.promise, or Effect.tryPromise)"
-  }
-  return typeof value === "number" && Number.isNaN(value) ? "NaN" : `a ${typeof value}`
-}
-
-const invalid = (stage: string, message: string): StageFault =>
-  new StageFault({ stage, reason: { _tag: "InvalidOutput", problems: [{ path: [], message }] } })
-
-const isData = (value: unknown): value is object =>
-  typeof value === "object" && value !== null && !Predicate.isPromiseLike(value) && !Effect.isEffect(value)
+const invalid = (stage: string, message: string): StageFault => invalidOutput(stage, [{ path: [], message }])
 
 /** An object literal, which can be nothing but data: the common case, told with one look. */
 export const isLiteral = (value: unknown): value is object =>
   typeof value === "object" && value !== null && Object.getPrototypeOf(value) === Object.prototype && !("then" in value)
 
 /** Reads what a stage returned: an outcome, an object that is its data, or nothing. */
-export const outcomeOfValue = (stage: string, value: unknown): Outcome | Fail<unknown> => {
+const endingOfValue = (stage: string, value: unknown): Ending => {
   if (isLiteral(value)) return plainOk(value)
   if (value === undefined) return plainOk(empty)
-  if (isStageOutput(value)) return value._tag === "Ok" ? checkedOk(stage, value) : value
+  if (isStageOutput(value)) return endingOfOutput(stage, value)
   if (isData(value)) return plainOk(value)
-  return fail(invalid(stage, `Expected an object, an output or nothing, got ${whatItIs(value)}`))
+  return failedEnding(invalid(stage, `Expected an object, an output or nothing, got ${whatItIs(value)}`))
 }
 
-const checkedOk = (stage: string, output: StageOutput & { readonly _tag: "Ok" }): Outcome | Fail<unknown> =>
-  isData(output.data)
-    ? output
-    : fail(invalid(stage, `Expected the data of StageOutput.ok to be an object, got ${whatItIs(output.data)}`))
+/** An `Ok` with nothing beside its data, which is what interceptors make of the data of most stages. */
+const isPlain = (output: StageOutput): output is Ok<unknown> =>
+  output._tag === "Ok" && output.artifacts === noItems && output.events === noItems && output.version === undefined
+  && isData(output.data)
+
+const endingOfOutput = (stage: string, made: StageOutput): Ending => {
+  if (isPlain(made)) return made
+  const reader = new OutcomeReader()
+  const output = reader.read(made)
+  // What is wrong beside a typed error never hides it.
+  if (output?._tag === "Fail") return new FailedEnding(output.error, causeOf(output))
+  if (output !== undefined && reader.problems.length === 0) return output
+  const fault = invalidOutput(stage, reader.problems)
+  const cause = Cause.fail(fault)
+  return new FailedEnding(fault, reader.thrown === undefined ? cause : Cause.combine(cause, Cause.die(reader.thrown)))
+}
 
 /** What a stage's function returned, which without types need not be an Effect: an async function returns a Promise. */
 export const asEffect = (stage: string, returned: unknown): Effect.Effect<unknown, unknown, unknown> =>
@@ -120,21 +115,23 @@ const causeOf = (output: Fail<unknown>): Cause.Cause<unknown> =>
 export const returnedFail = (cause: Cause.Cause<unknown>): Fail<unknown> | undefined =>
   Option.getOrUndefined(Context.getOption(Cause.annotations(cause), ReturnedFail))
 
-const endingOfOutcome = (outcome: Outcome | Fail<unknown>): Ending =>
-  outcome._tag === "Fail" ? new FailedEnding(outcome.error, causeOf(outcome)) : outcome
-
-/** Whether what a stage's Effect ended with is more than its own business: it failed, or it ends the run. */
-export const leavesRun = (exit: Exit.Exit<unknown, unknown>): boolean => {
+const isOverForOthers = (exit: Exit.Exit<unknown, unknown>): boolean => {
   const output = exit._tag === "Failure" ? yielded(exit.cause) : isStageOutput(exit.value) ? exit.value : undefined
   return output === undefined ? exit._tag === "Failure" : output._tag !== "Ok" && output._tag !== "Skip"
 }
 
+/** Whether what a stage's Effect ended with is more than its own business: it failed, or it ends the run. */
+export const leavesRun = (exit: Exit.Exit<unknown, unknown>): boolean =>
+  // What throws when it is looked at is no output: the stage failed.
+  Result.getOrElse(Result.try(() => isOverForOthers(exit)), () => true)
+
 /** Reads how a stage's Effect ended. */
 export const endingOfExit = (stage: string, exit: Exit.Exit<unknown, unknown>): Ending => {
-  if (exit._tag === "Success") return endingOfOutcome(outcomeOfValue(stage, exit.value))
+  if (exit._tag === "Success") return endingOfValue(stage, exit.value)
   const output = yielded(exit.cause)
-  if (output !== undefined) return endingOfOutcome(outcomeOfValue(stage, output))
-  return new FailedEnding(errorOf(stage, exit.cause), exit.cause)
+  return output === undefined
+    ? new FailedEnding(errorOf(stage, exit.cause), exit.cause)
+    : endingOfOutput(stage, output)
 }
 
 /** A stage's Effect in the form that interceptors wrap: an outcome, or a failure. */
@@ -143,23 +140,25 @@ export const normalize = <R>(
   effect: Effect.Effect<unknown, unknown, R>
 ): Effect.Effect<Outcome, unknown, R> =>
   Effect.matchCauseEffect(effect, {
-    onSuccess: (value) => toEffect(outcomeOfValue(stage, value)),
-    onFailure: (cause) => {
-      const output = yielded(cause)
-      return output === undefined ? Effect.failCause(cause) : toEffect(outcomeOfValue(stage, output))
-    }
+    onSuccess: (value) => readSafely(stage, () => endingOfValue(stage, value)),
+    onFailure: (cause) =>
+      readSafely(stage, () => {
+        const output = yielded(cause)
+        return output === undefined ? new FailedEnding(undefined, cause) : endingOfOutput(stage, output)
+      })
   })
 
-const toEffect = (outcome: Outcome | Fail<unknown>): Effect.Effect<Outcome, unknown> =>
-  outcome._tag === "Fail" ? Effect.failCause(causeOf(outcome)) : Effect.succeed(outcome)
-
-const invalidData = (stage: string, problems: ReadonlyArray<Problem>): StageFault =>
-  new StageFault({ stage, reason: { _tag: "InvalidOutput", problems } })
+/** What a stage gave can throw when it is looked at. */
+const readSafely = (stage: string, read: () => Ending): Effect.Effect<Outcome, unknown> => {
+  const result = Result.try(read)
+  const ending = Result.isSuccess(result) ? result.success : unreadable(stage, result.failure)
+  return ending._tag === "Failed" ? Effect.failCause(ending.cause) : Effect.succeed(ending)
+}
 
 /** Why an output schema did not take the data of a stage, as the fault that it is: the data's, or its own. */
 export const causeOfInvalidData = (stage: string, cause: Cause.Cause<Schema.SchemaError>): Cause.Cause<unknown> => {
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-  if (error !== undefined) return Cause.fail(invalidData(stage, problemsOf(error.issue)))
+  if (error !== undefined) return Cause.fail(invalidOutput(stage, problemsOf(error.issue)))
   const died = cause.reasons.find(Cause.isDieReason)
   if (died === undefined) return cause
   // A schema looks into data by recursion, and the stack has an end.
@@ -178,15 +177,6 @@ export const unreadable = (stage: string, defect: unknown): FailedEnding => {
 /** A condition or an input of a stage threw. */
 export const wiringFailed = (stage: string, part: "when" | "inputs", defect: unknown): FailedEnding =>
   new FailedEnding(new StageFault({ stage, reason: { _tag: "WiringFailed", part, defect } }), Cause.die(defect))
-
-const kindOf = (value: unknown): string => {
-  if (value === undefined || value === null) return String(value)
-  if (typeof value !== "object") return `a ${typeof value}`
-  if (Effect.isEffect(value)) return "an Effect"
-  if (!Predicate.isPromiseLike(value)) return "an object"
-  disregard(value)
-  return "a Promise"
-}
 
 /** The condition of a stage gave neither true nor false. */
 export const noBoolean = (stage: string, value: unknown): FailedEnding => {

@@ -247,7 +247,7 @@ export class ActiveRun implements RunOfStage {
     switch (output._tag) {
       case "Ok":
         this.statuses[planned.index] = "ok"
-        this.data[planned.index] = output.data as object // see `outcomeOfValue`
+        this.data[planned.index] = output.data as object // see `endingOfExit`
         return this.release(planned)
       case "Skip":
         this.statuses[planned.index] = "skipped"

@@ -228,7 +228,7 @@ const inputsOf = ({ planned, run }: StageExecution): Inputs => {
 
 const valueUnder = (output: Settled | undefined, key: string): Option.Option<unknown> => {
   if (output?._tag !== "Ok") return Option.none()
-  // The data of an Ok is an object; see `outcomeOfValue`.
+  // The data of an Ok is an object; see `endingOfExit`.
   const data = output.data as Record<string, unknown>
   return Object.hasOwn(data, key) ? Option.some(data[key]) : Option.none()
 }

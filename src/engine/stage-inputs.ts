@@ -83,7 +83,7 @@ export class StageInputs implements Reader {
     const end = starts[planned.index + 1] as number
     for (let at = start; at < end; at++) {
       const index = items[at] as number
-      // No data is ever undefined: see `outcomeOfValue`.
+      // No data is ever undefined: see `endingOfExit`.
       const data = this.data[index]
       const key = names[index] as string
       if (optional?.[at - start] === true) {

@@ -201,8 +201,8 @@ const noData = Object.freeze({})
 export const skipBecause = (origin: string | undefined, reason: string): Skip =>
   Object.freeze(signal<Skip>({ _tag: "Skip", reason, data: noData, origin }, undefined))
 
-/** The same `Skip` or `Cancel` with something changed. */
-export const changedSignal = <S extends Skip | Cancel>(
+/** The same outcome with something changed, of one that is no `Ok`. */
+export const changedSignal = <S extends Skip | Cancel | Fail<unknown> | Retry>(
   self: S,
   changes: Partial<Pick<S, "data" | "artifacts" | "events" | "durationMs">>
 ): S => Object.assign(Object.create(SignalPrototype), self, changes)

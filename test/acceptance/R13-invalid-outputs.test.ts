@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Option, Result } from "effect"
-import { Interceptor, Pipeline, RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
+import { Cause, Effect, Exit, Option, Result } from "effect"
+import { EventSink, Interceptor, Pipeline, RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
+import { during } from "./support/lifecycle.ts"
 import { unheardRejections } from "./support/rejections.ts"
 import { Counter } from "./support/stages.ts"
 
@@ -259,6 +260,24 @@ describe("R13 what is no output fails the stage by name, and no key of data chan
       }))
   }
 
+  it.effect("a revoked Proxy of a stage that left something running fails it as well, and does not end the process", () =>
+    Effect.gen(function*() {
+      const revoked = () => {
+        const { proxy, revoke } = Proxy.revocable({}, {})
+        revoke()
+        return proxy
+      }
+      const leaving = Effect.forkChild(Effect.uninterruptible(Effect.sleep("1 second")), { startImmediately: true })
+      for (const end of [Effect.sync(revoked), Effect.suspend(() => Effect.fail(revoked()))]) {
+        const stage = Stage.work("odd", { run: Effect.andThen(Effect.andThen(leaving, Effect.yieldNow), end) })
+        const run = Effect.exit(Pipeline.run(Pipeline.make("odd").add(stage), Snapshot.make()))
+        const exit = yield* during(run, "1 minute")
+        const failed = Option.getOrThrow(Exit.findErrorOption(yield* Effect.succeed(exit)))
+        assert.instanceOf(failed, RunResult.StageFailed)
+        assert.strictEqual(failed.stage, "odd")
+      }
+    }))
+
   it.effect("what cannot be read beside an outcome never hides the outcome", () =>
     Effect.gen(function*() {
       const unreadable = (): Readonly<Record<string, unknown>> => ({
@@ -376,4 +395,150 @@ describe("R13 what is no output fails the stage by name, and no key of data chan
         assert.deepStrictEqual([output.reason, output.origin, output.data], ["mine", undefined, data])
       }
     }))
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // outcomes that only untyped code can make
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /** The constructors without their types. */
+  const make = StageOutput as unknown as Readonly<
+    Record<"ok" | "skip" | "cancel" | "retry" | "fail", (...given: ReadonlyArray<unknown>) => StageOutput.StageOutput>
+  >
+  const unreadable = () => ({
+    get secret(): string {
+      throw new Error("hunter2")
+    }
+  })
+  const rejected = () => Promise.reject(new Error("unheard"))
+  const malformed: Readonly<Record<string, readonly [make: () => unknown, path: string]>> = {
+    "retry without a reason": [() => make.retry(undefined), "reason"],
+    "retry with a number as its reason": [() => make.retry(42), "reason"],
+    "skip without a reason": [() => make.skip(), "reason"],
+    "skip with an Error as its reason": [() => make.skip(new Error("x")), "reason"],
+    "cancel with null as its reason": [() => make.cancel(null), "reason"],
+    "retry after a word": [() => make.retry("x", { after: "soon" }), "after"],
+    "retry after less than nothing": [() => make.retry("x", { after: -5 }), "after"],
+    "retry after NaN": [() => make.retry("x", { after: Number.NaN }), "after"],
+    "retry after a symbol": [() => make.retry("x", { after: Symbol("soon") }), "after"],
+    "skip with data that is none": [() => make.skip("x", { data: 42 }), "data"],
+    "cancel with a Promise as its data": [() => make.cancel("x", { data: rejected() }), "data"],
+    "artifacts that are no list": [() => make.ok({}, { artifacts: "chart" }), "artifacts"],
+    "artifacts that are an object": [() => make.skip("x", { artifacts: { type: "a", payload: 1 } }), "artifacts"],
+    "artifacts that are a Set": [() => make.cancel("x", { artifacts: new Set() }), "artifacts"],
+    "an artifact that is none": [() => make.ok({}, { artifacts: [undefined] }), "artifacts.0"],
+    "a hole among the artifacts": [() => make.ok({}, { artifacts: Array(1) }), "artifacts.0"],
+    "an artifact without a type": [
+      () => make.ok({}, { artifacts: [{ type: "a", payload: 1 }, { payload: 1 }] }),
+      "artifacts.1.type"
+    ],
+    "an event without a type": [() => make.ok({}, { events: [{ data: 1 }] }), "events.0.type"],
+    "events that are a text": [() => make.ok({}, { events: "made" }), "events"],
+    "an event that is a text": [() => make.cancel("x", { events: ["made"] }), "events.0"],
+    "an event whose type cannot be read": [
+      () =>
+        make.ok({}, {
+          events: [{
+            get type(): string {
+              throw new Error("hunter2")
+            },
+            data: 1
+          }]
+        }),
+      "events.0"
+    ],
+    "an event with data that cannot be read": [
+      () => make.ok({}, { events: [{ type: "a", data: unreadable() }] }),
+      "events.0"
+    ],
+    "a version that is a number": [() => make.ok({}, { version: 2 }), "version"],
+    "several things at once": [() => make.skip(undefined, { events: 1, version: 2 }), "version,events,reason"],
+    "an outcome that does not exist": [
+      () =>
+        Object.assign(Object.create(Object.getPrototypeOf(make.skip("x"))) as object, make.skip("x"), {
+          _tag: "Whatever"
+        }),
+      "_tag"
+    ],
+    "an outcome that cannot be read": [
+      () =>
+        new Proxy(make.skip("x"), {
+          get: (target, key) => {
+            if (key === "reason") throw new Error("hunter2")
+            return Reflect.get(target, key) as unknown
+          }
+        }),
+      ""
+    ]
+  }
+  for (const [title, [make, path]] of Object.entries(malformed)) {
+    it.effect(`a malformed outcome fails the stage by name, whether or not anybody listens: ${title}`, () =>
+      Effect.gen(function*() {
+        const passing = Interceptor.make({ name: "passing", around: (effect) => effect })
+        const returned = Stage.work("odd", { run: Effect.sync(make) as Effect.Effect<{}> })
+        const yielded = Stage.work("odd", { run: Effect.flatMap(Effect.sync(make), (end) => end as Effect.Effect<{}>) })
+        const caught = Stage.work("odd", { run: Effect.fail("x") }).pipe(
+          Stage.catch(() => Effect.sync(make) as Effect.Effect<{}>)
+        )
+        // Only an outcome that is no Ok can be yielded.
+        const isYieldable = Effect.isEffect(Result.getOrElse(Result.try(make), () => undefined))
+        const ways = { returned, caught, ...isYieldable ? { yielded } : {} }
+        const wrapped = Object.entries(ways).flatMap(([way, stage]) => [
+          [way, stage] as const,
+          [`${way}, with a timeout`, Stage.timeout(stage) as unknown as typeof stage] as const,
+          [`${way}, with a retry`, Stage.retry(stage, { times: 2 }) as typeof stage] as const,
+          [`${way}, intercepted`, Stage.intercept(stage, passing)] as const
+        ])
+        for (const [way, stage] of wrapped) {
+          const counter = new Counter()
+          const pipeline = Pipeline.make("odd").add(stage).add(counter.stage("read"), { after: ["odd"] })
+          const run = Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
+          const failures = [
+            yield* run,
+            yield* Effect.provide(run, EventSink.layerMemory),
+            yield* Effect.flip(Effect.flatMap(Pipeline.start(pipeline, Snapshot.make()), (handle) => handle.await))
+          ]
+          for (const { attempts, error, message, stage } of failures) {
+            assert.strictEqual(stage, "odd", way)
+            assert.instanceOf(error, StageError.StageFault, way)
+            if (!(error instanceof StageError.StageFault)) continue
+            assert.strictEqual(error.reason._tag, "InvalidOutput", way)
+            if (error.reason._tag !== "InvalidOutput") continue
+            assert.deepStrictEqual(error.reason.problems.map(({ path }) => path.join(".")).join(), path, way)
+            assert.include(message, "odd")
+            assert.notInclude(message, "hunter2")
+            assert.strictEqual(attempts, 1, way)
+          }
+          assert.strictEqual(counter.total, 0, way)
+        }
+      }).pipe(Effect.scoped))
+  }
+
+  it.effect("a typed error stays what it is, whatever is malformed beside it", () =>
+    Effect.gen(function*() {
+      const ends = [
+        make.fail("typed", { artifacts: "chart" }),
+        make.fail("typed", { events: [undefined] }),
+        make.fail("typed", { events: [unreadable()] }),
+        make.fail("typed", { data: 42 }),
+        make.fail("typed", { version: 1 })
+      ]
+      for (const end of ends) {
+        const stage = Stage.work("odd", { run: Effect.sync(() => end as StageOutput.Fail<string>) })
+        for (const wrapped of [stage, Stage.catch(stage, (error) => Effect.fail(error))]) {
+          const run = Effect.flip(Pipeline.run(Pipeline.make("odd").add(wrapped), Snapshot.make()))
+          for (const failed of [yield* run, yield* Effect.provide(run, EventSink.layerMemory)]) {
+            assert.strictEqual(failed.error, "typed")
+            assert.strictEqual(failed.stage, "odd")
+          }
+        }
+      }
+      // What is well-formed beside it is told.
+      const both = Stage.work("odd", {
+        run: Effect.sync(() => make.fail("typed", { events: [{ type: "a", data: 1 }], artifacts: 42 }))
+      })
+      yield* Effect.flip(Pipeline.run(Pipeline.make("odd").add(both), Snapshot.make()))
+      const memory = yield* EventSink.Memory
+      const told = (yield* memory.events).flatMap((event) => event._tag === "StageEmitted" ? [event.type] : [])
+      assert.deepStrictEqual(told, ["a"])
+    }).pipe(Effect.provide(EventSink.layerMemory)))
 })

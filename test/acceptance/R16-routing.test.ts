@@ -316,7 +316,7 @@ describe("R16 what was not selected has no effect, the join runs with what was, 
   const noBooleans: ReadonlyArray<readonly [given: unknown, told: string]> = [
     [1, "a number"],
     [0, "a number"],
-    [Number.NaN, "a number"],
+    [Number.NaN, "NaN"],
     [1n, "a bigint"],
     ["true", "a string"],
     ["", "a string"],

@@ -80,7 +80,9 @@ class Conductor {
   })
 
   private readonly wait = Effect.callback<void>((resume) => {
-    this.resume = resume
+    // The fiber may have let others go first since it found nothing to do.
+    if (this.isOver || this.canStart) resume(Effect.void)
+    else this.resume = resume
   })
 
   /** Wakes the conductor when it waits and there is something for it to do. */

@@ -2,7 +2,7 @@
  * Keeps what a stage ended with, to hand it out again: as a whole, and with a note that it was kept.
  */
 import { immutable } from "../internal/immutable.ts"
-import { changedOk, changedSignal, type Emitted, type Ok, type Skip } from "../internal/output-model.ts"
+import { changedOk, changedSignal, type Emitted, noItems, type Ok, type Skip } from "../internal/output-model.ts"
 import type { Attempt } from "./attempt.ts"
 import type { Outcome } from "./interceptor-model.ts"
 
@@ -22,10 +22,13 @@ export const keptOutcome = (outcome: Kept, attempt: Attempt): Kept =>
     ? keptOk(outcome, attempt)
     : changedSignal(outcome, { data: immutable(outcome.data), ...contents(outcome, attempt) })
 
-const contents = ({ artifacts, events }: Kept, { addedArtifacts }: Attempt) => ({
-  artifacts: immutable([...artifacts, ...addedArtifacts]),
-  events: immutable(events)
-})
+const contents = ({ artifacts, events }: Kept, { addedArtifacts }: Attempt) => {
+  const all = addedArtifacts.length === 0 ? artifacts : [...artifacts, ...addedArtifacts]
+  return {
+    artifacts: all.length === 0 ? noItems : immutable(all),
+    events: events.length === 0 ? noItems : immutable(events)
+  }
+}
 
 /** The outcome with one more event. */
 export const withEvent = <K extends Outcome>(outcome: K, event: Emitted): Outcome => {

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Deferred, Effect, Fiber, Scheduler } from "effect"
 import { Pipeline, Snapshot, Stage, StageContext, StageOutput } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
 import { InterceptorTest } from "stageflow/testing"
@@ -46,5 +46,35 @@ describe("what is kept", () => {
         exit._tag === "Success" ? exit.value.outputs.stage.events.map(({ type }) => type) : []
       )
       assert.deepStrictEqual(events, [[], ["cache.hit"], ["cache.hit"]])
+    }).pipe(Effect.provide(Interceptors.Results.layerMemory())))
+})
+
+describe("who shares a run of a stage", () => {
+  it.effect("gets its result, wherever it lets others go first", () =>
+    Effect.gen(function*() {
+      for (const operations of [3, 4, 5]) {
+        for (let steps = 0; steps < 80; steps++) {
+          const gate = yield* Deferred.make<void>()
+          const stage = Stage.transform("stage", { run: Effect.as(Deferred.await(gate), { done: true }) })
+          const pipeline = Pipeline.make("p").add(stage).pipe(Pipeline.intercept(cache))
+          const run = Pipeline.run(pipeline, Snapshot.make({ inputText: `${operations} ${steps}` }))
+          const leader = yield* Effect.forkChild(run, { startImmediately: true })
+          const follower = yield* Effect.forkChild(
+            Effect.provideService(run, Scheduler.MaxOpsBeforeYield, operations),
+            {
+              startImmediately: true
+            }
+          )
+          for (let step = 0; step < steps; step++) yield* Effect.yieldNow
+          yield* Deferred.succeed(gate, undefined)
+          yield* Fiber.join(leader)
+          for (let step = 0; step < 1000 && follower.pollUnsafe() === undefined; step++) yield* Effect.yieldNow
+          assert.strictEqual(
+            follower.pollUnsafe()?._tag,
+            "Success",
+            `every ${operations} operations, after ${steps} turns`
+          )
+        }
+      }
     }).pipe(Effect.provide(Interceptors.Results.layerMemory())))
 })

@@ -27,9 +27,12 @@ export class EventLog {
     for (const resume of waiting) resume()
   }
 
-  private get changed(): Effect.Effect<void> {
+  /** Ends when there is something behind the first `count` events. */
+  private more(count: number): Effect.Effect<void> {
     return Effect.callback<void>((done) => {
       const resume = () => done(Effect.void)
+      // The reader's fiber may have let others go first since it found nothing.
+      if (count < this.events.length || this.ended) return resume()
       this.waiting.add(resume)
       return Effect.sync(() => {
         this.waiting.delete(resume)
@@ -43,7 +46,7 @@ export class EventLog {
         return Effect.succeed([this.events.slice(index), Option.some(this.events.length)] as const)
       }
       if (this.ended) return Effect.succeed([[], Option.none()] as const)
-      return Effect.flatMap(this.changed, () => this.after(index))
+      return Effect.flatMap(this.more(index), () => this.after(index))
     })
   }
 

@@ -8,17 +8,18 @@ import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
-import { attemptOf } from "../attempt/attempt.ts"
-import { fromAround, type Outcome } from "../attempt/interceptor-model.ts"
+import { type Attempt, attemptIn } from "../attempt/attempt.ts"
+import { fromAround, type Outcome, type StageEffect } from "../attempt/interceptor-model.ts"
 import { keptOk, withEvent } from "../attempt/kept-outcome.ts"
 import type { Interceptor } from "../Interceptor.ts"
-import { elapsedMillis } from "../internal/clock.ts"
+import { elapsedMillisIn } from "../internal/clock.ts"
 import * as options from "../internal/options.ts"
-import { StageContext } from "../StageContext.ts"
+import { changedOk } from "../internal/output-model.ts"
 import type { Ok } from "../StageOutput.ts"
+import { keyReader } from "./internal/keys.ts"
 import { orders } from "./internal/orders.ts"
 import { SingleFlight } from "./internal/single-flight.ts"
-import { type Key, type KeyFailed, keyOf, perStage } from "./Key.ts"
+import { type Key, KeyFailed, perStage } from "./Key.ts"
 
 interface Kept {
   readonly output: Ok<unknown>
@@ -51,23 +52,26 @@ export class Results extends Context.Service<Results, {
       }
       return {
         get: (key) =>
-          Effect.map(elapsedMillis, (now) => {
+          Effect.withFiber((fiber) => {
             const entry = kept.get(key)
-            if (entry === undefined) return undefined
-            if (entry.until <= now) {
+            if (entry === undefined) return Effect.undefined
+            if (entry.until <= elapsedMillisIn(fiber)) {
               kept.delete(key)
-              return undefined
+              return Effect.undefined
             }
             use(key, entry)
-            return entry.output
+            return Effect.succeed(entry.output)
           }),
         set: (key, output, ttl) =>
-          Effect.map(elapsedMillis, (now) => {
-            use(key, { output, until: now + Duration.toMillis(ttl) })
-            for (const [oldest] of kept) {
-              if (kept.size <= capacity) break
-              kept.delete(oldest)
+          Effect.withFiber((fiber) => {
+            use(key, { output, until: elapsedMillisIn(fiber) + Duration.toMillis(ttl) })
+            if (kept.size > capacity) {
+              for (const [oldest] of kept) {
+                if (kept.size <= capacity) break
+                kept.delete(oldest)
+              }
             }
+            return Effect.void
           }),
         once: (key, effect) => flights.run(key, effect),
         clear: Effect.sync(() => kept.clear())
@@ -91,26 +95,48 @@ export const cache = (settings: {
 }): Interceptor<KeyFailed, Results> => {
   const ttl = options.positiveDuration("ttl", settings.ttl)
   const { key = perStage, of } = settings
-  return fromAround("cache", orders.cache, (effect) =>
-    Effect.gen(function*() {
-      const results = yield* Results
-      const scope = yield* keyOf("cache", key)
-      const subject = yield* keyOf("cache", of)
-      const id = JSON.stringify([scope, subject])
-      const known = yield* results.get(id)
-      if (known !== undefined) return hit(known)
-      const attempt = attemptOf(yield* StageContext)
-      let isMine = false
-      const once = Effect.gen(function*() {
-        isMine = true
-        const outcome: Outcome = yield* effect
-        if (outcome._tag === "Ok") yield* results.set(id, keptOk(outcome, attempt), ttl)
-        return outcome
-      })
-      const outcome = yield* results.once(id, once)
-      if (isMine || outcome._tag !== "Ok") return outcome
-      return hit((yield* results.get(id)) ?? outcome)
-    }))
+  return fromAround("cache", orders.cache, (effect) => {
+    const readScope = keyReader("cache", key)
+    const readSubject = keyReader("cache", of)
+    return Effect.withFiber((fiber) => {
+      const attempt = attemptIn(fiber)
+      const scope = readScope(attempt)
+      if (scope instanceof KeyFailed) return Effect.fail(scope)
+      const subject = readSubject(attempt)
+      if (subject instanceof KeyFailed) return Effect.fail(subject)
+      const results = Context.getUnsafe(fiber.context, Results)
+      // With its length in front, a scope cannot run into a subject.
+      const id = `${scope.length}:${scope}${subject}`
+      return Effect.flatMap(
+        results.get(id),
+        (known) => known === undefined ? shared(results, id, effect, attempt, ttl) : Effect.succeed(hit(known))
+      )
+    })
+  })
+}
+
+/** Runs a stage once for all who ask for the same thing at the same time, and keeps what it gives. */
+const shared = (
+  results: Results["Service"],
+  id: string,
+  effect: StageEffect,
+  attempt: Attempt,
+  ttl: Duration.Duration
+): StageEffect => {
+  let isMine = false
+  const run = Effect.suspend(() => {
+    isMine = true
+    return Effect.flatMap(effect, (outcome): Effect.Effect<Outcome> => {
+      if (outcome._tag !== "Ok") return Effect.succeed(outcome)
+      const kept = keptOk(outcome, attempt)
+      // Its data has been copied already.
+      return Effect.as(results.set(id, kept, ttl), changedOk(outcome, { data: kept.data }))
+    })
+  })
+  return Effect.flatMap(results.once(id, run), (outcome) =>
+    isMine || outcome._tag !== "Ok"
+      ? Effect.succeed(outcome)
+      : Effect.map(results.get(id), (known) => hit(known ?? outcome)))
 }
 
 const hit = (output: Ok<unknown>): Outcome => withEvent(output, { type: "cache.hit", data: {} })

@@ -3,6 +3,7 @@
  *
  * Whatever a stage itself logs carries the same annotations.
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as LogLevel from "effect/LogLevel"
@@ -12,7 +13,7 @@ import { errorSummaryOf } from "../attempt/error-summary.ts"
 import { endingOfExit } from "../attempt/outcome.ts"
 import { type Interceptor, make, type Outcome } from "../Interceptor.ts"
 import type { StageContext } from "../StageContext.ts"
-import { tellExit } from "./internal/ending.ts"
+import { tellCause } from "./internal/ending.ts"
 import { orders } from "./internal/orders.ts"
 
 const annotate = (
@@ -28,44 +29,52 @@ const annotate = (
 
 const started = Effect.logDebug("Stage started")
 
-/** What is logged of an attempt that gave nothing. */
+/** What is logged of an attempt that failed. */
 const failed = (stage: string, exit: Exit.Exit<Outcome, unknown>): Effect.Effect<void> | undefined => {
-  const ending = exit._tag === "Success" ? exit.value : endingOfExit(stage, exit)
-  switch (ending._tag) {
-    case "Ok":
-    case "Skip":
-    case "Cancel":
-      return undefined
-    case "Retry":
-      return Effect.logWarning(`Stage asked to be retried: ${ending.reason}`)
-    case "Failed": {
-      const { message, tag } = errorSummaryOf(ending.error)
-      return Effect.logWarning(`Stage failed: ${tag}${message === "" ? "" : `: ${message}`}`)
-    }
-  }
+  const ending = endingOfExit(stage, exit)
+  if (ending._tag !== "Failed") return undefined
+  const { message, tag } = errorSummaryOf(ending.error)
+  return Effect.logWarning(`Stage failed: ${tag}${message === "" ? "" : `: ${message}`}`)
 }
 
-const ended = (exit: Exit.Exit<Outcome, unknown>): Effect.Effect<void> | undefined =>
-  exit._tag === "Success" ? Effect.logDebug(`Stage ended: ${exit.value._tag}`) : undefined
+/** What is logged of the end of an attempt. Whoever is interrupted from outside has nothing to report. */
+const ended = (
+  stage: string,
+  exit: Exit.Exit<Outcome, unknown>,
+  isQuiet: boolean
+): Effect.Effect<void> | undefined => {
+  if (exit._tag === "Failure") {
+    return tellCause(exit.cause, (isInterrupted) => isInterrupted ? undefined : failed(stage, exit))
+  }
+  if (exit.value._tag === "Retry") return Effect.logWarning(`Stage asked to be retried: ${exit.value.reason}`)
+  return isQuiet ? undefined : Effect.logDebug(`Stage ended: ${exit.value._tag}`)
+}
 
 /**
  * Logs each attempt of each stage, with run, stage, attempt and tenant as annotations.
  *
- * A failure is logged with what the result says of the error: its tag and its message, never a defect or a cause. Whoever
- * is interrupted from outside has nothing to report.
+ * A failure is logged with what the result says of the error: its tag and its message, never a defect or a cause.
  */
 export const logging = (): Interceptor =>
   make({
     name: "logging",
     order: orders.logging,
-    around: (effect, { name }) => {
-      // Where nobody hears what is logged at Debug, it costs nothing.
-      const failures = tellExit(effect, (exit, isInterrupted) => isInterrupted ? undefined : failed(name, exit))
-      const all = Effect.andThen(started, Effect.onExitPrimitive(failures, ended))
-      return Effect.withFiber((fiber) => {
-        const quiet = LogLevel.isGreaterThan(fiber.getRef(References.MinimumLogLevel), "Debug")
-        const annotations = annotate(fiber.getRef(References.CurrentLogAnnotations), attemptIn(fiber))
-        return Effect.provideService(quiet ? failures : all, References.CurrentLogAnnotations, annotations)
+    around: (effect, { name }) =>
+      Effect.withFiber((fiber) => {
+        // Where nobody hears what is logged at Debug, it costs nothing.
+        const isQuiet = LogLevel.isGreaterThan(fiber.cache.minimumLogLevel, "Debug")
+        const { context } = fiber
+        const annotated = Effect.suspend(() => {
+          const annotations = annotate(fiber.getRef(References.CurrentLogAnnotations), attemptIn(fiber))
+          fiber.setContext(Context.add(context, References.CurrentLogAnnotations, annotations))
+          return isQuiet ? effect : Effect.andThen(started, effect)
+        })
+        // An Effect that provides the annotations would cost as much as all the rest.
+        return Effect.onExitPrimitive(annotated, (exit) => {
+          const logged = ended(name, exit, isQuiet)
+          if (logged !== undefined) return Effect.ensuring(logged, Effect.sync(() => fiber.setContext(context)))
+          fiber.setContext(context)
+          return undefined
+        })
       })
-    }
   })

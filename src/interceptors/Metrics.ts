@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import * as Metric from "effect/Metric"
 import { type Attempt, attemptIn } from "../attempt/attempt.ts"
 import { type Interceptor, make, type StageInfo } from "../Interceptor.ts"
-import { type StageEnd, tellEnd } from "./internal/ending.ts"
+import { isSettled, type StageEnd, tellEnd } from "./internal/ending.ts"
 import { orders } from "./internal/orders.ts"
 
 type Status = "ok" | "skip" | "cancel" | "fail" | "interrupt"
@@ -31,7 +31,14 @@ const boundaries = Metric.exponentialBoundaries({ start: 1, factor: 2, count: 18
 /** The metrics of one stage, made once with their attributes: `Metric.withAttributes` would work out their keys each time. */
 const metricsOf = ({ kind, name, pipeline }: StageInfo) => {
   const attributes = { pipeline, stage: name, kind }
-  const ended = new Map<Status, Metric.Counter<number>>()
+  // Most stages end in one way only.
+  const byStatus: Partial<Record<Status, Metric.Counter<number>>> = {}
+  const ended = (status: Status): Metric.Counter<number> =>
+    byStatus[status] ??= Metric.counter("stageflow_stages_total", {
+      description: "Stages that ended",
+      incremental: true,
+      attributes: { ...attributes, status }
+    })
   return {
     duration: Metric.histogram("stageflow_stage_duration_ms", {
       description: "How long stages took, all attempts together",
@@ -43,17 +50,7 @@ const metricsOf = ({ kind, name, pipeline }: StageInfo) => {
       incremental: true,
       attributes
     }),
-    ended: (status: Status): Metric.Counter<number> => {
-      const known = ended.get(status)
-      if (known !== undefined) return known
-      const metric = Metric.counter("stageflow_stages_total", {
-        description: "Stages that ended",
-        incremental: true,
-        attributes: { ...attributes, status }
-      })
-      ended.set(status, metric)
-      return metric
-    }
+    ended
   }
 }
 
@@ -86,12 +83,15 @@ export const metrics = (): Interceptor =>
         const attempt = attemptIn(fiber)
         const clock = Context.get(context, Clock.Clock)
         const started = clock.monotonicTimeNanosUnsafe()
-        return tellEnd(effect, attempt, (end) => {
+        const tell = (status: Status): undefined => {
           duration.updateUnsafe(Number(clock.monotonicTimeNanosUnsafe() - started) / nanosPerMilli, context)
-          ended(statuses[end._tag]).updateUnsafe(1, context)
+          ended(status).updateUnsafe(1, context)
           if (attempt.attempts > 1) retries.updateUnsafe(newRetries(attempt), context)
-          return undefined
-        })
+        }
+        return Effect.onExitPrimitive(effect, (exit) =>
+          isSettled(exit)
+            ? tell(statuses[exit.value._tag])
+            : tellEnd(attempt, exit, (end) => tell(statuses[end._tag])))
       })
     }
   })

@@ -29,16 +29,16 @@ export const isBeingInterrupted: Effect.Effect<boolean> = Effect.map(
   Exit.isFailure
 )
 
-/** Runs an Effect, and tells how it ended and whether it was interrupted from outside before anybody else hears of it. */
-export const tellExit = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  tell: (exit: Exit.Exit<A, E>, isInterrupted: boolean) => Effect.Effect<void> | undefined
-): Effect.Effect<A, E, R> =>
-  Effect.onExitPrimitive(effect, (exit) =>
-    exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)
-      ? Effect.flatMap(isBeingInterrupted, (isInterrupted) => tell(exit, isInterrupted) ?? Effect.void)
-      : tell(exit, false))
+/** Asks whether the fiber has been interrupted from outside, where the cause leaves that open, and tells what comes of it. */
+export const tellCause = (
+  cause: Cause.Cause<unknown>,
+  tell: (isInterrupted: boolean) => Effect.Effect<void> | undefined
+): Effect.Effect<void> | undefined =>
+  Cause.hasInterrupts(cause)
+    ? Effect.flatMap(isBeingInterrupted, (isInterrupted) => tell(isInterrupted) ?? Effect.void)
+    : tell(false)
 
+/** How a stage ended whose Effect ended like this, and that nobody interrupted from outside. */
 const endOf = ({ attempts, stage }: Attempt, exit: Exit.Exit<Outcome, unknown>): Settled | FailedEnding => {
   // An outcome is read already.
   const ending = exit._tag === "Success" ? exit.value : endingOfExit(stage, exit)
@@ -47,13 +47,19 @@ const endOf = ({ attempts, stage }: Attempt, exit: Exit.Exit<Outcome, unknown>):
     : ending
 }
 
+/** Whether a stage ended without failing, which takes no asking. */
+export const isSettled = (exit: Exit.Exit<Outcome, unknown>): exit is Exit.Success<Settled> =>
+  exit._tag === "Success" && exit.value._tag !== "Retry"
+
 /**
- * Runs a stage, and tells how it ended before anybody else hears of it. A stage that asks for a retry has failed, as it
- * has in the result unless somebody further out grants it.
+ * Tells how a stage ended. A stage that asks for a retry has failed, as it has in the result unless somebody further out
+ * grants it.
  */
-export const tellEnd = <E, R>(
-  effect: Effect.Effect<Outcome, E, R>,
+export const tellEnd = (
   attempt: Attempt,
+  exit: Exit.Exit<Outcome, unknown>,
   tell: (end: StageEnd) => Effect.Effect<void> | undefined
-): Effect.Effect<Outcome, E, R> =>
-  tellExit(effect, (exit, isInterrupted) => tell(isInterrupted ? interrupted : endOf(attempt, exit)))
+): Effect.Effect<void> | undefined => {
+  if (exit._tag === "Success") return tell(endOf(attempt, exit))
+  return tellCause(exit.cause, (isInterrupted) => tell(isInterrupted ? interrupted : endOf(attempt, exit)))
+}

@@ -16,8 +16,8 @@
  * ```
  *
  * There are three places for one: a stage (`Stage.intercept`), a pipeline (`Pipeline.intercept`), and everything below
- * a Layer (`Interceptor.layer`). They nest in that order, the Layer's outermost. Among those of Layers and pipeline the
- * one with the lower `order` is further out; equal orders keep the order in which they were given.
+ * a Layer (`Interceptor.layer`). A stage's own are innermost. Those of Layers and of the pipeline are sorted together: the
+ * one with the lower `order` is further out; equal orders keep the order in which they were given, Layers first.
  */
 import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"

@@ -25,8 +25,9 @@ import * as options from "../internal/options.ts"
 import type { Answer, Claim, Claims, Owned } from "./internal/idempotency/claims.ts"
 import { Doorbell } from "./internal/idempotency/doorbell.ts"
 import { FileClaims } from "./internal/idempotency/file-claims.ts"
-import { LocalClaims } from "./internal/idempotency/local-claims.ts"
+
 import { MemoryClaims } from "./internal/idempotency/memory-claims.ts"
+import { sharedClaims } from "./internal/idempotency/shared-claims.ts"
 import { makeSqlClaims } from "./internal/idempotency/sql-claims.ts"
 
 /**
@@ -101,7 +102,7 @@ export class IdempotencyStore extends Context.Service<IdempotencyStore, {
         const claims = new FileClaims(yield* FileSystem.FileSystem, directory)
         yield* Effect.mapError(claims.prepare, failed)
         yield* Effect.forkScoped(Effect.forever(Effect.delay(claims.sweep, "1 hour")))
-        return storeOf(new LocalClaims(claims), pollEvery)
+        return storeOf(sharedClaims(claims), pollEvery)
       })
     )
   }
@@ -121,7 +122,7 @@ export class IdempotencyStore extends Context.Service<IdempotencyStore, {
       Effect.gen(function*() {
         const sql = yield* SqlClient.SqlClient
         const claims = yield* Effect.mapError(makeSqlClaims(sql, settings?.table ?? "stageflow_idempotency"), failed)
-        return storeOf(new LocalClaims(claims), pollEvery)
+        return storeOf(claims, pollEvery)
       })
     )
   }

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Clock, Deferred, Effect, Exit, Fiber, Option, Schema } from "effect"
+import { Clock, Deferred, Effect, Exit, Fiber, Option, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
 import {
   Extension,
@@ -780,7 +780,7 @@ describe("R26 idempotency", () => {
             Effect.tap(effect, () => executions === 1 ? Effect.fail(new Broken({ by: "picky" })) : Effect.void)
         })
         const pipeline = Pipeline.make("pipeline").add(stage)
-          .pipe(Pipeline.intercept(idempotency(), Interceptors.retry({ times: 3 }), picky))
+          .pipe(Pipeline.intercept(idempotency(), Interceptors.retry(Schedule.recurs(3)), picky))
         const first = yield* background(Pipeline.run(pipeline, keyed("key")))
         yield* Effect.yieldNow
         assert.strictEqual(executions, 2)

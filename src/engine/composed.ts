@@ -3,6 +3,7 @@
  * of Layers.
  */
 import * as Effect from "effect/Effect"
+import { bodyIn } from "../attempt/body.ts"
 import { stageArounds } from "../attempt/composition.ts"
 import { type Any as AnyInterceptor, type Around, aroundsOf, type StageEffect } from "../attempt/interceptor-model.ts"
 import { asEffect, normalize } from "../attempt/outcome.ts"
@@ -13,11 +14,13 @@ import { executionIn } from "./stage-execution.ts"
  * What a stage runs, in the form that interceptors wrap. One Effect for all stages, which asks its fiber which stage it
  * is: one for each would be most of what a plan keeps in memory.
  */
-const body: StageEffect = Effect.withFiber((fiber) => {
+const own: StageEffect = Effect.withFiber((fiber) => {
   const { input, planned: { name, run } } = executionIn(fiber)
   // Frozen, because what is around the stage may run it again: an attempt leaves no marks for the next one.
   return normalize(name, asEffect(name, run(Object.freeze(input))))
 })
+
+const body: StageEffect = Effect.withFiber((fiber) => bodyIn(fiber, own))
 
 const composed = (stage: PlannedStage, outer: ReadonlyArray<Around>): StageEffect | undefined => {
   const inner = aroundsOf(stage.definition)

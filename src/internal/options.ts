@@ -51,6 +51,10 @@ export const concurrency = (option: string, given: number | "unbounded"): number
     : reject(option, "a whole number from 1, or \"unbounded\"", given)
 }
 
+/** A whole number from 1. */
+export const positiveCount = (option: string, given: number): number =>
+  Number.isSafeInteger(given) && given > 0 ? given : reject(option, "a whole number from 1", given)
+
 /** A whole number from 0. */
 export const count = (option: string, given: number): number =>
   Number.isSafeInteger(given) && given >= 0 ? given : reject(option, "a whole number from 0", given)

@@ -4,33 +4,30 @@
  * The claim belongs to what the stage itself runs, its body, and not to whoever waits for it:
  *
  * - It is renewed while a body runs, also one that was interrupted, timed out or left behind.
- * - When a body has succeeded nothing interrupts until that is kept. Where what is around the body, inside of idempotency,
- *   was cut short, what the body gave is kept instead: it is not run again.
+ * - When the stage has ended with an outcome, nothing interrupts until that is kept. When a body has succeeded and what is
+ *   around it, inside of idempotency, was cut short, what the body gave is kept instead: it is not run again.
  * - It is given up when no body of it has succeeded and none runs any more.
- *
- * A body has a fiber of its own. Whoever is interrupted lets it first take the steps that need no waiting, so that what it
- * did in this instant counts.
  */
 import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type { Attempt } from "../../../attempt/attempt.ts"
 import { aroundBody } from "../../../attempt/body.ts"
 import type { Outcome, StageEffect } from "../../../attempt/interceptor-model.ts"
 import { canBeKept, type Kept, keptOutcome, settledOutcome } from "../../../attempt/kept-outcome.ts"
-import type { Artifact } from "../../../internal/output-model.ts"
 import type { Problem } from "../../../internal/problems.ts"
 import { StageFault, StageTimeout } from "../../../StageError.ts"
 import { IdempotencyResultInvalid, type IdempotencyUnavailable } from "./errors.ts"
 import { type KeptRecord, textOf } from "./kept-record.ts"
-import { monotonicMs, type StoreAccess } from "./store-access.ts"
+import { type Gone, Lease, type Leased, timeAfter } from "./lease.ts"
+import type { StoreAccess } from "./store-access.ts"
+import { forked, interruptSoon, type Restore, type Success, WatchedBodies } from "./watched-bodies.ts"
 
-type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 type Problems = ReadonlyArray<Problem>
+type StageExit = Exit.Exit<Outcome, unknown>
 
 /** How long claims and results last. */
 export interface Durations {
@@ -46,35 +43,19 @@ export interface Done {
 
 /** How a claim ends for the one who holds it: the stage ends with it, or the claim is somebody else's. */
 export type Ending =
-  | { readonly _tag: "Ended"; readonly exit: Exit.Exit<Outcome, unknown> }
+  | { readonly _tag: "Ended"; readonly exit: StageExit }
   | { readonly _tag: "Lost"; readonly done: Done | undefined }
 
-/** The last success of a body. */
-interface Success {
-  readonly outcome: Kept
-  readonly addedArtifacts: ReadonlyArray<Artifact>
-  /** Whether it came too late for what is around the body. */
-  readonly isLate: boolean
-}
+const ended = (exit: StageExit): Ending => ({ _tag: "Ended", exit })
 
-const ended = (exit: Exit.Exit<Outcome, unknown>): Ending => ({ _tag: "Ended", exit })
-
-/** A time that every store can write, also when it is never. */
-export const timeAfter = (now: number, ms: number): number => Math.min(now + ms, Number.MAX_SAFE_INTEGER)
-
-/** Whether interruption was possible before: where it was not, there is nothing to restore. */
-const isInterruptible = (restore: Restore): boolean => restore(Effect.void) !== Effect.void
-
-/** Interrupts a fiber, but for the steps that it can take at once. */
-const interruptSoon = (fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void> =>
-  Effect.andThen(Effect.yieldNow, Effect.sync(() => fiber.interruptUnsafe()))
+const lost = (done: Done | undefined): Ending => ({ _tag: "Lost", done })
 
 const isTimeout = (error: unknown): boolean =>
   error instanceof StageTimeout || Cause.isTimeoutError(error)
   || (error instanceof StageFault && error.reason._tag === "InterceptorFailed" && isTimeout(error.reason.error))
 
 /** Whether it was ended from outside, and not by a decision of its own. */
-const wasCutShort = (exit: Exit.Exit<unknown, unknown>): boolean =>
+const wasCutShort = (exit: StageExit): boolean =>
   exit._tag === "Failure" &&
   exit.cause.reasons.some((reason) =>
     Cause.isInterruptReason(reason) || (Cause.isFailReason(reason) && isTimeout(reason.error))
@@ -82,50 +63,31 @@ const wasCutShort = (exit: Exit.Exit<unknown, unknown>): boolean =>
 
 const unkept = (problems: Problems): KeptRecord => ({ _tag: "Unkept", problems })
 
-/** A store that fails may answer when it is asked again. */
-const attemptsAtOnce = 2
-
 const notTaken: Problems = [{ path: [], message: "The store did not take it" }]
 
-const cannotBeRead: Problems = [{ path: [], message: "Threw when it was read" }]
+/** Reads what a stage gave, where a getter may throw. */
+const read = <A>(kept: () => A): Effect.Effect<A, Problems> =>
+  Effect.try({ try: kept, catch: () => [{ path: [], message: "Threw when it was read" }] })
+
+/** A store that fails may answer when it is asked again. */
+const attemptsAtOnce = 2
 
 export class HeldClaim {
   private readonly access: StoreAccess
   private readonly attempt: Attempt
   private readonly durations: Durations
-  private readonly key: string
-  private readonly owner: string
-  private until: number
-
-  /** How many bodies run. */
-  private bodies = 0
-  private success: Success | undefined = undefined
-  /** What the stage ended with, with all that is around it. */
-  private exit: Exit.Exit<Outcome, unknown> | undefined = undefined
-  /** Why the claim is not to be relied on any more. */
-  private gone: "lost" | IdempotencyUnavailable | undefined = undefined
-  private renewal: Fiber.Fiber<void> | undefined = undefined
-  /** Ends when the stage has ended, or the claim is gone. */
-  private readonly changed = Deferred.makeUnsafe<void>()
-  /** Ends when the stage has ended. */
-  private readonly over = Deferred.makeUnsafe<Exit.Exit<Outcome, unknown>>()
-  /** Ends when no body runs any more, where somebody waits for that. */
-  private idle: Deferred.Deferred<void> | undefined = undefined
+  private readonly lease: Lease
+  private readonly claim: Leased
+  private readonly bodies = new WatchedBodies()
   /** Whether anything may still be kept under it. */
   isOpen = true
 
-  constructor(
-    access: StoreAccess,
-    attempt: Attempt,
-    durations: Durations,
-    claim: { readonly key: string; readonly owner: string; readonly until: number }
-  ) {
+  constructor(access: StoreAccess, attempt: Attempt, durations: Durations, claim: Leased) {
     this.access = access
     this.attempt = attempt
     this.durations = durations
-    this.key = claim.key
-    this.owner = claim.owner
-    this.until = claim.until
+    this.lease = new Lease(access, durations.leaseMs, claim)
+    this.claim = claim
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -134,116 +96,32 @@ export class HeldClaim {
 
   /** Runs the stage under the claim. To be run where nothing interrupts, but for what is restored. */
   run(effect: StageEffect, restore: Restore): Effect.Effect<Ending, never, unknown> {
-    const watched = aroundBody(effect, this.attempt, this.body).pipe(
-      Effect.onExit((exit) => Effect.sync(() => this.end(exit)))
+    const over = Deferred.makeUnsafe<StageExit>()
+    /** Ends when the stage has ended or the claim is gone: with why it is gone. */
+    const changed = Deferred.makeUnsafe<Gone | undefined>()
+    const watched = aroundBody(effect, this.attempt, this.bodies.watch).pipe(
+      Effect.onExit((exit) =>
+        Effect.sync(() => {
+          Deferred.doneUnsafe(over, Exit.succeed(exit))
+          Deferred.doneUnsafe(changed, Exit.succeed(undefined))
+        })
+      )
     )
     return Effect.gen({ self: this }, function*() {
-      const fiber = yield* Effect.forkChild(watched, {
-        startImmediately: true,
-        uninterruptible: !isInterruptible(restore)
-      })
-      if (this.exit !== undefined) return yield* this.settle(this.exit, undefined)
-      this.renewal = yield* Effect.forkDetach(this.renewing, { startImmediately: true })
+      const fiber = yield* forked(watched, restore)
+      if (Deferred.isDoneUnsafe(over)) return yield* this.settle(yield* Deferred.await(over), undefined)
+      yield* this.lease.startRenewing((why) => Deferred.doneUnsafe(changed, Exit.succeed(why)))
       // Interrupted or not, it goes on here.
-      yield* Effect.exit(restore(Deferred.await(this.changed)))
-      if (this.exit !== undefined) return yield* this.settle(this.exit, undefined)
-      const { gone } = this
+      const change = yield* Effect.exit(restore(Deferred.await(changed)))
+      if (Deferred.isDoneUnsafe(over)) return yield* this.settle(yield* Deferred.await(over), undefined)
       yield* interruptSoon(fiber)
-      return yield* this.settle(yield* Deferred.await(this.over), gone)
+      return yield* this.settle(yield* Deferred.await(over), Exit.isSuccess(change) ? change.value : undefined)
     })
-  }
-
-  private end(exit: Exit.Exit<Outcome, unknown>): void {
-    this.exit = exit
-    Deferred.doneUnsafe(this.changed, Exit.void)
-    Deferred.doneUnsafe(this.over, Exit.succeed(exit))
-  }
-
-  /** Runs the body in a fiber of its own, and knows when it has ended, whoever still waits for it. */
-  private readonly body = (effect: StageEffect, attempt: Attempt): StageEffect =>
-    Effect.uninterruptibleMask((restore) => {
-      let exit: Exit.Exit<Outcome, unknown> | undefined
-      let isCut = false
-      const over = Deferred.makeUnsafe<Exit.Exit<Outcome, unknown>>()
-      const watched = Effect.onExit(effect, (ended) =>
-        Effect.sync(() => {
-          exit = ended
-          this.bodyEnded(ended, attempt, isCut)
-          Deferred.doneUnsafe(over, Exit.succeed(ended))
-        }))
-      return Effect.gen({ self: this }, function*() {
-        this.bodyStarts()
-        const fiber = yield* Effect.forkChild(watched, {
-          startImmediately: true,
-          uninterruptible: !isInterruptible(restore)
-        })
-        if (exit === undefined) yield* Effect.exit(restore(Deferred.await(over)))
-        if (exit === undefined) {
-          isCut = true
-          yield* interruptSoon(fiber)
-        }
-        return yield* yield* Deferred.await(over)
-      })
-    })
-
-  private bodyStarts(): void {
-    // What is around it was not content with the last one.
-    if (this.bodies === 0) this.success = undefined
-    this.bodies++
-  }
-
-  private bodyEnded(exit: Exit.Exit<Outcome, unknown>, attempt: Attempt, isLate: boolean): void {
-    this.bodies--
-    if (exit._tag === "Success" && canBeKept(exit.value)) {
-      // What others add meanwhile is not its own.
-      const addedArtifacts = attempt.attempt === attempt.attempts ? attempt.addedArtifacts : []
-      this.success = { outcome: exit.value, addedArtifacts, isLate }
-    }
-    if (this.bodies === 0 && this.idle !== undefined) Deferred.doneUnsafe(this.idle, Exit.void)
-  }
-
-  // -------------------------------------------------------------------------------------------------------------------
-  // renewing
-  // -------------------------------------------------------------------------------------------------------------------
-
-  /** Renews the lease until it is told to stop, or the claim is lost, or may be soon. */
-  private get renewing(): Effect.Effect<void> {
-    const { access, durations: { leaseMs }, key, owner } = this
-    return Effect.gen({ self: this }, function*() {
-      let renewedAt = yield* monotonicMs
-      while (true) {
-        yield* Effect.sleep(leaseMs / 3)
-        const until = timeAfter(yield* Clock.currentTimeMillis, leaseMs)
-        const askedAt = yield* monotonicMs
-        const renewed = yield* Effect.result(access.ask("renew", (store) => store.renew({ key, owner, until })))
-        if (renewed._tag === "Success") {
-          if (!renewed.success) return this.go("lost")
-          this.until = until
-          renewedAt = askedAt
-        } else if (yield* this.isNearlyOver(renewedAt)) {
-          return this.go(renewed.failure)
-        }
-      }
-    })
-  }
-
-  /** Whether the lease ends before it can be renewed again, by either clock: the one on the wall can be set. */
-  private isNearlyOver(renewedAt: number): Effect.Effect<boolean> {
-    return Effect.gen({ self: this }, function*() {
-      const { leaseMs } = this.durations
-      const now = yield* Clock.currentTimeMillis
-      return now + leaseMs / 3 >= this.until || (yield* monotonicMs) - renewedAt >= (leaseMs / 3) * 2
-    })
-  }
-
-  private go(why: "lost" | IdempotencyUnavailable): void {
-    this.gone = why
-    Deferred.doneUnsafe(this.changed, Exit.void)
   }
 
   private close(): void {
     this.isOpen = false
-    this.renewal?.interruptUnsafe()
+    this.lease.stopRenewing()
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -251,16 +129,11 @@ export class HeldClaim {
   // -------------------------------------------------------------------------------------------------------------------
 
   /** Leaves under the key what the stage came to. `gone` says why it was stopped, if it was. */
-  private settle(exit: Exit.Exit<Outcome, unknown>, gone: typeof this.gone): Effect.Effect<Ending> {
+  private settle(exit: StageExit, gone: Gone | undefined): Effect.Effect<Ending> {
     return Effect.gen({ self: this }, function*() {
       if (exit._tag === "Success" && canBeKept(exit.value)) return yield* this.settleOutcome(exit.value)
-      if (this.bodies > 0) {
-        yield* Effect.forkDetach(this.settleLater(exit), { startImmediately: true })
-      } else {
-        const done = yield* this.settleBody(exit)
-        if (gone === "lost") return { _tag: "Lost", done } as const
-      }
-      if (gone === "lost") return { _tag: "Lost", done: undefined } as const
+      const done = this.bodies.isIdle ? yield* this.settleBody(exit) : yield* this.leaveBehind(exit)
+      if (gone === "lost") return lost(done)
       return ended(gone === undefined ? exit : Exit.fail(gone))
     })
   }
@@ -268,7 +141,7 @@ export class HeldClaim {
   private settleOutcome(outcome: Kept): Effect.Effect<Ending> {
     return Effect.gen({ self: this }, function*() {
       // Read once: what the stage gives now is what is given later.
-      const own = yield* Effect.result(Effect.try({ try: () => settledOutcome(outcome), catch: () => cannotBeRead }))
+      const own = yield* Effect.result(read(() => settledOutcome(outcome)))
       if (own._tag === "Failure") return yield* this.settleUnkept(own.failure)
       const record: KeptRecord = { _tag: "Outcome", outcome: keptOutcome(own.success, this.attempt) }
       const text = yield* Effect.result(textOf(record, this.attempt.output))
@@ -278,7 +151,7 @@ export class HeldClaim {
       if (kept._tag === "Failure") return ended(Exit.fail(kept.failure))
       return kept.success
         ? ended(Exit.succeed(own.success))
-        : { _tag: "Lost", done: { text: text.success, record: { _tag: "Outcome", outcome: own.success } } }
+        : lost({ text: text.success, record: { _tag: "Outcome", outcome: own.success } })
     })
   }
 
@@ -294,12 +167,12 @@ export class HeldClaim {
   }
 
   /** The stage ended without an outcome that is kept: keeps what its body gave, if that was cut off, or gives the key up. */
-  private settleBody(exit: Exit.Exit<Outcome, unknown>): Effect.Effect<Done | undefined> {
+  private settleBody(exit: StageExit): Effect.Effect<Done | undefined> {
     return Effect.gen({ self: this }, function*() {
-      const { success } = this
+      const { success } = this.bodies
       if (success === undefined || !(success.isLate || wasCutShort(exit))) {
         // If it cannot be given up it is free when its lease is over; the stage has ended as it has ended.
-        yield* Effect.ignore(this.access.ask("claim", (store) => store.release({ key: this.key, owner: this.owner })))
+        yield* Effect.ignore(this.access.ask("claim", (store) => store.release(this.claim)))
         this.close()
         return undefined
       }
@@ -313,19 +186,16 @@ export class HeldClaim {
 
   private bodyRecord({ addedArtifacts, outcome }: Success): Effect.Effect<Done, Problems> {
     return Effect.gen({ self: this }, function*() {
-      const kept = yield* Effect.try({
-        try: () => keptOutcome(outcome, { addedArtifacts }),
-        catch: () => cannotBeRead
-      })
+      const kept = yield* read(() => keptOutcome(outcome, { addedArtifacts }))
       const record: KeptRecord = { _tag: "Body", outcome: kept }
       return { record, text: yield* textOf(record, this.attempt.output) }
     })
   }
 
-  /** The stage has ended for whoever waited for it, but a body that was left behind still runs. */
-  private settleLater(exit: Exit.Exit<Outcome, unknown>): Effect.Effect<void> {
-    const idle = this.idle = Deferred.makeUnsafe<void>()
-    return Effect.andThen(Deferred.await(idle), Effect.asVoid(this.settleBody(exit)))
+  /** The stage has ended for whoever waited for it, but a body of it still runs: the claim is settled when that has ended. */
+  private leaveBehind(exit: StageExit): Effect.Effect<undefined> {
+    const settling = Effect.andThen(this.bodies.idle, this.settleBody(exit))
+    return Effect.as(Effect.forkDetach(settling, { startImmediately: true }), undefined)
   }
 
   private keepUnkept(problems: Problems): Effect.Effect<boolean, IdempotencyUnavailable | Problems> {
@@ -349,7 +219,7 @@ export class HeldClaim {
   }
 
   private keepOnce(text: string): Effect.Effect<boolean, IdempotencyUnavailable> {
-    const { durations: { ttlMs }, key, owner } = this
+    const { claim: { key, owner }, durations: { ttlMs } } = this
     return this.access.ask(
       "keep",
       (store) =>
@@ -363,7 +233,7 @@ export class HeldClaim {
   private keepLater(text: string): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
       for (let pauseMs = this.durations.leaseMs / 60;; pauseMs *= 2) {
-        if ((yield* Clock.currentTimeMillis) + pauseMs >= this.until) break
+        if ((yield* Clock.currentTimeMillis) + pauseMs >= this.lease.until) break
         yield* Effect.sleep(pauseMs)
         if (Exit.isSuccess(yield* Effect.exit(this.keepOnce(text)))) return
       }

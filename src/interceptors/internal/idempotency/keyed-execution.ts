@@ -11,11 +11,11 @@ import { withEvent } from "../../../attempt/kept-outcome.ts"
 import type { IdempotencyStore } from "../../IdempotencyStore.ts"
 import type { Answer } from "./claims.ts"
 import { IdempotencyLost, IdempotencyMismatch, IdempotencyResultInvalid } from "./errors.ts"
-import { type Done, type Durations, HeldClaim, timeAfter } from "./held-claim.ts"
+import { type Done, type Durations, HeldClaim } from "./held-claim.ts"
 import { type KeptRecord, recordOf, textOf } from "./kept-record.ts"
+import { timeAfter } from "./lease.ts"
 import { StoreAccess } from "./store-access.ts"
-
-type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+import type { Restore } from "./watched-bodies.ts"
 
 /** What a stage asks for. */
 export interface Asked {

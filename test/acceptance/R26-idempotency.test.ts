@@ -708,6 +708,106 @@ describe("R26 idempotency", () => {
         }
       }).pipe(inMemory))
 
+    it.effect("something else inside gave up on it, before it succeeded", () =>
+      Effect.gen(function*() {
+        const impatient = Interceptor.make({
+          name: "impatient",
+          around: (effect) =>
+            Effect.raceFirst(effect, Effect.delay(Effect.fail(new Broken({ by: "impatient" })), "1 second"))
+        })
+        const witness = new Witness()
+        const body = Effect.map(witness.watch(Effect.sleep("5 seconds")), () => ({ n: witness.started }))
+        const stage = Stage.work("stage", { run: body }).pipe(
+          Stage.intercept(Interceptor.make({ name: "whole", around: Effect.uninterruptible }))
+        )
+        const pipeline = Pipeline.make("pipeline").add(stage).pipe(Pipeline.intercept(idempotency(), impatient))
+        const first = yield* during(errorOf(Pipeline.run(pipeline, keyed("key"))), "5 seconds")
+        assert.instanceOf(first, Broken)
+        assert.deepStrictEqual((yield* Pipeline.run(pipeline, keyed("key"))).outputs.stage.data, { n: 1 })
+        assert.strictEqual(witness.started, 1)
+      }).pipe(inMemory))
+
+    it.effect("what is around the stage's own Effect has a say in what it gave, each time", () =>
+      Effect.gen(function*() {
+        const { broken, layer } = yield* breakable
+        const gate = yield* Deferred.make<void>()
+        let executions = 0
+        // After the stage's own Effect: it lets only admins see what that gave.
+        const policy = Interceptor.make({
+          name: "policy",
+          order: 90,
+          around: (effect) =>
+            Effect.tap(effect, () =>
+              Effect.gen(function*() {
+                yield* Deferred.await(gate)
+                if ((yield* Snapshot.current).userId !== "admin") return yield* new Broken({ by: "policy" })
+              }))
+        })
+        const stage = Stage.work("stage", {
+          run: Effect.gen(function*() {
+            executions++
+            yield* StageContext.addArtifact({ type: "added", payload: executions })
+            return { executions }
+          })
+        })
+        const pipeline = Pipeline.make("pipeline").add(stage).pipe(Pipeline.intercept(idempotency(), policy))
+        yield* Effect.gen(function*() {
+          const first = yield* background(Pipeline.run(pipeline, keyed("key")))
+          yield* Fiber.interrupt(first)
+          yield* Deferred.succeed(gate, undefined)
+          for (let round = 0; round < 2; round++) {
+            assert.instanceOf(yield* errorOf(Pipeline.run(pipeline, keyed("key"))), Broken)
+            const { outputs } = yield* Pipeline.run(pipeline, keyed("key", { userId: "admin" }))
+            assert.deepStrictEqual(outputs.stage.data, { executions: 1 })
+            assert.deepStrictEqual(outputs.stage.artifacts, [{ type: "added", payload: 1 }])
+            assert.deepStrictEqual(outputs.stage.events, [{ type: "idempotency.replayed", data: {} }])
+          }
+          assert.strictEqual(executions, 1)
+          assert.isUndefined(broken.claim)
+        }).pipe(Effect.provide(layer))
+      }))
+
+    it.effect("a success that something inside has rejected is none", () =>
+      Effect.gen(function*() {
+        let executions = 0
+        const stage = Stage.work("stage", {
+          run: Effect.suspend(() => ++executions === 2 ? Effect.never : Effect.succeed({ executions }))
+        })
+        const picky = Interceptor.make({
+          name: "picky",
+          order: 80,
+          around: (effect) =>
+            Effect.tap(effect, () => executions === 1 ? Effect.fail(new Broken({ by: "picky" })) : Effect.void)
+        })
+        const pipeline = Pipeline.make("pipeline").add(stage)
+          .pipe(Pipeline.intercept(idempotency(), Interceptors.retry({ times: 3 }), picky))
+        const first = yield* background(Pipeline.run(pipeline, keyed("key")))
+        yield* Effect.yieldNow
+        assert.strictEqual(executions, 2)
+        yield* Fiber.interrupt(first)
+        assert.deepStrictEqual((yield* Pipeline.run(pipeline, keyed("key"))).outputs.stage.data, { executions: 3 })
+      }).pipe(inMemory))
+
+    it.effect("something that the stage left running asks again", () =>
+      Effect.gen(function*() {
+        let executions = 0
+        let again: Effect.Effect<unknown, unknown, Interceptors.IdempotencyStore> = Effect.void
+        let later: Fiber.Fiber<unknown, unknown> | undefined
+        const stage = Stage.work("stage", {
+          run: Effect.gen(function*() {
+            executions++
+            later = yield* Effect.forkDetach(Effect.orDie(Effect.delay(again, "1 minute")))
+            return { executions }
+          })
+        })
+        const pipeline = Pipeline.make("pipeline").add(stage).pipe(Pipeline.intercept(idempotency()))
+        again = Pipeline.run(pipeline, keyed("key"))
+        yield* again
+        yield* TestClock.adjust("1 minute")
+        assert.isDefined(later?.pollUnsafe())
+        assert.strictEqual(executions, 1)
+      }).pipe(inMemory))
+
     const bodies = {
       "never waits": Effect.void,
       "yields": Effect.yieldNow,
@@ -908,6 +1008,21 @@ describe("R26 idempotency", () => {
         }).pipe(Effect.provide(layer))
       }))
 
+    it.effect("a store that does not take as much: what it takes says that the stage ran", () =>
+      Effect.gen(function*() {
+        const { broken, layer, store } = yield* breakable
+        const { pipeline, witness } = giving(() => ({ large: "x".repeat(1000) }))
+        broken.keep = (claim) => claim.result.length > 500 ? down : store.keep(claim)
+        yield* Effect.gen(function*() {
+          assert.instanceOf(yield* errorOf(Pipeline.run(pipeline, keyed("key"))), Interceptors.IdempotencyUnavailable)
+          yield* TestClock.adjust("5 minutes")
+          const error = yield* errorOf(Pipeline.run(pipeline, keyed("key")))
+          assert(error instanceof Interceptors.IdempotencyResultInvalid)
+          assert.strictEqual(error.operation, "keep")
+          assert.strictEqual(witness.started, 1)
+        }).pipe(Effect.provide(layer))
+      }))
+
     it.effect("a store that fails after it said yes, or after it did what it was asked", () =>
       Effect.gen(function*() {
         const { broken, layer, store } = yield* breakable
@@ -1038,6 +1153,45 @@ describe("R26 idempotency", () => {
           yield* TestClock.adjust("10 minutes")
           for (const run of runs) assert.instanceOf(yield* Fiber.join(run), Interceptors.IdempotencyLost)
           assert.isAtMost(witness.started, 4)
+        }).pipe(Effect.provide(layer))
+      }))
+
+    it.effect("also with a store that does not count them", () =>
+      Effect.gen(function*() {
+        const { broken, layer, store } = yield* breakable
+        broken.claim = (claim) =>
+          Effect.map(store.claim(claim), (answer) => answer._tag === "Claimed" ? { _tag: "Claimed" } : answer)
+        // Whoever renews its claim has lost it.
+        broken.renew = ({ key, owner }) => Effect.as(store.release({ key, owner }), false)
+        const { pipeline, witness } = counted(Effect.never)
+        yield* Effect.gen(function*() {
+          const error = yield* during(errorOf(Pipeline.run(pipeline, keyed("key"))), "5 minutes")
+          assert(error instanceof Interceptors.IdempotencyLost)
+          assert.isAtMost(witness.started, 4)
+        }).pipe(Effect.provide(layer))
+      }))
+
+    it.effect("who runs it anew after a loss has nothing of the first time", () =>
+      Effect.gen(function*() {
+        const { broken, layer, store } = yield* breakable
+        let executions = 0
+        const stage = Stage.work("stage", {
+          run: Effect.gen(function*() {
+            executions++
+            yield* StageContext.addArtifact({ type: "by", payload: executions })
+            if (executions === 1) yield* Effect.never
+            return { executions }
+          })
+        })
+        const pipeline = Pipeline.make("pipeline").add(stage).pipe(Pipeline.intercept(idempotency()))
+        broken.renew = ({ key, owner }) => {
+          broken.renew = undefined
+          return Effect.as(store.release({ key, owner }), false)
+        }
+        yield* Effect.gen(function*() {
+          const { outputs } = yield* during(Pipeline.run(pipeline, keyed("key")), "1 minute")
+          assert.deepStrictEqual(outputs.stage.data, { executions: 2 })
+          assert.deepStrictEqual(outputs.stage.artifacts, [{ type: "by", payload: 2 }])
         }).pipe(Effect.provide(layer))
       }))
 

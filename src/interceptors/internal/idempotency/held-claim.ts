@@ -99,16 +99,11 @@ export class HeldClaim {
     const over = Deferred.makeUnsafe<StageExit>()
     /** Ends when the stage has ended or the claim is gone: with why it is gone. */
     const changed = Deferred.makeUnsafe<Gone | undefined>()
-    const watched = aroundBody(effect, this.attempt, this.bodies.watch).pipe(
-      Effect.onExit((exit) =>
-        Effect.sync(() => {
-          Deferred.doneUnsafe(over, Exit.succeed(exit))
-          Deferred.doneUnsafe(changed, Exit.succeed(undefined))
-        })
-      )
-    )
     return Effect.gen({ self: this }, function*() {
-      const fiber = yield* forked(watched, restore)
+      const fiber = yield* forked(aroundBody(effect, this.attempt, this.bodies.watch), (exit) => {
+        Deferred.doneUnsafe(over, Exit.succeed(exit))
+        Deferred.doneUnsafe(changed, Exit.succeed(undefined))
+      })
       if (Deferred.isDoneUnsafe(over)) return yield* this.settle(yield* Deferred.await(over), undefined)
       yield* this.lease.startRenewing((why) => Deferred.doneUnsafe(changed, Exit.succeed(why)))
       // Interrupted or not, it goes on here.

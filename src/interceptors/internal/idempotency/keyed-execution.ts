@@ -80,11 +80,7 @@ export class KeyedExecution {
     return Effect.gen({ self: this }, function*() {
       while (true) {
         const owner = crypto.randomUUID()
-        const answer = yield* Effect.onError(
-          // An interruption that came with the answer still comes before the stage.
-          Effect.tap(restore(this.ask(owner)), () => restore(Effect.void)),
-          () => this.release(owner)
-        )
+        const answer = yield* Effect.onError(restore(this.ask(owner)), () => this.release(owner))
         if (answer._tag === "Running") continue
         if (answer._tag === "Kept") return yield* restore(this.replay(answer.result))
         const held = new HeldClaim(this.access, this.attempt, this.settings, {

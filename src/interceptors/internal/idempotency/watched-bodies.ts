@@ -24,16 +24,26 @@ export interface Success {
   readonly isLate: boolean
 }
 
-/** Runs an Effect in a fiber of its own, which can be interrupted where whoever starts it can. */
+/**
+ * Runs an Effect in a fiber of its own, and says when it has ended: before what it forked has ended, and also when it was
+ * interrupted before its first step.
+ */
 export const forked = <A, E, R>(
   effect: Effect.Effect<A, E, R>,
-  restore: Restore
-): Effect.Effect<Fiber.Fiber<A, E>, never, R> =>
-  Effect.forkChild(effect, {
-    startImmediately: true,
-    // Where nothing could be interrupted before, there is nothing to restore.
-    uninterruptible: restore(Effect.void) === Effect.void
+  onEnd: (exit: Exit.Exit<A, E>) => void
+): Effect.Effect<Fiber.Fiber<A, E>, never, R> => {
+  let hasEnded = false
+  const end = (exit: Exit.Exit<A, E>): void => {
+    if (hasEnded) return
+    hasEnded = true
+    onEnd(exit)
+  }
+  const watched = Effect.onExit(effect, (exit) => Effect.sync(() => end(exit)))
+  return Effect.map(Effect.forkChild(watched, { startImmediately: true }), (fiber) => {
+    fiber.addObserver(end)
+    return fiber
   })
+}
 
 /** Interrupts a fiber, but for the steps that it can take at once. */
 export const interruptSoon = (fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void> =>
@@ -62,14 +72,12 @@ export class WatchedBodies {
     Effect.uninterruptibleMask((restore) => {
       const over = Deferred.makeUnsafe<Exit.Exit<Outcome, unknown>>()
       let isCut = false
-      const watched = Effect.onExit(body, (exit) =>
-        Effect.sync(() => {
-          this.ended(exit, attempt, isCut)
-          Deferred.doneUnsafe(over, Exit.succeed(exit))
-        }))
       return Effect.gen({ self: this }, function*() {
         this.starts()
-        const fiber = yield* forked(watched, restore)
+        const fiber = yield* forked(body, (exit) => {
+          this.ended(exit, attempt, isCut)
+          Deferred.doneUnsafe(over, Exit.succeed(exit))
+        })
         if (!Deferred.isDoneUnsafe(over)) yield* Effect.exit(restore(Deferred.await(over)))
         if (!Deferred.isDoneUnsafe(over)) {
           isCut = true

@@ -23,7 +23,8 @@
  * ```
  */
 import * as Context from "effect/Context"
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
+import { instance, text } from "./internal/options.ts"
 
 const prefix = "stageflow/Extension/"
 
@@ -71,7 +72,8 @@ export const make = <Self>() =>
   name: Name,
   schema: S
 ): ExtensionClass<Self, Name, S> => {
-  const service = Context.Service<Self, S["Type"]>()(`${prefix}${name}`)
+  const service = Context.Service<Self, S["Type"]>()(`${prefix}${text("name", name)}`)
+  instance("schema", "a Schema", Schema.isSchema, schema)
   // The service class gains the two properties that make it an extension.
   return Object.assign(service, { extension: name, schema }) as unknown as ExtensionClass<Self, Name, S>
 }

@@ -30,6 +30,7 @@ import {
   build,
   type FailsRun,
   type Interceptor,
+  isInterceptor,
   type Outcome,
   type RunEnd,
   type RunErrors,
@@ -39,6 +40,7 @@ import {
   type StageInfo,
   type StageServices
 } from "./attempt/interceptor-model.ts"
+import * as options from "./internal/options.ts"
 import type { StageContext } from "./StageContext.ts"
 import type { RunRejected } from "./StageError.ts"
 
@@ -75,7 +77,7 @@ export const make = <
   E2 = never,
   R2 = never,
   const Keys extends ReadonlyArray<Context.Key<any, any>> = []
->(options: {
+>(given: {
   readonly name: string
   /** Lower is further out. 100 when left out, and 29 for a gate. */
   readonly order?: number | undefined
@@ -98,15 +100,26 @@ export const make = <
   Exclude<E, StageErrors> | ([E2] extends [never] ? never : FailsRun<Exclude<E2, RunErrors> | RunRejected>),
   Exclude<R | R2, StageServices | RunServices | StageContext>,
   Keys[number]["Identifier"]
-> =>
+> => {
+  const { around, aroundRun, gate, name, order } = options.fields("options", optionNames, given)
+  const isGate = gate !== undefined && options.flag("gate", gate)
   // The placeholders stand for what stage and run really have; Effect does not look at types when it runs.
-  Object.assign(
-    build<never, never, never>(options.name, options.order ?? (options.gate === true ? gateOrder : 100), {
-      around: options.around as unknown as Around | undefined,
-      aroundRun: options.aroundRun as unknown as AroundRun | undefined
-    }),
-    { isGate: options.gate === true }
+  return Object.assign(
+    build<never, never, never>(
+      options.text("name", name),
+      order === undefined ? (isGate ? gateOrder : 100) : options.order("order", order),
+      {
+        around: around === undefined ? undefined : options.callable("around", around) as unknown as Around,
+        aroundRun: aroundRun === undefined
+          ? undefined
+          : options.callable("aroundRun", aroundRun) as unknown as AroundRun
+      }
+    ),
+    { isGate }
   )
+}
+
+const optionNames = ["name", "order", "gate", "provides", "around", "aroundRun"] as const
 
 /**
  * Installs an interceptor around the stages of every pipeline that runs below the Layer.
@@ -116,6 +129,7 @@ export const make = <
  * services are taken from where the Layer is built.
  */
 export const layer = <E, R>(interceptor: Interceptor<E, R>): Layer.Layer<never, never, R> => {
+  options.instance("interceptor", "an interceptor; see Interceptor.make", isInterceptor, interceptor)
   const key = newKey()
   return Layer.effect(
     key,

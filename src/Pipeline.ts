@@ -13,7 +13,7 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
-import * as Outcome from "effect/Result"
+import type * as Outcome from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { OptionsAfter, SnapshotProblem } from "./checks/run.ts"
@@ -48,6 +48,7 @@ import {
   type ProvidedBy,
   type ServicesOf
 } from "./Interceptor.ts"
+import { holds } from "./internal/holds.ts"
 import * as options from "./internal/options.ts"
 import type { PipelineInvalid } from "./PipelineInvalid.ts"
 import type { Run, RunOptions } from "./Run.ts"
@@ -314,7 +315,7 @@ const isImplementation = (u: unknown): u is PipelineImpl => u instanceof Pipelin
 
 /** Every pipeline is made here, as a PipelineImpl. */
 const implementation = (self: Any): PipelineImpl =>
-  options.ofKind("pipeline", "a pipeline; see Pipeline.make", isImplementation, self)
+  options.instance("pipeline", "a pipeline; see Pipeline.make", isImplementation, self)
 
 // The types of a pipeline are computed by the signatures above; the value does not know them.
 const typed = <P>(pipeline: PipelineImpl): P => pipeline as unknown as P
@@ -340,7 +341,7 @@ export const make = (name: string): Pipeline<never> =>
 /**
  * Whether a value is a pipeline.
  */
-export const isPipeline = (u: unknown): u is Any => u instanceof PipelineImpl
+export const isPipeline = (u: unknown): u is Any => holds(() => u instanceof PipelineImpl)
 
 /**
  * Merges both pipelines into one, side by side; see the method of the same name.
@@ -377,7 +378,7 @@ export const intercept =
   ): Pipeline<Without<N, ProvidedBy<I[number]>>, E | ErrorOf<I[number]>, R | ServicesOf<I[number]>> => {
     const pipeline = implementation(self)
     const checked = interceptors.map((interceptor) =>
-      options.ofKind("interceptor", "an interceptor; see Interceptor.make", isInterceptor, interceptor)
+      options.instance("interceptor", "an interceptor; see Interceptor.make", isInterceptor, interceptor)
     )
     return typed(pipeline.with({ interceptors: [...pipeline.interceptors, ...checked] }))
   }
@@ -403,7 +404,7 @@ export const provide: {
   layer: Layer.Layer<P, E2, R2>
 ): Pipeline<Without<N, P>, E | LayerFailure<E2>, R | R2> => {
   const pipeline = implementation(self)
-  const checked = options.ofKind("layer", "a Layer", Layer.isLayer, layer)
+  const checked = options.instance("layer", "a Layer", Layer.isLayer, layer)
   return typed(pipeline.with({ layers: [...pipeline.layers, checked] }))
 })
 
@@ -417,6 +418,7 @@ export const annotate: {
   3,
   <N extends AnyNode, E, R, I, V>(self: Pipeline<N, E, R>, key: Context.Key<I, V>, value: V): Pipeline<N, E, R> => {
     const pipeline = implementation(self)
+    options.instance("key", "a key of Context", Context.isKey, key)
     // Annotations are read with the key that they were made with.
     const annotations = Context.add(pipeline.annotations, key, value) as Context.Context<never>
     return typed(pipeline.with({ annotations }))
@@ -496,7 +498,7 @@ const runnable = (self: Any): Runner.Runnable => implementation(self)
 
 /** Whether the pipeline is the first argument: what comes before others and is no snapshot was meant as one. */
 const pipelineFirst = ({ 0: first, length }: IArguments): boolean =>
-  Outcome.getOrElse(Outcome.try(() => isPipeline(first) || (length > 1 && !isSnapshot(first))), () => length > 1)
+  isPipeline(first) || (length > 1 && !isSnapshot(first))
 
 /**
  * Runs a pipeline.

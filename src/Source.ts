@@ -15,7 +15,10 @@
  * | `Source.firstOf(s.support, s.llm)` | the data of the first that ran |
  */
 import type * as Option from "effect/Option"
+import * as Result from "effect/Result"
+import { holds } from "./internal/holds.ts"
 import { immutable } from "./internal/immutable.ts"
+import { callable, instance, InvalidOption, record } from "./internal/options.ts"
 import { define } from "./internal/record.ts"
 import type { Current } from "./internal/snapshot-model.ts"
 import { internalsOf, mergeUses, Missing, type Read, SourceImpl, StageSource } from "./internal/source-model.ts"
@@ -118,7 +121,7 @@ export const stage = (name: string): StageData<string, unknown> & SkippableData<
 /**
  * Whether a value is a source.
  */
-export const isSource = (u: unknown): u is Any => u instanceof SourceImpl
+export const isSource = (u: unknown): u is Any => holds(() => u instanceof SourceImpl)
 
 // Only when every stage may skip can there be nothing to read.
 type FirstSkips<S> = false extends (S extends Readable<string, unknown, infer Skips> ? Skips : never) ? false : true
@@ -135,7 +138,8 @@ export const firstOf = <
 >(
   ...stages: S
 ): Source<FirstValue<S[number]>, FirstSkips<S[number]>> => {
-  const sources = stages as unknown as ReadonlyArray<StageSource>
+  if (stages.length === 0) throw new InvalidOption({ option: "firstOf", expected: "at least one stage", given: "none" })
+  const sources = stages.map((stage) => instance("firstOf", "a stage, such as s.profile", isStageSource, stage))
   const read: Read<unknown> = (reader) => {
     let first: Missing | undefined
     for (const source of sources) {
@@ -152,6 +156,8 @@ export const firstOf = <
   >
 }
 
+const isStageSource = (u: unknown): u is StageSource => u instanceof StageSource
+
 type AllSkips<S> = true extends { readonly [K in keyof S]: Skips<S[K]> }[keyof S] ? true : false
 
 /**
@@ -160,7 +166,9 @@ type AllSkips<S> = true extends { readonly [K in keyof S]: Skips<S[K]> }[keyof S
 export const all = <const S extends Readonly<Record<string, Any>>>(
   sources: S
 ): Source<{ readonly [K in keyof S]: Value<S[K]> }, AllSkips<S>> => {
-  const entries = Object.entries(sources).map(([key, source]) => [key, internalsOf(source)] as const)
+  const entries = Object.entries(record("all", sources)).map(([key, source]) =>
+    [key, internalsOf(instance(key, "a source, such as s.profile", isSource, source))] as const
+  )
   const read: Read<unknown> = (reader) => {
     const values = {}
     for (const [key, source] of entries) {
@@ -181,12 +189,18 @@ export const all = <const S extends Readonly<Record<string, Any>>>(
  * Reads something from the snapshot.
  */
 export const snapshot = <A>(f: (snapshot: Current) => A): Source<A, false> =>
-  new SourceImpl<A>((reader) => immutable(f(reader.snapshot)), new Map()) as unknown as Source<A, false> // see `all`
+  // See `all`.
+  new SourceImpl<A>(readingSnapshot(callable("snapshot", f)), new Map()) as unknown as Source<A, false>
+
+const readingSnapshot = <A>(f: (snapshot: Current) => A): Read<A> => (reader) => immutable(f(reader.snapshot))
 
 /**
  * Gives a value that does not depend on the run. All runs share it, so it is copied and made immutable.
  */
 export const succeed = <A>(value: A): Source<A, false> => {
-  const shared = immutable(value)
+  const shared = Result.getOrThrowWith(
+    Result.try(() => immutable(value)),
+    () => new InvalidOption({ option: "succeed", expected: "a value", given: "one that cannot be read" })
+  )
   return new SourceImpl<A>(() => shared, new Map()) as unknown as Source<A, false> // see `all`
 }

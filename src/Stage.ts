@@ -37,19 +37,21 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Schema from "effect/Schema"
 import { onStage } from "./attempt/composition.ts"
 import { gateOfAnnotation } from "./attempt/gate.ts"
 import type { Around, StageEffect, StageInfo } from "./attempt/interceptor-model.ts"
-import { causeOfInvalidData, normalize } from "./attempt/outcome.ts"
+import { asEffect, causeOfInvalidData, normalize } from "./attempt/outcome.ts"
 import { retryOwn, type RetryPolicy } from "./attempt/retry.ts"
 import { timeoutAround } from "./attempt/timeout.ts"
 import { type Wrapped, wrappedOf } from "./attempt/wrapped.ts"
 import type { CheckedName, Returned } from "./checks/stage.ts"
-import type { Interceptor } from "./Interceptor.ts"
+import { type Interceptor, isInterceptor } from "./Interceptor.ts"
+import { holds } from "./internal/holds.ts"
 import { immutable } from "./internal/immutable.ts"
+import { callable, fields, instance, oneOf } from "./internal/options.ts"
 import { changedOk } from "./internal/output-model.ts"
 import { effectOfPromise } from "./internal/promise.ts"
 import type { Current } from "./internal/snapshot-model.ts"
@@ -62,7 +64,9 @@ const TypeId = "~stageflow/Stage"
 /**
  * What a stage is for.
  */
-export type Kind = "transform" | "enrich" | "route" | "guard" | "work" | "agent"
+export type Kind = typeof kinds[number]
+
+const kinds = ["transform", "enrich", "route", "guard", "work", "agent"] as const
 
 /**
  * A stage called `Name` that takes `Input`, gives `Data`, may end with `Signals`, fail with `Error` and needs
@@ -141,7 +145,7 @@ type Fields = Omit<Any & Wrapped, typeof TypeId | "pipe">
 const build = <S>(fields: Fields): S => Object.freeze(Object.assign(Object.create(Prototype), fields)) as S
 
 const fieldsOf = (self: Any): Fields => {
-  const { annotations, error, kind, name, output, run } = self
+  const { annotations, error, kind, name, output, run } = instance("stage", "a stage; see Stage.make", isStage, self)
   const { arounds, gates } = wrappedOf(self)
   return { annotations, arounds, gates, error, kind, name, output, run }
 }
@@ -151,7 +155,7 @@ const fieldsOf = (self: Any): Fields => {
  */
 export const isStage = (u: unknown): u is Any =>
   // A stage inherits its mark. One that is a key of the object itself came with data.
-  typeof u === "object" && u !== null && TypeId in u && !Object.hasOwn(u, TypeId)
+  typeof u === "object" && u !== null && holds(() => TypeId in u && !Object.hasOwn(u, TypeId))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // constructors
@@ -222,18 +226,23 @@ export const make = <
   Errors<A, E>,
   Exclude<R, StageContext>
 > => {
-  const { error, output, run } = options
+  const { error, output, run } = fields("options", ["run", "output", "error"], options)
+  const schema = schemaOf("output", output)
   return build({
     name,
-    kind,
+    kind: oneOf("kind", kinds, kind),
+    // What gives no Effect is found out where it runs: it fails the stage.
     run: typeof run === "function" ? run : () => run,
-    output,
-    error,
+    output: schema,
+    error: schemaOf("error", error),
     annotations: Context.empty(),
-    arounds: output === undefined ? [] : [validated(output)],
+    arounds: schema === undefined ? [] : [validated(schema)],
     gates: []
   })
 }
+
+const schemaOf = (option: string, given: Schema.Top | undefined): Schema.Top | undefined =>
+  given === undefined ? undefined : instance(option, "a Schema", Schema.isSchema, given)
 
 interface Make {
   <
@@ -304,15 +313,19 @@ export const promise = <const Name extends string, In = unknown, A = object | vo
     }) => PromiseLike<A> & PromiseLike<NoInfer<object | void>>
     readonly catch: (error: unknown) => E
   }
-): Stage<Name, In, Data<A>, Signal<A> | Signal<E>, Errors<A, E>> =>
+): Stage<Name, In, Data<A>, Signal<A> | Signal<E>, Errors<A, E>> => {
+  const { catch: onError, kind = "transform", try: evaluate } = fields("options", ["kind", "try", "catch"], options)
+  callable("try", evaluate)
+  callable("catch", onError)
   // `name` is a Name when nothing is wrong with the stage, and its own check says that nothing is.
-  make<Name, In, unknown, unknown, never, E, StageContext>(options.kind ?? "transform", name as never, {
+  return make<Name, In, unknown, unknown, never, E, StageContext>(kind, name as never, {
     run: (inputs: In): Effect.Effect<never, E, StageContext> =>
       Effect.flatMap(
         StageContext,
-        ({ snapshot }) => effectOfPromise((signal) => options.try(inputs, { signal, snapshot }), options.catch)
+        ({ snapshot }) => effectOfPromise((signal) => evaluate(inputs, { signal, snapshot }), onError)
       ) as Effect.Effect<never, E, StageContext>
   }) as never
+}
 
 // ---------------------------------------------------------------------------------------------------------------------
 // combinators
@@ -347,8 +360,9 @@ export const timeout: {
   <Name extends string, In, D, S, E, R>(
     self: Stage<Name, In, D, S, E, R>,
     duration: Duration.Input = "30 seconds",
-    options?: { readonly grace?: Duration.Input | undefined }
-  ): Stage<Name, In, D, S, E | StageTimeout, R> => wrap(self, timeoutAround(duration, options?.grace))
+    options: { readonly grace?: Duration.Input | undefined } = {}
+  ): Stage<Name, In, D, S, E | StageTimeout, R> =>
+    wrap(self, timeoutAround(duration, fields("options", ["grace"], options).grace))
 )
 
 /**
@@ -407,7 +421,9 @@ export const intercept: {
     self: Stage<Name, In, D, S, E, R>,
     interceptor: Interceptor<E2, R2, P>
   ): Stage<Name, In, D, S, E | E2, Exclude<R, P> | R2> => {
-    const { around, gates } = onStage(interceptor)
+    const { around, gates } = onStage(
+      instance("interceptor", "an interceptor; see Interceptor.make", isInterceptor, interceptor)
+    )
     const fields = fieldsOf(self)
     return build({
       ...fields,
@@ -437,13 +453,15 @@ const catch_: {
   <Name extends string, In, D, S, E, R, A2 extends object | void, E2, R2>(
     self: Stage<Name, In, D, S, E, R>,
     f: (error: E) => Effect.Effect<A2, E2, R2>
-  ): Stage<Name, In, D | Data<A2>, S | Signal<A2> | Signal<E2>, Errors<A2, E2>, R | Exclude<R2, StageContext>> =>
-    wrap(self, (effect, stage) =>
+  ): Stage<Name, In, D | Data<A2>, S | Signal<A2> | Signal<E2>, Errors<A2, E2>, R | Exclude<R2, StageContext>> => {
+    callable("catch", f)
+    return wrap(self, (effect, stage) =>
       Effect.catch(effect, (error) =>
         error instanceof StageFault
           ? Effect.fail(error)
           // What is no fault is one of the stage's typed errors.
-          : normalize(stage.name, f(error as E))))
+          : normalize(stage.name, asEffect(stage.name, f(error as E), "the function of Stage.catch to return"))))
+  }
 )
 
 export {
@@ -471,8 +489,15 @@ export const mapInput: {
   <Name extends string, In, D, S, E, R, In2>(
     self: Stage<Name, In, D, S, E, R>,
     f: (inputs: In2) => In
-  ): Stage<Name, In2, D, S, E, R> =>
-    build({ ...fieldsOf(self), run: (inputs: In2) => Effect.suspend(() => self.run(immutable(f(inputs)))) })
+  ): Stage<Name, In2, D, S, E, R> => {
+    const { run, ...fields } = fieldsOf(self)
+    callable("mapInput", f)
+    return build({
+      ...fields,
+      // `self` takes what `f` gives.
+      run: (inputs: In2) => Effect.suspend(() => asEffect(self.name, run(immutable(f(inputs)) as never)))
+    })
+  }
 )
 
 /**
@@ -493,6 +518,7 @@ export const mapOutput: {
     f: (data: D) => D2
   ): Stage<Name, In, D2, S, E, R> => {
     const fields = fieldsOf(self)
+    callable("mapOutput", f)
     const around: Around = (effect, stage) =>
       Effect.flatMap(effect, (outcome): StageEffect =>
         outcome._tag !== "Ok"
@@ -522,7 +548,10 @@ export const provide: {
   <Name extends string, In, D, S, E, R, P, E2, R2>(
     self: Stage<Name, In, D, S, E, R>,
     layer: Layer.Layer<P, E2, R2>
-  ): Stage<Name, In, D, S, E | E2, Exclude<R, P> | R2> => wrap(self, (effect) => Effect.provide(effect, layer))
+  ): Stage<Name, In, D, S, E | E2, Exclude<R, P> | R2> => {
+    instance("layer", "a Layer", Layer.isLayer, layer)
+    return wrap(self, (effect) => Effect.provide(effect, layer))
+  }
 )
 
 /**
@@ -564,6 +593,7 @@ export const annotate: {
     value: V
   ): Stage<Name, In, D, S, E, R> => {
     const fields = fieldsOf(self)
+    instance("key", "a key of Context", Context.isKey, key)
     // Annotations are read with the key that they were made with.
     const annotations = Context.add(fields.annotations, key, value) as Context.Context<never>
     const gate = gateOfAnnotation(key, value)

@@ -28,11 +28,13 @@
 import type * as Duration from "effect/Duration"
 import { absurd } from "effect/Function"
 import * as Result from "effect/Result"
+import { holds } from "./internal/holds.ts"
 import { duration } from "./internal/options.ts"
 import {
   type Cancel,
   type Details,
   type Fail,
+  isStageOutput as isOutput,
   type Ok,
   okWith,
   type Retry,
@@ -41,7 +43,6 @@ import {
   type StageOutput
 } from "./internal/output-model.ts"
 
-export { isStageOutput } from "./internal/output-model.ts"
 export type {
   Artifact,
   Cancel,
@@ -107,6 +108,11 @@ export const retry = (
     : Result.getOrElse(Result.try(() => duration("after", given)), () => given)
   return signal<Retry>({ _tag: "Retry", reason, data: options?.data ?? {}, after: after as Retry["after"] }, options)
 }
+
+/**
+ * Whether a value is an outcome that was made here, whatever its data looks like.
+ */
+export const isStageOutput = (u: unknown): u is StageOutput => holds(() => isOutput(u))
 
 /**
  * Whether an outcome is `Ok`.

@@ -4,6 +4,8 @@
 import type * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import { holds } from "../internal/holds.ts"
+import { instance } from "../internal/options.ts"
 import type { Cancel, Ok, Retry, Skip } from "../internal/output-model.ts"
 import type { Snapshot } from "../internal/snapshot-model.ts"
 
@@ -168,9 +170,11 @@ export const combine = <const I extends ReadonlyArray<Any>>(
 }
 
 /** The single interceptors that one was combined from, or it alone. */
-export const partsOf = (self: Any): ReadonlyArray<Wrapper> =>
+export const partsOf = (self: Any): ReadonlyArray<Wrapper> => {
   // Every interceptor is made by `build`.
-  (self as Wrapper).parts ?? [self as Wrapper]
+  const wrapper = instance("interceptor", "an interceptor; see Interceptor.make", isInterceptor, self) as Wrapper
+  return wrapper.parts ?? [wrapper]
+}
 
 /**
  * The same interceptor, for one that is not to die: should it all the same, the run dies of `RunRejected`, which then is in
@@ -188,4 +192,4 @@ export const withOptionalRunPart = <E, R, P>(self: Interceptor<E, R, P>): Interc
 /**
  * Whether a value is an interceptor.
  */
-export const isInterceptor = (u: unknown): u is Any => typeof u === "object" && u !== null && TypeId in u
+export const isInterceptor = (u: unknown): u is Any => typeof u === "object" && u !== null && holds(() => TypeId in u)

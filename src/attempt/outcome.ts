@@ -69,11 +69,15 @@ const endingOfOutput = (stage: string, made: StageOutput): Ending => {
   return new FailedEnding(fault, reader.thrown === undefined ? cause : Cause.combine(cause, Cause.die(reader.thrown)))
 }
 
-/** What a stage's function returned, which without types need not be an Effect: an async function returns a Promise. */
-export const asEffect = (stage: string, returned: unknown): Effect.Effect<unknown, unknown, unknown> =>
+/** What a function returned, which without types need not be an Effect: an async function returns a Promise. */
+export const asEffect = (
+  stage: string,
+  returned: unknown,
+  expected = "`run` to be or to return"
+): Effect.Effect<unknown, unknown, unknown> =>
   Effect.isEffect(returned)
     ? returned
-    : Effect.fail(invalid(stage, `Expected \`run\` to be or to return an Effect, got ${whatItIs(returned)}`))
+    : Effect.fail(invalid(stage, `Expected ${expected} an Effect, got ${whatItIs(returned)}`))
 
 /** The outcome that a stage yielded, when that is all its cause says. */
 const yielded = (cause: Cause.Cause<unknown>): StageOutput | undefined => {

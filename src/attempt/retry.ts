@@ -10,6 +10,7 @@ import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
+import { holds } from "../internal/holds.ts"
 import * as options from "../internal/options.ts"
 import { isRefusal } from "../internal/refusal.ts"
 import { StageContext } from "../StageContext.ts"
@@ -74,14 +75,25 @@ const scheduleOf = (schedule: Policy["schedule"] | undefined, times: number | un
   times === undefined ? schedule ?? exponential() : Schedule.upTo(schedule ?? defaultWaits, { times })
 
 const policyOf = <E>(given: RetryPolicy<E, unknown> = {}): Policy => {
-  if (Schedule.isSchedule(given)) return { schedule: given, makesSense: always, faults: false, cap: longest }
-  const times = given.times === undefined ? undefined : options.count("times", given.times)
+  if (holds(() => Schedule.isSchedule(given))) {
+    return { schedule: given as Policy["schedule"], makesSense: always, faults: false, cap: longest }
+  }
+  const { cap, faults, schedule, times, while: makesSense } = options.fields(
+    "policy",
+    ["schedule", "times", "while", "faults", "cap"],
+    given as Exclude<typeof given, Schedule.Schedule<unknown, unknown, never, unknown>>
+  )
   return {
-    schedule: scheduleOf(given.schedule, times),
+    schedule: scheduleOf(
+      schedule === undefined
+        ? undefined
+        : options.instance("schedule", "a Schedule", Schedule.isSchedule, schedule) as Policy["schedule"],
+      times === undefined ? undefined : options.count("times", times)
+    ),
     // Only typed errors are asked about, and those are E.
-    makesSense: (given.while ?? always) as (error: unknown) => boolean,
-    faults: given.faults ?? false,
-    cap: given.cap === undefined ? longest : options.duration("cap", given.cap)
+    makesSense: (makesSense === undefined ? always : options.callable("while", makesSense)) as Policy["makesSense"],
+    faults: faults !== undefined && options.flag("faults", faults),
+    cap: cap === undefined ? longest : options.duration("cap", cap)
   }
 }
 
@@ -187,6 +199,6 @@ export const retryAround = <E, R, E2 = never, R2 = never>(
  * otherwise.
  */
 export const retryOwn = <E, R>(given: RetryPolicy<E, R> | undefined): Around => {
-  const decidesItself = given !== undefined && !Schedule.isSchedule(given) && given.while !== undefined
+  const decidesItself = holds(() => given !== undefined && !Schedule.isSchedule(given) && given.while !== undefined)
   return retryAround(given, unlimited, (_, error) => !decidesItself && isRefusal(error))
 }

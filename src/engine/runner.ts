@@ -64,7 +64,7 @@ const optionNames: ReadonlyArray<keyof RunOptions> = ["concurrency", "failure", 
 
 // Options are checked when the run is made, not when it starts.
 const check = (snapshot: Snapshot, given: RunOptions | undefined): CheckedOptions => {
-  options.ofKind("snapshot", "a Snapshot; see Snapshot.make", isSnapshot, snapshot)
+  options.instance("snapshot", "a Snapshot; see Snapshot.make", isSnapshot, snapshot)
   const { concurrency, failure, interruptionGrace } = given === undefined
     ? {}
     : options.fields<RunOptions>("options", optionNames, given)

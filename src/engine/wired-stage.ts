@@ -4,7 +4,7 @@
  */
 import * as Result from "effect/Result"
 import { shown } from "../internal/options.ts"
-import { define } from "../internal/record.ts"
+import { define, isObjectOf, isRecord } from "../internal/record.ts"
 import { type Any as AnySource, isSource } from "../Source.ts"
 import { type Any as AnyStage, isStage } from "../Stage.ts"
 
@@ -47,20 +47,9 @@ const noStage = (...faults: ReadonlyArray<Fault>): NoStage => ({ stage: undefine
 
 const isObject = (given: unknown): given is object => typeof given === "object" && given !== null
 
-/** Whether a value is an object of named things, and not a list, a source, a Map or a Promise. */
-const isRecord = (given: unknown): given is Readonly<Record<string, unknown>> => {
-  if (!isObject(given)) return false
-  const prototype: unknown = Object.getPrototypeOf(given)
-  return prototype === null || Object.getPrototypeOf(prototype) === null
-}
-
 const parts = ["after", "inputs", "when"] as const
 
 type Part = typeof parts[number]
-
-/** Whether a value can be read as an object of these keys. One that was made otherwise than by a literal has one of them. */
-const isOf = (keys: ReadonlyArray<string>, given: unknown): given is object =>
-  isRecord(given) || (isObject(given) && keys.some((key) => key in given))
 
 /** Reads one wiring, and notes what does not fit. */
 class WiringReader {
@@ -77,7 +66,7 @@ class WiringReader {
   /** `also` is what else there may be beside the wiring. */
   read(given: unknown, also: ReadonlyArray<string>): Wiring {
     const known: ReadonlyArray<string> = [...parts, ...also]
-    const keys = Result.try(() => isOf(known, given) ? Object.keys(given) : undefined)
+    const keys = Result.try(() => isObjectOf(known, given) ? Object.keys(given) : undefined)
     if (Result.isFailure(keys)) return this.noWiring("cannot be read: it throws")
     if (keys.success === undefined) {
       const found = shown(given)

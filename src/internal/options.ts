@@ -3,9 +3,10 @@
  */
 import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { holds } from "./holds.ts"
+import { isObjectOf, isRecord } from "./record.ts"
 
 /**
  * An option has a value that it cannot have. Thrown where the option is given, before anything runs.
@@ -20,9 +21,6 @@ export class InvalidOption extends Schema.TaggedError<InvalidOption>()("InvalidO
     return `Invalid option "${this.option}": expected ${this.expected}, got ${this.given}`
   }
 }
-
-/** What a test says of a value that may throw when it is looked at, as a revoked Proxy does. */
-const holds = (test: () => boolean): boolean => Result.getOrElse(Result.try(test), () => false)
 
 /** As much of a text as a message can bear. */
 const beginning = (text: string): string => text.length <= 100 ? text : `${text.slice(0, 100)}...`
@@ -51,8 +49,8 @@ const rejectAs = (option: string, expected: string, given: string): never => {
 
 const reject = (option: string, expected: string, given: unknown): never => rejectAs(option, expected, shown(given))
 
-/** A value of the kind that `is` tells. */
-export const ofKind = <A>(option: string, expected: string, is: (given: unknown) => given is A, given: unknown): A =>
+/** A value that `is` tells to be one. */
+export const instance = <A>(option: string, expected: string, is: (given: unknown) => given is A, given: unknown): A =>
   // The test says so.
   holds(() => is(given)) ? given as A : reject(option, expected, given)
 
@@ -64,40 +62,62 @@ export const callable = <F extends Function>(option: string, given: F): F =>
 export const text = (option: string, given: string): string =>
   typeof given === "string" ? given : reject(option, "a string", given)
 
+/** True or false. */
+export const flag = (option: string, given: boolean): boolean =>
+  typeof given === "boolean" ? given : reject(option, "true or false", given)
+
+/** A number that says what comes before what. It may be infinite. */
+export const order = (option: string, given: number): number =>
+  typeof given === "number" && !Number.isNaN(given) ? given : reject(option, "a number", given)
+
 const isNames = (given: unknown): given is ReadonlyArray<string> =>
   Array.isArray(given) && Array.from(given as ReadonlyArray<unknown>).every((name) => typeof name === "string")
 
 /** A list of names, copied. */
 export const names = (option: string, given: ReadonlyArray<string>): ReadonlyArray<string> => [
-  ...ofKind(option, "a list of names", isNames, given)
+  ...instance(option, "a list of names", isNames, given)
 ]
 
-/** The options in an object, each of them read once. An object that holds anything else was misspelt. */
-export const fields = <O extends object>(
-  option: string,
-  known: ReadonlyArray<keyof O & string>,
-  given: O
-): { readonly [K in keyof O]?: O[K] | undefined } => {
-  if (!Predicate.isObjectKeyword(given) || typeof given === "function" || holds(() => Array.isArray(given))) {
-    return reject(option, "an object", given)
-  }
+/** Values by name, each read once. */
+export const record = <A>(option: string, given: Readonly<Record<string, A>>): Readonly<Record<string, A>> => {
+  const copy = Result.try(() => isRecord(given) ? { ...given } : undefined)
+  // A copy of what it copies.
+  return Result.isSuccess(copy) && copy.success !== undefined
+    ? copy.success as Readonly<Record<string, A>>
+    : reject(option, "an object of named values", given)
+}
+
+/**
+ * The options in an object, each of them read once. An object that holds anything else was misspelt. Whether what it holds
+ * fits, or is there at all, is not looked at.
+ */
+export const fields = <O extends object>(option: string, known: ReadonlyArray<keyof O & string>, given: O): O => {
   const keys = Result.getOrElse(
-    Result.try(() => Object.keys(given)),
-    () => rejectAs(option, "an object", "an object that cannot be read")
+    Result.try(() => isObjectOf(known, given) ? Object.keys(given) : reject(option, "an object", given)),
+    () => reject(option, "an object", given)
   )
   const other = keys.find((key) => !(known as ReadonlyArray<string>).includes(key))
   if (other !== undefined) return rejectAs(other, `one of ${known.join(", ")}`, "another")
-  const read: { [K in keyof O]?: O[K] | undefined } = {}
+  const read: Partial<O> = {}
   for (const key of known) {
     const value = Result.try(() => given[key])
     if (Result.isFailure(value)) return rejectAs(key, "a value", "a value that cannot be read")
     read[key] = value.success
   }
-  return read
+  return read as O
 }
 
-const durationOf = (given: Duration.Input): Option.Option<Duration.Duration> =>
-  Result.getOrElse(Result.try(() => Duration.fromInput(given)), Option.none)
+const units = ["weeks", "days", "hours", "minutes", "seconds", "milliseconds", "microseconds", "nanoseconds"]
+
+/** Whether an object is one of units of time. Without this, one that has other keys is no time at all. */
+const isOfUnits = (given: object): boolean =>
+  units.some((unit) => unit in given) && (!isRecord(given) || Object.keys(given).every((key) => units.includes(key)))
+
+const durationOf = (given: Duration.Input): Option.Option<Duration.Duration> => {
+  const isKnown = typeof given !== "object" ||
+    holds(() => Duration.isDuration(given) || Array.isArray(given) || isOfUnits(given))
+  return isKnown ? Result.getOrElse(Result.try(() => Duration.fromInput(given)), Option.none) : Option.none()
+}
 
 /** A duration longer than nothing. */
 export const positiveDuration = (option: string, given: Duration.Input): Duration.Duration => {

@@ -1,5 +1,5 @@
 /**
- * Sets keys of plain objects, whatever they are called, and makes plain objects that share a shape.
+ * Tells plain objects from others, sets their keys, whatever they are called, and makes ones that share a shape.
  */
 
 /** Assigns even where the key is `__proto__`, which a plain assignment would take for the prototype. */
@@ -21,4 +21,19 @@ export const shape = (): new() => object => {
   const Shape = function() {} as unknown as { new(): object; prototype: object }
   Shape.prototype = Object.prototype
   return Shape
+}
+
+/**
+ * Whether a value can be read as an object of these keys: one that a literal makes, or one that has any of them. A list, a
+ * Map or a Promise that somebody gave by mistake has none.
+ */
+export const isObjectOf = (keys: ReadonlyArray<string>, given: unknown): given is object =>
+  isRecord(given)
+  || (typeof given === "object" && given !== null && !Array.isArray(given) && keys.some((key) => key in given))
+
+/** Whether a value is an object of named things, as a literal makes one, and not a list, a Map, a Promise or an instance. */
+export const isRecord = (given: unknown): given is Readonly<Record<string, unknown>> => {
+  if (typeof given !== "object" || given === null) return false
+  const prototype: unknown = Object.getPrototypeOf(given)
+  return prototype === null || Object.getPrototypeOf(prototype) === null
 }

@@ -3,6 +3,7 @@
  */
 import * as Option from "effect/Option"
 import { immutable } from "./immutable.ts"
+import { callable, text } from "./options.ts"
 import { type Settled, type Skip } from "./output-model.ts"
 import type { Current } from "./snapshot-model.ts"
 
@@ -55,6 +56,7 @@ export class SourceImpl<A> implements SourceInternals {
     this.uses = uses
   }
   map<B>(f: (value: A) => B): SourceImpl<B> {
+    callable("map", f)
     const read = this.read
     return new SourceImpl<B>((reader) => {
       const value = read(reader)
@@ -66,6 +68,7 @@ export class SourceImpl<A> implements SourceInternals {
 export class StageSource extends SourceImpl<unknown> {
   readonly name: string
   constructor(name: string) {
+    text("name", name)
     super((reader) => {
       const output = reader.outputOf(name)
       return output._tag === "Ok" ? output.data : missing(name, output as Skip)
@@ -84,9 +87,11 @@ export class StageSource extends SourceImpl<unknown> {
     return this.reading((output) => Object.freeze(output))
   }
   orElse(fallback: () => unknown): SourceImpl<unknown> {
+    callable("orElse", fallback)
     return this.reading((output) => output._tag === "Ok" ? output.data : immutable(fallback()))
   }
   is(route: string): SourceImpl<boolean> {
+    text("is", route)
     return this.reading((output) =>
       output._tag === "Ok" && Object.hasOwn(output.data as object, "route")
       && (output.data as { readonly route?: unknown }).route === route

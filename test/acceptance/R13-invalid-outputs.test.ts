@@ -479,8 +479,10 @@ describe("R13 what is no output fails the stage by name, and no key of data chan
         const caught = Stage.work("odd", { run: Effect.fail("x") }).pipe(
           Stage.catch(() => Effect.sync(make) as Effect.Effect<{}>)
         )
-        // Only an outcome that is no Ok can be yielded.
-        const isYieldable = Effect.isEffect(Result.getOrElse(Result.try(make), () => undefined))
+        // Only an outcome that is no Ok can be yielded; no run hears of what this one, which is only looked at, carries.
+        const looked = Result.getOrElse(Result.try(make), () => undefined)
+        const isYieldable = Effect.isEffect(looked)
+        if (isYieldable && "data" in looked && looked.data instanceof Promise) looked.data.catch(() => undefined)
         const ways = { returned, caught, ...isYieldable ? { yielded } : {} }
         const wrapped = Object.entries(ways).flatMap(([way, stage]) => [
           [way, stage] as const,

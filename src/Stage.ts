@@ -47,7 +47,7 @@ import { causeOfInvalidData, normalize } from "./attempt/outcome.ts"
 import { retryOwn, type RetryPolicy } from "./attempt/retry.ts"
 import { timeoutAround } from "./attempt/timeout.ts"
 import { type Wrapped, wrappedOf } from "./attempt/wrapped.ts"
-import type { CheckedName, Returned } from "./checks/stage.ts"
+import type { CheckedName, FailsWith, Gives, Needs, Ports, Returned } from "./checks/stage.ts"
 import type { Interceptor } from "./Interceptor.ts"
 import { immutable } from "./internal/immutable.ts"
 import { changedOk } from "./internal/output-model.ts"
@@ -55,7 +55,7 @@ import { effectOfPromise } from "./internal/promise.ts"
 import type { Current } from "./internal/snapshot-model.ts"
 import { StageContext } from "./StageContext.ts"
 import { type RetryExhausted, StageFault, type StageTimeout } from "./StageError.ts"
-import type { Data, Errors, Signal, StageOutput } from "./StageOutput.ts"
+import type { Data, Errors, Signal } from "./StageOutput.ts"
 
 const TypeId = "~stageflow/Stage"
 
@@ -160,34 +160,40 @@ export const isStage = (u: unknown): u is Any =>
 /** An Effect that gives data and errors that the schemas take. */
 type Body<A, E, R, D, X> =
   & Effect.Effect<A, E, R>
-  & Effect.Effect<NoInfer<Returned<D, X>>, NoInfer<X | StageOutput<unknown, X>>, unknown>
+  & Effect.Effect<NoInfer<Returned<D, X>>, NoInfer<X>, NoInfer<R>>
 
-/** What the stage `Name` runs: such an Effect, or a function of the inputs that gives one. */
-type Run<_Name extends string, In, A, E, R, D, X> = Body<A, E, R, D, X> | ((inputs: In) => Body<A, E, R, D, X>)
+/** What the stage `Name` runs: an Effect, or a function of the inputs that gives one or is a generator. */
+type Run<_Name extends string, In, A, E, R, Y, G, O, D, X> =
+  | Body<A, E, R, D, X>
+  | ((inputs: In) => Body<A, E, R, D, X> | Generator<Y, G, never> | O)
 
 /**
  * What a stage is made from.
+ *
+ * `run` is an Effect or, for a stage with inputs, a function of them: one that gives an Effect, or a generator function
+ * as `Effect.gen` takes it. What a generator returns keeps its literal types.
  *
  * With an `output` schema the data is validated where it is produced, and no reader ever sees data that it rejects. The
  * data is then what the schema names: other keys, which a wider object may have, are left out of it. `output` and `error`
  * are also what lets a result be encoded.
  */
-export interface Options<A, E, R, In, D, X, Name extends string = string> {
-  readonly run: Run<Name, In, A, E, R, D, X>
+export interface Options<Name extends string, In, A, E, R, Y, G, O, D, X> {
+  readonly run: Run<Name, In, A, E, R, Y, G, O, D, X>
   readonly output?: Schema.Codec<D, any> | undefined
   readonly error?: Schema.Codec<X, any> | undefined
 }
 
 /**
- * The stage that options make.
+ * The stage called `Name` with such inputs, whose `run` gives `A`, fails with `E` and needs `R`, and whose `output` schema
+ * has data `D`.
  */
-export type Made<Name extends string, A, E, R, In, D> = Stage<
+export type Made<Name extends string, In, A, E, R, D> = Stage<
   Name,
   In,
   unknown extends D ? Data<A> : D,
-  Signal<A> | Signal<E>,
+  Signal<A, R>,
   Errors<A, E>,
-  Exclude<R, StageContext>
+  Ports<R>
 >
 
 const validated = (schema: Schema.Top): Around => {
@@ -203,6 +209,26 @@ const validated = (schema: Schema.Top): Around => {
         }))
 }
 
+/** A function that gives a generator is run as one: anew each time. */
+const runOf = (run: Effect.Effect<unknown, unknown, unknown> | ((inputs: never) => unknown)): Any["run"] => {
+  if (typeof run !== "function") return () => run
+  return (inputs) => {
+    const returned = run(inputs)
+    if (!isGenerator(returned)) return returned as ReturnType<Any["run"]> // what is none is told when it is run
+    let first: AnyGenerator | undefined = returned
+    return Effect.gen(() => {
+      const generator = first ?? run(inputs) as AnyGenerator // it gave one before
+      first = undefined
+      return generator
+    })
+  }
+}
+
+type AnyGenerator = Generator<Effect.Effect<unknown, unknown, unknown>, unknown, never>
+
+const isGenerator = (value: unknown): value is AnyGenerator =>
+  Object.prototype.toString.call(value) === "[object Generator]"
+
 /**
  * Makes a stage of any kind; the six kinds below are this with the kind given.
  */
@@ -213,27 +239,32 @@ export const make = <
   X = unknown,
   A = Returned<D>,
   E = never,
-  R = never
->(kind: Kind, name: CheckedName<Name, A, E, D, X>, options: Options<A, E, R, In, D, X, Name>): Stage<
+  R = never,
+  Y = never,
+  const G = Returned<D>,
+  O = never
+>(
+  kind: Kind,
+  name: CheckedName<Name, Gives<A, G, O>, FailsWith<E, Y>, O, D, X>,
+  { error, output, run }: Options<Name, In, A, E, R, Y, G, O, D, X>
+): Stage<
   Name,
   In,
-  unknown extends D ? Data<A> : D,
-  Signal<A> | Signal<E>,
-  Errors<A, E>,
-  Exclude<R, StageContext>
-> => {
-  const { error, output, run } = options
-  return build({
+  unknown extends D ? Data<Gives<A, G, O>> : D,
+  Signal<Gives<A, G, O>, Needs<R, Y>>,
+  Errors<Gives<A, G, O>, FailsWith<E, Y>>,
+  Ports<Needs<R, Y>>
+> =>
+  build({
     name,
     kind,
-    run: typeof run === "function" ? run : () => run,
+    run: runOf(run),
     output,
     error,
     annotations: Context.empty(),
     arounds: output === undefined ? [] : [validated(output)],
     gates: []
   })
-}
 
 interface Make {
   <
@@ -243,14 +274,20 @@ interface Make {
     X = unknown,
     A = Returned<D>,
     E = never,
-    R = never
-  >(name: CheckedName<Name, A, E, D, X>, options: Options<A, E, R, In, D, X, Name>): Stage<
+    R = never,
+    Y = never,
+    const G = Returned<D>,
+    O = never
+  >(
+    name: CheckedName<Name, Gives<A, G, O>, FailsWith<E, Y>, O, D, X>,
+    options: Options<Name, In, A, E, R, Y, G, O, D, X>
+  ): Stage<
     Name,
     In,
-    unknown extends D ? Data<A> : D,
-    Signal<A> | Signal<E>,
-    Errors<A, E>,
-    Exclude<R, StageContext>
+    unknown extends D ? Data<Gives<A, G, O>> : D,
+    Signal<Gives<A, G, O>, Needs<R, Y>>,
+    Errors<Gives<A, G, O>, FailsWith<E, Y>>,
+    Ports<Needs<R, Y>>
   >
 }
 
@@ -294,7 +331,7 @@ export const agent: Make = ofKind("agent")
  * `catch`; a value it resolves with is read like what any stage returns.
  */
 export const promise = <const Name extends string, In = unknown, A = object | void, E = never>(
-  name: CheckedName<Name, A, E, unknown, unknown>,
+  name: CheckedName<Name, A, E, never, unknown, unknown>,
   options: {
     /** `"transform"` when left out. */
     readonly kind?: Kind | undefined
@@ -427,17 +464,17 @@ const catch_: {
     f: (error: E) => Effect.Effect<A2, E2, R2>
   ): <Name extends string, In, D, S, R>(
     self: Stage<Name, In, D, S, E, R>
-  ) => Stage<Name, In, D | Data<A2>, S | Signal<A2> | Signal<E2>, Errors<A2, E2>, R | Exclude<R2, StageContext>>
+  ) => Stage<Name, In, D | Data<A2>, S | Signal<A2, R2>, Errors<A2, E2>, R | Ports<R2>>
   <Name extends string, In, D, S, E, R, A2 extends object | void, E2, R2>(
     self: Stage<Name, In, D, S, E, R>,
     f: (error: E) => Effect.Effect<A2, E2, R2>
-  ): Stage<Name, In, D | Data<A2>, S | Signal<A2> | Signal<E2>, Errors<A2, E2>, R | Exclude<R2, StageContext>>
+  ): Stage<Name, In, D | Data<A2>, S | Signal<A2, R2>, Errors<A2, E2>, R | Ports<R2>>
 } = dual(
   2,
   <Name extends string, In, D, S, E, R, A2 extends object | void, E2, R2>(
     self: Stage<Name, In, D, S, E, R>,
     f: (error: E) => Effect.Effect<A2, E2, R2>
-  ): Stage<Name, In, D | Data<A2>, S | Signal<A2> | Signal<E2>, Errors<A2, E2>, R | Exclude<R2, StageContext>> =>
+  ): Stage<Name, In, D | Data<A2>, S | Signal<A2, R2>, Errors<A2, E2>, R | Ports<R2>> =>
     wrap(self, (effect, stage) =>
       Effect.catch(effect, (error) =>
         error instanceof StageFault

@@ -8,7 +8,9 @@
  * - `Fail` is a typed failure; it is the same as failing the stage's `Effect`.
  * - `Retry` asks to be run again. Only a retry policy grants it.
  *
- * The four that are not `Ok` can be returned, or yielded to leave from any depth:
+ * The four that are not `Ok` can be returned, or yielded to leave from any depth. What is yielded goes past the handlers of
+ * errors (`Effect.catch`, `retry`, `option`, `match`) and runs finalizers; `Effect.catchCause` and `Effect.exit` see it. A
+ * `Fail` is a typed error to all of them:
  *
  * ```ts
  * import { Effect } from "effect"
@@ -33,6 +35,7 @@ import {
   type Cancel,
   type Details,
   type Fail,
+  type InStage,
   type Ok,
   okWith,
   type Retry,
@@ -48,6 +51,7 @@ export type {
   Details,
   Emitted,
   Fail,
+  InStage,
   Ok,
   Retry,
   Settled,
@@ -153,13 +157,16 @@ export type Data<A> = A extends Ok<infer D> ? D
   : A
 
 /**
- * Which outcomes besides `Ok` and `Fail` a stage may end with, as words.
+ * Which outcomes besides `Ok` and `Fail` a stage may end with, as words: what it may return (`A`) and, by yielding it,
+ * needs to be in a stage for (`R`).
  */
-export type Signal<X> = X extends Skip ? "skip" : X extends Cancel ? "cancel" : X extends Retry ? "retry" : never
+export type Signal<A, R = never> =
+  | (A extends Skip ? "skip" : A extends Cancel ? "cancel" : A extends Retry ? "retry" : never)
+  | (R extends InStage<infer S> ? S : never)
 
 /**
- * The typed errors among what a stage may return (`A`) and fail with (`E`).
+ * The typed errors of a stage: what it fails with (`E`), and those among what it may return (`A`).
  */
-export type Errors<A, E> = Exclude<E, StageOutput> | FailError<A> | FailError<E>
+export type Errors<A, E> = E | FailError<A>
 
 type FailError<X> = X extends Fail<infer E> ? E : never

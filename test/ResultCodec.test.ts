@@ -306,7 +306,7 @@ describe("errors of a result", () => {
 
   it.effect("that a finalizer which dies as well made defects of are still the errors that they were", () =>
     Effect.gen(function*() {
-      const dying = (name: string, effect: Effect.Effect<never, unknown>) => {
+      const dying = (name: string, effect: Effect.Effect<never, unknown, unknown>) => {
         const body = Effect.ensuring(effect, Effect.die("on the way out")) as Effect.Effect<never>
         return Pipeline.make("p").add(Stage.work(name, { error: Refused, run: body }))
       }

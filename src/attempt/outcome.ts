@@ -9,7 +9,15 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
-import { type Fail, isStageOutput, noItems, type Ok, plainOk, type StageOutput } from "../internal/output-model.ts"
+import {
+  type Fail,
+  isStageOutput,
+  noItems,
+  type Ok,
+  plainOk,
+  type StageOutput,
+  yieldedIn
+} from "../internal/output-model.ts"
 import { type Problem, problemsOf } from "../internal/problems.ts"
 import { StageFault } from "../StageError.ts"
 import type { Outcome } from "./interceptor-model.ts"
@@ -75,13 +83,6 @@ export const asEffect = (stage: string, returned: unknown): Effect.Effect<unknow
     ? returned
     : Effect.fail(invalid(stage, `Expected \`run\` to be or to return an Effect, got ${whatItIs(returned)}`))
 
-/** The outcome that a stage yielded, when that is all its cause says. */
-const yielded = (cause: Cause.Cause<unknown>): StageOutput | undefined => {
-  const [reason] = cause.reasons
-  if (cause.reasons.length !== 1 || reason === undefined || !Cause.isFailReason(reason)) return undefined
-  return isStageOutput(reason.error) ? reason.error : undefined
-}
-
 /** What made a stage fail: its typed error if there is one, or a fault that says what else it was. */
 const errorOf = (stage: string, cause: Cause.Cause<unknown>): unknown => {
   const failed = cause.reasons.find(Cause.isFailReason)
@@ -116,7 +117,7 @@ export const returnedFail = (cause: Cause.Cause<unknown>): Fail<unknown> | undef
   Option.getOrUndefined(Context.getOption(Cause.annotations(cause), ReturnedFail))
 
 const isOverForOthers = (exit: Exit.Exit<unknown, unknown>): boolean => {
-  const output = exit._tag === "Failure" ? yielded(exit.cause) : isStageOutput(exit.value) ? exit.value : undefined
+  const output = exit._tag === "Failure" ? yieldedIn(exit.cause) : isStageOutput(exit.value) ? exit.value : undefined
   return output === undefined ? exit._tag === "Failure" : output._tag !== "Ok" && output._tag !== "Skip"
 }
 
@@ -128,7 +129,7 @@ export const leavesRun = (exit: Exit.Exit<unknown, unknown>): boolean =>
 /** Reads how a stage's Effect ended. */
 export const endingOfExit = (stage: string, exit: Exit.Exit<unknown, unknown>): Ending => {
   if (exit._tag === "Success") return endingOfValue(stage, exit.value)
-  const output = yielded(exit.cause)
+  const output = yieldedIn(exit.cause)
   return output === undefined
     ? new FailedEnding(errorOf(stage, exit.cause), exit.cause)
     : endingOfOutput(stage, output)
@@ -143,7 +144,7 @@ export const normalize = <R>(
     onSuccess: (value) => readSafely(stage, () => endingOfValue(stage, value)),
     onFailure: (cause) =>
       readSafely(stage, () => {
-        const output = yielded(cause)
+        const output = yieldedIn(cause)
         return output === undefined ? new FailedEnding(undefined, cause) : endingOfOutput(stage, output)
       })
   })

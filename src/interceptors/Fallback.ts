@@ -17,6 +17,7 @@ import { fromAround, type StageEffect } from "../attempt/interceptor-model.ts"
 import { withEvent } from "../attempt/kept-outcome.ts"
 import { normalize } from "../attempt/outcome.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
+import type { Ports } from "../checks/stage.ts"
 import type { Interceptor, Outcome, StageInfo } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import * as Stage from "../Stage.ts"
@@ -69,9 +70,9 @@ export const fallbackTo: {
     Name,
     In,
     D | Data<A2>,
-    S | Signal<A2> | Signal<E2>,
+    S | Signal<A2, R2>,
     E | Errors<A2, E2>,
-    R | Exclude<R2, StageContext>
+    R | Ports<R2>
   >
   <Name extends string, In, D, S, E, R, A2 extends object | void, E2, R2>(
     self: Stage.Stage<Name, In, D, S, E, R>,
@@ -81,9 +82,9 @@ export const fallbackTo: {
     Name,
     In,
     D | Data<A2>,
-    S | Signal<A2> | Signal<E2>,
+    S | Signal<A2, R2>,
     E | Errors<A2, E2>,
-    R | Exclude<R2, StageContext>
+    R | Ports<R2>
   >
 } = dual(
   (args) => Stage.isStage(args[0]),
@@ -103,9 +104,9 @@ export const fallbackTo: {
 )
 
 /** What a fallback of many stages may not give, as a sentence. */
-type OnlyData<A, E> = [Signal<A> | Signal<E>] extends [never] ? unknown
+type OnlyData<A, R> = [Signal<A, R>] extends [never] ? unknown
   : {
-    readonly to: `it may ${Signal<A> | Signal<E>}, which stages that cannot are not read for; fallbackTo tells readers`
+    readonly to: `it may ${Signal<A, R>}, which stages that cannot are not read for; fallbackTo tells readers`
   }
 
 /**
@@ -119,8 +120,8 @@ export const fallback = <A extends object | void, E, R>(
   settings: {
     readonly when: (error: unknown) => boolean
     readonly to: (error: unknown, stage: StageInfo) => Effect.Effect<A, E, R>
-  } & OnlyData<A, E>
-): Interceptor<Errors<A, E>, Exclude<R, StageContext>> =>
+  } & OnlyData<A, R>
+): Interceptor<Errors<A, E>, Ports<R>> =>
   fromAround(
     "fallback",
     orders.fallback,
@@ -143,7 +144,7 @@ export interface Provider<P, E, R> {
 /** Any provider: a Layer of whatever it gives. */
 type AnyProvider = Provider<never, unknown, unknown>
 
-type Ports<S> = S extends Provider<infer P, unknown, unknown> ? P : never
+type ProvidedPorts<S> = S extends Provider<infer P, unknown, unknown> ? P : never
 type LayerErrors<S> = S extends Provider<never, infer E, unknown> ? E : never
 type LayerServices<S> = S extends Provider<never, unknown, infer R> ? R : never
 
@@ -188,7 +189,7 @@ const asAttempts = (effect: StageEffect): Effect.Effect<StageEffect, never, Stag
  */
 export const providers = <
   const S extends readonly [AnyProvider, ...ReadonlyArray<AnyProvider>]
->(...steps: S): Interceptor<LayerErrors<S[number]>, LayerServices<S[number]>, Ports<S[number]>> => {
+>(...steps: S): Interceptor<LayerErrors<S[number]>, LayerServices<S[number]>, ProvidedPorts<S[number]>> => {
   const [first, ...rest] = steps
   const plan = ExecutionPlan.make(stepOf(first), ...rest.map(stepOf))
   return fromAround("providers", orders.fallback, (effect, stage) =>

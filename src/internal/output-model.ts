@@ -1,9 +1,12 @@
 /**
  * Defines the outcomes of stages: what they hold, and how they are made and told from data.
  */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Effectable from "effect/Effectable"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 
 const TypeId = "~stageflow/StageOutput"
@@ -54,9 +57,17 @@ export interface Ok<out A> extends Common {
 }
 
 /**
+ * The place that an outcome is yielded in: a stage, which ends with it. A stage's constructor takes it out of what the
+ * stage needs; nothing else provides it, so an outcome that is yielded anywhere else does not compile.
+ */
+export interface InStage<out Signal extends "skip" | "cancel" | "retry"> {
+  readonly [TypeId]: { readonly ends: Signal }
+}
+
+/**
  * There was nothing to do. Readers with `.option` get `None`, readers with `.required` are skipped too.
  */
-export interface Skip extends Common, Effect.Effect<never, Skip> {
+export interface Skip extends Common, Effect.Effect<never, never, InStage<"skip">> {
   readonly _tag: "Skip"
   readonly reason: string
   readonly data: Readonly<Record<string, unknown>>
@@ -67,7 +78,7 @@ export interface Skip extends Common, Effect.Effect<never, Skip> {
 /**
  * The run ends here, on purpose, as `Cancelled`.
  */
-export interface Cancel extends Common, Effect.Effect<never, Cancel> {
+export interface Cancel extends Common, Effect.Effect<never, never, InStage<"cancel">> {
   readonly _tag: "Cancel"
   readonly reason: string
   readonly data: Readonly<Record<string, unknown>>
@@ -76,7 +87,7 @@ export interface Cancel extends Common, Effect.Effect<never, Cancel> {
 /**
  * The stage failed with a typed error, as if its `Effect` had failed with it.
  */
-export interface Fail<out E> extends Common, Effect.Effect<never, Fail<E>> {
+export interface Fail<out E> extends Common, Effect.Effect<never, E> {
   readonly _tag: "Fail"
   readonly error: E
   readonly data: Readonly<Record<string, unknown>>
@@ -85,7 +96,7 @@ export interface Fail<out E> extends Common, Effect.Effect<never, Fail<E>> {
 /**
  * The stage asks to be run again; without a policy that grants it the run fails with `RetryExhausted`.
  */
-export interface Retry extends Common, Effect.Effect<never, Retry> {
+export interface Retry extends Common, Effect.Effect<never, never, InStage<"retry">> {
   readonly _tag: "Retry"
   readonly reason: string
   readonly data: Readonly<Record<string, unknown>>
@@ -135,27 +146,46 @@ class OkImpl<A> implements Ok<A> {
   }
 }
 
-// An outcome other than Ok is itself an Effect that fails with the outcome: that is what makes it yieldable.
+/** The `Fail` that was yielded, on the cause of its error: what it carries besides travels with it. */
+const YieldedFail = Context.Service<Fail<unknown>>("stageflow/internal/YieldedFail")
+
+type Signal = Skip | Cancel | Fail<unknown> | Retry
+
+// An outcome other than Ok is itself an Effect: yielding it is leaving the stage with it. A failure is a typed error like
+// any other. The rest are no errors: they travel as defects, which nothing takes for one that handles errors.
 const SignalPrototype = {
   ...Effectable.Prototype<Effect.Effect<never, unknown>>({
     label: "StageOutput",
     evaluate() {
-      // Yielding an outcome is leaving the stage with it: the engine reads it from the failure.
-      // @effect-diagnostics-next-line effectInFailure:off
-      return Effect.fail(this)
+      const outcome = this as unknown as Signal // it is the prototype of nothing else
+      return outcome._tag === "Fail"
+        ? Effect.failCause(Cause.annotate(Cause.fail(outcome.error), Context.make(YieldedFail, outcome)))
+        : Effect.die(outcome)
     }
   }),
   [TypeId]: TypeId,
-  toJSON(this: Skip | Cancel | Fail<unknown> | Retry) {
+  toJSON(this: Signal) {
     return { ...this }
   }
 }
 
-/** Makes an outcome that is no `Ok`: an object that is also an Effect which fails with it. */
-export const signal = <S extends Skip | Cancel | Fail<unknown> | Retry>(
+/** The outcome that a stage left with by yielding it, when that is all its cause says. */
+export const yieldedIn = (cause: Cause.Cause<unknown>): StageOutput | undefined => {
+  const [reason] = cause.reasons
+  if (cause.reasons.length !== 1 || reason === undefined) return undefined
+  if (Cause.isDieReason(reason)) return isStageOutput(reason.defect) ? reason.defect : undefined
+  if (!Cause.isFailReason(reason)) return undefined
+  if (isStageOutput(reason.error)) return reason.error
+  const failed = Option.getOrUndefined(Context.getOption(Cause.annotations(cause), YieldedFail))
+  // Whoever changed the error on its way made it one of his own.
+  return failed !== undefined && Object.is(failed.error, reason.error) ? failed : undefined
+}
+
+/** Makes an outcome that is no `Ok`: an object that is also an Effect which leaves the stage with it. */
+export const signal = <S extends Signal>(
   fields: Omit<
     S,
-    keyof Effect.Effect<never, unknown> | typeof TypeId | "artifacts" | "events" | "version" | "durationMs"
+    keyof Effect.Effect<never, unknown, unknown> | typeof TypeId | "artifacts" | "events" | "version" | "durationMs"
   >,
   details: Details | undefined
 ): S =>
@@ -202,7 +232,7 @@ export const skipBecause = (origin: string | undefined, reason: string): Skip =>
   Object.freeze(signal<Skip>({ _tag: "Skip", reason, data: noData, origin }, undefined))
 
 /** The same outcome with something changed, of one that is no `Ok`. */
-export const changedSignal = <S extends Skip | Cancel | Fail<unknown> | Retry>(
+export const changedSignal = <S extends Signal>(
   self: S,
   changes: Partial<Pick<S, "data" | "artifacts" | "events" | "durationMs">>
 ): S => Object.assign(Object.create(SignalPrototype), self, changes)

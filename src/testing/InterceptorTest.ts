@@ -70,7 +70,7 @@ export type Body =
 
 /** The stage that a body is, or makes. */
 type StageOf<B> = B extends Stage.Any ? B
-  : B extends Effect.Effect<infer A, infer E, infer R> ? Stage.Made<"stage", A, E, R, unknown, unknown>
+  : B extends Effect.Effect<infer A, infer E, infer R> ? Stage.Made<"stage", unknown, A, E, R, unknown>
   : never
 
 type NodeOf<S> = S extends Stage.Any

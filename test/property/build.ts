@@ -45,7 +45,7 @@ const skipOf = (output: StageOutput.StageOutput): string => output._tag === "Ski
 
 type Ended = object | void | StageOutput.Skip | StageOutput.Cancel | StageOutput.Retry | StageOutput.Fail<Down>
 
-const endOf = (spec: StageSpec, data: Data): Effect.Effect<Ended, Down | StageOutput.Skip> => {
+const endOf = (spec: StageSpec, data: Data): Effect.Effect<Ended, Down, StageOutput.InStage<"skip">> => {
   switch (spec.end) {
     case "ok":
       return Effect.succeed(data)

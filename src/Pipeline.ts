@@ -16,7 +16,9 @@ import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Outcome from "effect/Result"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import type { InlineInput, InlineName, InlineNames, InlineSkips, InlineStage } from "./checks/inline.ts"
 import type { OptionsAfter, SnapshotProblem } from "./checks/run.ts"
+import type { FailsWith, Gives } from "./checks/stage.ts"
 import type {
   Added,
   AnyNode,
@@ -25,10 +27,12 @@ import type {
   Checked,
   Found,
   Handles,
+  KnownAfters,
   Learned,
   Names,
   Node,
   NotGiven,
+  Parts,
   RootProblem,
   StagesBefore,
   WiringProblem,
@@ -54,7 +58,7 @@ import type { Run, RunOptions } from "./Run.ts"
 import type { Cancelled, Completed, Incomplete, LayerFailed, StageFailed } from "./RunResult.ts"
 import { type CarriedBy, isSnapshot, type Snapshot } from "./Snapshot.ts"
 import { type Any as AnySource, type Source, stage as stageSource } from "./Source.ts"
-import type * as Stage from "./Stage.ts"
+import * as Stage from "./Stage.ts"
 import type { StageContext } from "./StageContext.ts"
 import type { RetryExhausted } from "./StageError.ts"
 import type { Ok, Skip } from "./StageOutput.ts"
@@ -100,12 +104,25 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
     stage: Checked<S, WiringProblem<S, Nodes["name"], Found<Nodes, Inputs>, Inputs, Object, W>>,
     wiring:
       | (ByName<S["name"], Nodes["name"], Inputs, After> & Learned<Object>)
-      | (<Stages extends Handles<Nodes>>(stages: StagesBefore<S["name"], Stages>) => W)
+      | (<Stages extends Handles<Nodes>>(stages: StagesBefore<S["name"], Stages>) => W & Parts)
   ): Pipeline<
     Nodes | Node<S["name"], Stage.DataOf<S>, Stage.Signals<S> | WiringSkips<W>, Stage.Error<S>, Stage.Services<S>>,
     Error,
     Services
   >
+
+  /** Adds a stage that changes data or makes new data, written here; see `AddInline`. */
+  readonly transform: AddInline
+  /** Adds a stage that adds context, written here; see `AddInline`. */
+  readonly enrich: AddInline
+  /** Adds a stage that decides which path to take, written here; see `AddInline`. */
+  readonly route: AddInline
+  /** Adds a stage that checks and stops, written here; see `AddInline`. */
+  readonly guard: AddInline
+  /** Adds a stage that has side effects, written here; see `AddInline`. */
+  readonly work: AddInline
+  /** Adds a stage of interactive logic, written here; see `AddInline`. */
+  readonly agent: AddInline
 
   /**
    * Merges both pipelines into one, side by side. Their stages must have different names; the interceptors of both wrap
@@ -123,6 +140,107 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
     that: Checked<Pipeline<N2, E2, R2>, Clash<Nodes, N2>>,
     options?: { readonly after?: ReadonlyArray<Nodes["name"]> | undefined }
   ): Pipeline<Nodes | N2, Error | E2, Services | R2>
+}
+
+/**
+ * What a stage is made from that is written where it is added.
+ */
+export interface InlineOptions<
+  Name extends string,
+  Inputs extends Names,
+  After extends Names,
+  Sources,
+  When,
+  A,
+  E,
+  R,
+  Y,
+  G,
+  O,
+  D,
+  X,
+  W,
+  Nodes extends AnyNode
+> extends
+  Stage.Options<Name, InlineInput<Found<Nodes, Inputs>, Nodes["name"], Inputs, Sources>, A, E, R, Y, G, O, D, X>
+{
+  /** What `run` reads: names, with `"profile?"` for an Option, or a function that gives sources by key. */
+  readonly inputs?:
+    | InlineNames<Nodes["name"], Inputs>
+    | (<Stages extends Handles<Nodes>>(stages: StagesBefore<Name, Stages>) => Sources)
+  /** The stages that it waits for without reading them. */
+  readonly after?: KnownAfters<Name, Nodes["name"], After>
+  /** The condition without which it is skipped. */
+  when?<Stages extends Handles<Nodes>>(stages: StagesBefore<Name, Stages>): When
+  /**
+   * What is put around it: `Stage.timeout("5 seconds")`, or several with `flow`. A handler that is to know the stage's
+   * types takes the stage: `(stage) => Stage.catch(stage, (error) => ...)`.
+   */
+  wrap?(
+    stage: InlineStage<Name, InlineInput<Found<Nodes, Inputs>, Nodes["name"], Inputs, Sources>, A, E, R, Y, G, O, D>
+  ): W
+}
+
+/**
+ * Adds a stage that is written where it is added: `.transform("answer", { inputs: ["question"], run: (i) => ... })`.
+ *
+ * The inputs of `run` are inferred from the stages before it. `inputs` are names (`["router", "profile?"]`) or, as a
+ * function that stands before `run`, sources (`(s) => ({ who: s.profile.required })`). `run` is an Effect, or a function of
+ * the inputs that gives one or is a generator. `wrap` puts timeouts, retries and interceptors around the stage.
+ *
+ * Use it for a stage that belongs to one pipeline; one that is shared, or tested alone, is made with `Stage` and added with
+ * `add`.
+ */
+export interface AddInline {
+  <
+    N extends AnyNode,
+    PE,
+    PR,
+    const Name extends string,
+    const Inputs extends Names = [],
+    const After extends Names = [],
+    Sources = NotGiven,
+    When = NotGiven,
+    D = unknown,
+    X = unknown,
+    A = Stage.Returned<D>,
+    E = never,
+    R = never,
+    Y = never,
+    const G = Stage.Returned<D>,
+    O = never,
+    W extends Stage.Any = InlineStage<
+      Name,
+      InlineInput<Found<N, Inputs>, N["name"], Inputs, Sources>,
+      A,
+      E,
+      R,
+      Y,
+      G,
+      O,
+      D
+    >
+  >(
+    this: Pipeline<N, PE, PR>,
+    name: InlineName<
+      Name,
+      N["name"],
+      Found<N, Inputs>,
+      Inputs,
+      Sources,
+      When,
+      Gives<A, G, O>,
+      FailsWith<E, Y>,
+      O,
+      D,
+      X
+    >,
+    options: InlineOptions<Name, Inputs, After, Sources, When, A, E, R, Y, G, O, D, X, W, N>
+  ): Pipeline<
+    N | Node<Name, Stage.DataOf<W>, Stage.Signals<W> | InlineSkips<Sources, When>, Stage.Error<W>, Stage.Services<W>>,
+    PE,
+    PR
+  >
 }
 
 type Clash<N1 extends AnyNode, N2 extends AnyNode> = string extends N1["name"] | N2["name"] ? never
@@ -239,6 +357,26 @@ interface ExtendOptions {
   readonly after?: Names | undefined
 }
 
+/** What an inline stage is made from; the compiler knows more of it. */
+interface UntypedOptions {
+  readonly inputs?: Names | ((stages: object) => unknown) | undefined
+  readonly after?: Names | undefined
+  readonly when?: ((stages: object) => unknown) | undefined
+  readonly run?: unknown
+  readonly output?: unknown
+  readonly error?: unknown
+  readonly wrap?: ((stage: Stage.Any) => unknown) | undefined
+}
+
+const inlineKeys = ["inputs", "after", "when", "run", "output", "error", "wrap"] as const
+
+// The types of an inline stage are computed by the signature of its method; the value does not know them.
+const makeStage = Stage.make as (
+  kind: Stage.Kind,
+  name: string,
+  options: Pick<UntypedOptions, "run" | "output" | "error">
+) => Stage.Any
+
 class PipelineImpl implements Any {
   readonly [TypeId] = phantom
   readonly name: string
@@ -271,6 +409,42 @@ class PipelineImpl implements Any {
       ? unwiredStage(stage)
       : wiredStage(stage, typeof wiring === "function" ? wiring(stagesBefore) : wiring)
     return this.with({ topology: Topology.add(this.topology, entry) })
+  }
+
+  transform(name: string, given: UntypedOptions): PipelineImpl {
+    return this.inline("transform", name, given)
+  }
+
+  enrich(name: string, given: UntypedOptions): PipelineImpl {
+    return this.inline("enrich", name, given)
+  }
+
+  route(name: string, given: UntypedOptions): PipelineImpl {
+    return this.inline("route", name, given)
+  }
+
+  guard(name: string, given: UntypedOptions): PipelineImpl {
+    return this.inline("guard", name, given)
+  }
+
+  work(name: string, given: UntypedOptions): PipelineImpl {
+    return this.inline("work", name, given)
+  }
+
+  agent(name: string, given: UntypedOptions): PipelineImpl {
+    return this.inline("agent", name, given)
+  }
+
+  private inline(kind: Stage.Kind, name: string, given: UntypedOptions): PipelineImpl {
+    const { after, error, inputs, output, run, when, wrap } = options.fields("options", inlineKeys, given)
+    const stage = makeStage(kind, name, { run, output, error })
+    const wiring = {
+      inputs: typeof inputs === "function" ? inputs(stagesBefore) : inputs,
+      when: when === undefined ? undefined : options.callable("when", when)(stagesBefore),
+      after
+    }
+    const wrapped = wrap === undefined ? stage : options.callable("wrap", wrap)(stage)
+    return this.with({ topology: Topology.add(this.topology, wiredStage(wrapped, wiring)) })
   }
 
   private join(that: PipelineImpl, topology: Topology.Topology): PipelineImpl {

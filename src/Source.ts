@@ -15,6 +15,7 @@
  * | `Source.firstOf(s.support, s.llm)` | the data of the first that ran |
  */
 import type * as Option from "effect/Option"
+import type { Listed } from "./checks/sentence.ts"
 import { immutable } from "./internal/immutable.ts"
 import { define } from "./internal/record.ts"
 import type { Current } from "./internal/snapshot-model.ts"
@@ -42,11 +43,13 @@ export interface Source<out A, out Skips extends boolean = boolean> {
  */
 export type Route<Data> = Data extends { readonly route: infer R extends string } ? R : never
 
-// Of a stage that is known by its name alone, any route can be asked for.
-type CheckRoute<Name extends string, Data, R extends string> = unknown extends Data ? R
+/** What can be asked for: a route of the stage. Of a stage that is known by its name alone, any. */
+type Askable<Name extends string, Data, R extends string> = unknown extends Data ? R
   : [Route<Data>] extends [never] ? `stage '${Name}' gives no 'route'`
+  : string extends Route<Data> ? `stage '${Name}' gives any string as its route; write its routes \`as const\``
   : R extends Route<Data> ? R
-  : `stage '${Name}' has no route '${R}'`
+  // Beside the sentence stands what an editor offers: the routes that begin like this.
+  : NoInfer<Extract<Route<Data>, `${R}${string}`> | `stage '${Name}' has no route '${R}', only ${Listed<Route<Data>>}`>
 
 /**
  * A stage that can be read, with its name, its data and whether it may skip.
@@ -58,7 +61,7 @@ export interface Readable<out Name extends string = string, out Data = unknown, 
 
 interface Common<Name extends string, Data> {
   /** Whether the stage ran and chose this route. */
-  is<const R extends string>(route: CheckRoute<Name, Data, R>): Source<boolean, false>
+  is<const R extends string>(route: Askable<Name, Data, R>): Source<boolean, false>
   /** The data as an `Option`, `None` when the stage was skipped. */
   readonly option: Source<Option.Option<Data>, false>
 }

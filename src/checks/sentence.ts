@@ -11,6 +11,12 @@ export type OneOf<U> = (U extends unknown ? (_: () => U) => void : never) extend
   ? I extends () => infer Last ? Last : never
   : never
 
+/** The members of a union of names, one after the other; some of them when there are many. */
+export type Listed<Names, Count extends ReadonlyArray<unknown> = []> = Count["length"] extends 8 ? `...`
+  : OneOf<Names> extends infer Name extends string ? [Exclude<Names, Name>] extends [never] ? `'${Name}'`
+    : `${Listed<Exclude<Names, Name>, [...Count, unknown]>}, '${Name}'`
+  : ``
+
 /** The first of two problems. */
 export type First<A, B> = [A] extends [never] ? B : OneOf<A>
 

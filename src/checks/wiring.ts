@@ -50,6 +50,13 @@ export interface BySource {
   readonly inputs?: Readonly<Record<string, Source<unknown> | Readable>>
 }
 
+/** The parts of a wiring, for editors to offer; whether they fit is said in sentences. */
+export interface Parts {
+  readonly inputs?: unknown
+  readonly after?: unknown
+  readonly when?: unknown
+}
+
 declare const notGiven: unique symbol
 
 /** The wiring that nobody has given, or that the compiler has not yet looked at. */
@@ -74,7 +81,7 @@ type Find<F extends AnyNode, Name> = Extract<F, { readonly name: Name }>
 export type TakesNone<S extends Stage.Any> = unknown extends Stage.Input<S> ? true : false
 
 /** `"profile?"` reads `profile` as an Option, unless it is itself the name of a stage. */
-type Base<Name, Known extends string> = string extends Known ? WithoutMark<Name>
+export type Base<Name, Known extends string> = string extends Known ? WithoutMark<Name>
   : Name extends Known ? Name
   : WithoutMark<Name>
 
@@ -84,14 +91,20 @@ type WithoutMark<Name> = Name extends `${infer B}?` ? B : Name
 // wiring by name
 // ---------------------------------------------------------------------------------------------------------------------
 
-type Unknown<Name, Known extends string> = Name extends unknown ? Base<Name, Known> extends Known ? never : Name
+/** The names that no stage has. */
+export type Unknown<Name, Known extends string> = Name extends unknown ? Base<Name, Known> extends Known ? never : Name
   : never
 
+/** What an editor offers for a name that nobody has: the names that begin like it. */
+export type Completions<Name, Known extends string> = Extract<Known, `${Name & string}${string}`>
+
 type KnownInput<Reader extends string, Name, Known extends string> = Base<Name, Known> extends Known ? Name
-  : `stage '${Reader}', input '${Base<Name, Known> & string}': no stage before it has that name`
+  :
+    | Completions<Name, Known>
+    | `stage '${Reader}', input '${Base<Name, Known> & string}': no stage before it has that name`
 
 type KnownAfter<Reader extends string, Name, Known extends string> = Name extends Known ? Name
-  : `stage '${Reader}', after '${Name & string}': no stage before it has that name`
+  : Completions<Name, Known> | `stage '${Reader}', after '${Name & string}': no stage before it has that name`
 
 type CheckedInputs<Reader extends string, Inputs extends Names, Known extends string> = {
   readonly [I in keyof Inputs]: KnownInput<Reader, Inputs[I], Known>
@@ -106,7 +119,9 @@ type KnownInputs<Reader extends string, Known extends string, Inputs extends Nam
   : [Unknown<Inputs[number], Known>] extends [never] ? Inputs
   : NoInfer<CheckedInputs<Reader, Inputs, Known>>
 
-type KnownAfters<Reader extends string, Known extends string, After extends Names> = unknown extends After ? After
+/** Names as they were given when all are known, otherwise each one that is not as its sentence. */
+export type KnownAfters<Reader extends string, Known extends string, After extends Names> = unknown extends After ?
+  After
   : [Exclude<After[number], Known>] extends [never] ? After
   : NoInfer<CheckedAfter<Reader, After, Known>>
 
@@ -185,13 +200,17 @@ type UnwiredKey<S extends Stage.Any, Key extends string> = [Key] extends [never]
 /** Whether a name is nothing but spaces. */
 type Blank<Name extends string> = Name extends "" ? true : Name extends ` ${infer Rest}` ? Blank<Rest> : false
 
-type NameTaken<S extends Stage.Any, Known extends string> = string extends S["name"] | Known ? never
-  : Blank<S["name"]> extends true ? `a stage needs a name`
-  : S["name"] extends Known ? `this pipeline already has a stage '${S["name"]}'; Stage.as gives this one another name`
+/** What is wrong with the name of a stage that is added. */
+export type NameTaken<Name extends string, Known extends string> = string extends Name | Known ? never
+  : Blank<Name> extends true ? `a stage needs a name`
+  : Name extends Known ? `this pipeline already has a stage '${Name}'; Stage.as gives this one another name`
   : never
 
 /** What is wrong with adding a stage without any wiring. */
-export type RootProblem<S extends Stage.Any, Known extends string> = First<NameTaken<S, Known>, Unwired<S, never>>
+export type RootProblem<S extends Stage.Any, Known extends string> = First<
+  NameTaken<S["name"], Known>,
+  Unwired<S, never>
+>
 
 /**
  * What is wrong with adding a stage with a wiring. `Known` are the names of the stages before it, `F` those of them that
@@ -207,7 +226,7 @@ export type WiringProblem<
   Object,
   W
 > = First<
-  NameTaken<S, Known>,
+  NameTaken<S["name"], Known>,
   [W] extends [NotGiven] ? [Object] extends [NotGiven] ? never
     : First<
       PartProblem<S["name"], Exclude<keyof Object, keyof ByName<"", "", [], []>>>,

@@ -31,7 +31,7 @@ describe("messages of TypeScript 6", () => {
   })
 
   test("routes", () => {
-    // @ts-expect-error "stage 'router' has no route 'suport'"
+    // @ts-expect-error stage 'router' has no route 'suport', only
     base.add(support, (s) => ({ when: s.router.is("suport") }))
     // @ts-expect-error "stage 'input_guard' gives no 'route'"
     base.add(support, (s) => ({ when: s.input_guard.is("support") }))

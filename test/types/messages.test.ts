@@ -88,10 +88,13 @@ const unwiredProfile = sentence("llm", llm, "stage 'llm', input 'profile': say w
 
 const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
   "a stage that is not there": {
-    "unknown-input-by-name": name("profil", "stage 'llm', input 'profil': no stage before it has that name", [
-      "llm",
-      "profil"
-    ]),
+    "unknown-input-by-name": {
+      at: "\"profil\"",
+      names: ["llm", "profil"],
+      lines: [
+        "Type '\"profil\"' is not assignable to type '\"profile\" | \"stage 'llm', input 'profil': no stage before it has that name\"'. Did you mean '\"profile\"'?"
+      ]
+    },
     "unknown-after-by-name": name("guard", "stage 'support', after 'guard': no stage before it has that name", [
       "support",
       "guard"
@@ -176,7 +179,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
       at: "\"suport\"",
       names: ["router", "suport"],
       lines: [
-        "Argument of type '\"suport\"' is not assignable to parameter of type '\"stage 'router' has no route 'suport'\"'."
+        "Argument of type '\"suport\"' is not assignable to parameter of type '\"stage 'router' has no route 'suport', only 'general', 'sales', 'support'\"'."
       ]
     },
     "no-routes": {
@@ -336,6 +339,79 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
       at: "data.answer",
       names: ["string"],
       lines: ["Type 'string' is not assignable to type 'object'."]
+    }
+  },
+  "a stage written where it is added": {
+    "inline-async": sentence(
+      "\"llm\"",
+      "\"llm\"",
+      "stage 'llm': run is an async function; use Stage.promise, or Effect.tryPromise in an Effect",
+      ["llm", "Stage.promise"]
+    ),
+    "inline-duplicate-name": sentence(
+      "\"router\"",
+      "\"router\"",
+      "this pipeline already has a stage 'router'; Stage.as gives this one another name",
+      ["router"]
+    ),
+    "inline-empty-name": sentence("\"\"", "\"\"", "a stage needs a name", ["name"]),
+    "inline-input-not-source": sentence("\"llm\"", "\"llm\"", "stage 'llm', input 'who': this is not a Source", [
+      "llm",
+      "who"
+    ]),
+    "inline-skippable": sentence(
+      "\"llm\"",
+      "\"llm\"",
+      "stage 'llm', input 'profile': stage 'profile' may skip; write 'profile?' for an Option, or read it from sources",
+      ["llm", "profile?"]
+    ),
+    "inline-skippable-by-source": sentence(
+      "\"llm\"",
+      "\"llm\"",
+      "stage 'llm', input 'who': stage 'profile' may skip; read it with .option, .required or .orElse",
+      ["llm", "profile", ".option"]
+    ),
+    "inline-unknown-input": sentence(
+      "\"llm\"",
+      "\"llm\"",
+      "stage 'llm', input 'rooter': no stage before it has that name",
+      ["llm", "rooter"]
+    ),
+    "inline-when-not-boolean": sentence(
+      "\"llm\"",
+      "\"llm\"",
+      "stage 'llm', when: this is not a Source of a boolean, such as .is(route) or .map((data) => data.ready)",
+      ["llm", "when"]
+    ),
+    "inline-wrong-data": sentence("\"llm\"", "\"llm\"", "stage 'llm': run gives a number; data must be an object", [
+      "llm",
+      "a number"
+    ]),
+    "inline-unknown-after": {
+      at: "\"guard\"",
+      names: ["llm", "guard"],
+      lines: [
+        "Type '\"guard\"' is not assignable to type '\"stage 'llm', after 'guard': no stage before it has that name\"'."
+      ]
+    },
+    "inline-unknown-source": {
+      at: "rooter",
+      names: ["llm", "rooter", "router"],
+      lines: ["Property 'rooter' does not exist on type 'StagesBefore<\"llm\", Stages>'. Did you mean 'router'?"]
+    },
+    "inline-no-input-of-that-name": {
+      at: "profile",
+      names: ["router", "profile"],
+      lines: [
+        "Property 'profile' does not exist on type '{ readonly router: { route: Route; confidence: number; }; }'."
+      ]
+    },
+    "inline-misspelt": {
+      at: "input:",
+      names: ["input", "llm", "inputs"],
+      lines: [
+        "Object literal may only specify known properties, but 'input' does not exist in type 'InlineOptions<\"llm\", [], [], NotGiven, NotGiven, void, never, never, never, void | object, never, unknown, unknown, InlineStage<\"llm\", {}, void, never, never, never, void | object, never, unknown>, Node<...> | ... 1 more ... | Node<...>>'. Did you mean to write 'inputs'?"
+      ]
     }
   },
   "a run": {

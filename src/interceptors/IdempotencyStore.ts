@@ -61,11 +61,14 @@ export type IdempotencyAnswer = Answer
  * Claims and results. Each operation is atomic: of all who claim a key at the same time one gets it.
  */
 export class IdempotencyStore extends Context.Service<IdempotencyStore, {
-  /** Takes a key that nobody has, or whose lease or result is over. */
+  /**
+   * Takes a key that nobody has, or whose lease or result is over. Counts the claims that ran out in a row, whose owners
+   * neither kept a result nor released it; a store that does not count them lets each run count its own.
+   */
   readonly claim: (claim: IdempotencyClaim) => Effect.Effect<IdempotencyAnswer, IdempotencyStoreFailed>
   /** Extends the lease. False when the claim is no longer the owner's. */
   readonly renew: (claim: Owned & { readonly until: number }) => Effect.Effect<boolean, IdempotencyStoreFailed>
-  /** Turns the claim into a result. False when the claim is no longer the owner's. */
+  /** Turns the claim into a result, once: again, it changes nothing. False when neither is the owner's. */
   readonly keep: (
     claim: Owned & { readonly until: number; readonly result: string }
   ) => Effect.Effect<boolean, IdempotencyStoreFailed>
@@ -96,7 +99,7 @@ export class IdempotencyStore extends Context.Service<IdempotencyStore, {
       Effect.gen(function*() {
         const claims = new FileClaims(yield* FileSystem.FileSystem, directory)
         yield* Effect.mapError(claims.prepare, failed)
-        yield* Effect.forkScoped(Effect.forever(Effect.delay(Effect.ignore(claims.sweep), "1 hour")))
+        yield* Effect.forkScoped(Effect.forever(Effect.delay(claims.sweep, "1 hour")))
         return storeOf(claims, pollEvery)
       })
     )

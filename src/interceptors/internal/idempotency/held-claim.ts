@@ -1,0 +1,240 @@
+/**
+ * Holds a claim for as long as anything of the stage runs under it, and leaves under its key what the next one is to know.
+ *
+ * The claim belongs to what the stage itself runs, its body, and not to whoever waits for it:
+ *
+ * - It is renewed while a body runs, also one that was interrupted, timed out or left behind.
+ * - When the stage has ended with an outcome, nothing interrupts until that is kept. When a body has succeeded and what is
+ *   around it, inside of idempotency, was cut short, what the body gave is kept instead: it is not run again.
+ * - It is given up when no body of it has succeeded and none runs any more.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Option from "effect/Option"
+import type { Attempt } from "../../../attempt/attempt.ts"
+import { aroundBody } from "../../../attempt/body.ts"
+import type { Outcome, StageEffect } from "../../../attempt/interceptor-model.ts"
+import { canBeKept, type Kept, keptOutcome, settledOutcome } from "../../../attempt/kept-outcome.ts"
+import type { Problem } from "../../../internal/problems.ts"
+import { StageFault, StageTimeout } from "../../../StageError.ts"
+import { IdempotencyResultInvalid, type IdempotencyUnavailable } from "./errors.ts"
+import { type KeptRecord, textOf } from "./kept-record.ts"
+import { type Gone, Lease, type Leased, timeAfter } from "./lease.ts"
+import type { StoreAccess } from "./store-access.ts"
+import { forked, interruptSoon, type Restore, type Success, WatchedBodies } from "./watched-bodies.ts"
+
+type Problems = ReadonlyArray<Problem>
+type StageExit = Exit.Exit<Outcome, unknown>
+
+/** How long claims and results last. */
+export interface Durations {
+  readonly ttlMs: number
+  readonly leaseMs: number
+}
+
+/** What a stage has done and could not keep, because the claim was somebody else's by then. */
+export interface Done {
+  readonly text: string
+  readonly record: KeptRecord
+}
+
+/** How a claim ends for the one who holds it: the stage ends with it, or the claim is somebody else's. */
+export type Ending =
+  | { readonly _tag: "Ended"; readonly exit: StageExit }
+  | { readonly _tag: "Lost"; readonly done: Done | undefined }
+
+const ended = (exit: StageExit): Ending => ({ _tag: "Ended", exit })
+
+const lost = (done: Done | undefined): Ending => ({ _tag: "Lost", done })
+
+const isTimeout = (error: unknown): boolean =>
+  error instanceof StageTimeout || Cause.isTimeoutError(error)
+  || (error instanceof StageFault && error.reason._tag === "InterceptorFailed" && isTimeout(error.reason.error))
+
+/** Whether it was ended from outside, and not by a decision of its own. */
+const wasCutShort = (exit: StageExit): boolean =>
+  exit._tag === "Failure" &&
+  exit.cause.reasons.some((reason) =>
+    Cause.isInterruptReason(reason) || (Cause.isFailReason(reason) && isTimeout(reason.error))
+  )
+
+const unkept = (problems: Problems): KeptRecord => ({ _tag: "Unkept", problems })
+
+const notTaken: Problems = [{ path: [], message: "The store did not take it" }]
+
+/** Reads what a stage gave, where a getter may throw. */
+const read = <A>(kept: () => A): Effect.Effect<A, Problems> =>
+  Effect.try({ try: kept, catch: () => [{ path: [], message: "Threw when it was read" }] })
+
+/** A store that fails may answer when it is asked again. */
+const attemptsAtOnce = 2
+
+export class HeldClaim {
+  private readonly access: StoreAccess
+  private readonly attempt: Attempt
+  private readonly durations: Durations
+  private readonly lease: Lease
+  private readonly claim: Leased
+  private readonly bodies = new WatchedBodies()
+  /** Whether anything may still be kept under it. */
+  isOpen = true
+
+  constructor(access: StoreAccess, attempt: Attempt, durations: Durations, claim: Leased) {
+    this.access = access
+    this.attempt = attempt
+    this.durations = durations
+    this.lease = new Lease(access, durations.leaseMs, claim)
+    this.claim = claim
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // running
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /** Runs the stage under the claim. To be run where nothing interrupts, but for what is restored. */
+  run(effect: StageEffect, restore: Restore): Effect.Effect<Ending, never, unknown> {
+    const over = Deferred.makeUnsafe<StageExit>()
+    /** Ends when the stage has ended or the claim is gone: with why it is gone. */
+    const changed = Deferred.makeUnsafe<Gone | undefined>()
+    return Effect.gen({ self: this }, function*() {
+      const fiber = yield* forked(aroundBody(effect, this.attempt, this.bodies.watch), (exit) => {
+        Deferred.doneUnsafe(over, Exit.succeed(exit))
+        Deferred.doneUnsafe(changed, Exit.succeed(undefined))
+      })
+      if (Deferred.isDoneUnsafe(over)) return yield* this.settle(yield* Deferred.await(over), undefined)
+      yield* this.lease.startRenewing((why) => Deferred.doneUnsafe(changed, Exit.succeed(why)))
+      // Interrupted or not, it goes on here.
+      const change = yield* Effect.exit(restore(Deferred.await(changed)))
+      if (Deferred.isDoneUnsafe(over)) return yield* this.settle(yield* Deferred.await(over), undefined)
+      yield* interruptSoon(fiber)
+      return yield* this.settle(yield* Deferred.await(over), Exit.isSuccess(change) ? change.value : undefined)
+    })
+  }
+
+  private close(): void {
+    this.isOpen = false
+    this.lease.stopRenewing()
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // settling
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /** Leaves under the key what the stage came to. `gone` says why it was stopped, if it was. */
+  private settle(exit: StageExit, gone: Gone | undefined): Effect.Effect<Ending> {
+    return Effect.gen({ self: this }, function*() {
+      if (exit._tag === "Success" && canBeKept(exit.value)) return yield* this.settleOutcome(exit.value)
+      const done = this.bodies.isIdle ? yield* this.settleBody(exit) : yield* this.leaveBehind(exit)
+      if (gone === "lost") return lost(done)
+      return ended(gone === undefined ? exit : Exit.fail(gone))
+    })
+  }
+
+  private settleOutcome(outcome: Kept): Effect.Effect<Ending> {
+    return Effect.gen({ self: this }, function*() {
+      // Read once: what the stage gives now is what is given later.
+      const own = yield* Effect.result(read(() => settledOutcome(outcome)))
+      if (own._tag === "Failure") return yield* this.settleUnkept(own.failure)
+      const record: KeptRecord = { _tag: "Outcome", outcome: keptOutcome(own.success, this.attempt) }
+      const text = yield* Effect.result(textOf(record, this.attempt.output))
+      if (text._tag === "Failure") return yield* this.settleUnkept(text.failure)
+      const kept = yield* Effect.result(this.keep(text.success))
+      this.close()
+      if (kept._tag === "Failure") return ended(Exit.fail(kept.failure))
+      return kept.success
+        ? ended(Exit.succeed(own.success))
+        : lost({ text: text.success, record: { _tag: "Outcome", outcome: own.success } })
+    })
+  }
+
+  /** The stage ran, and what it gave cannot be kept: whoever comes next is told that it ran. */
+  private settleUnkept(problems: Problems): Effect.Effect<Ending> {
+    return Effect.gen({ self: this }, function*() {
+      yield* Effect.exit(this.keepUnkept(problems))
+      this.close()
+      return ended(
+        Exit.fail(new IdempotencyResultInvalid({ stage: this.attempt.stage, operation: "keep", problems }))
+      )
+    })
+  }
+
+  /** The stage ended without an outcome that is kept: keeps what its body gave, if that was cut off, or gives the key up. */
+  private settleBody(exit: StageExit): Effect.Effect<Done | undefined> {
+    return Effect.gen({ self: this }, function*() {
+      const { success } = this.bodies
+      if (success === undefined || !(success.isLate || wasCutShort(exit))) {
+        // If it cannot be given up it is free when its lease is over; the stage has ended as it has ended.
+        yield* Effect.ignore(this.access.ask("claim", (store) => store.release(this.claim)))
+        this.close()
+        return undefined
+      }
+      const done = yield* Effect.result(this.bodyRecord(success))
+      const kept = done._tag === "Success" ? this.keep(done.success.text) : this.keepUnkept(done.failure)
+      const isKept = yield* Effect.result(kept)
+      this.close()
+      return isKept._tag === "Success" && !isKept.success && done._tag === "Success" ? done.success : undefined
+    })
+  }
+
+  private bodyRecord({ addedArtifacts, outcome }: Success): Effect.Effect<Done, Problems> {
+    return Effect.gen({ self: this }, function*() {
+      const kept = yield* read(() => keptOutcome(outcome, { addedArtifacts }))
+      const record: KeptRecord = { _tag: "Body", outcome: kept }
+      return { record, text: yield* textOf(record, this.attempt.output) }
+    })
+  }
+
+  /** The stage has ended for whoever waited for it, but a body of it still runs: the claim is settled when that has ended. */
+  private leaveBehind(exit: StageExit): Effect.Effect<undefined> {
+    const settling = Effect.andThen(this.bodies.idle, this.settleBody(exit))
+    return Effect.as(Effect.forkDetach(settling, { startImmediately: true }), undefined)
+  }
+
+  private keepUnkept(problems: Problems): Effect.Effect<boolean, IdempotencyUnavailable | Problems> {
+    return Effect.flatMap(textOf(unkept(problems), undefined), (text) => this.keep(text))
+  }
+
+  /**
+   * Keeps what is to be known of the stage. Says whether the claim was still ours. When the store fails, whoever waits is
+   * told at once, and it is tried again for as long as the claim is ours.
+   */
+  keep(text: string): Effect.Effect<boolean, IdempotencyUnavailable> {
+    return Effect.gen({ self: this }, function*() {
+      for (let attempt = 1;; attempt++) {
+        const kept = yield* Effect.result(this.keepOnce(text))
+        if (kept._tag === "Success") return kept.success
+        if (attempt < attemptsAtOnce) continue
+        yield* Effect.forkDetach(this.keepLater(text), { startImmediately: true })
+        return yield* kept.failure
+      }
+    })
+  }
+
+  private keepOnce(text: string): Effect.Effect<boolean, IdempotencyUnavailable> {
+    const { claim: { key, owner }, durations: { ttlMs } } = this
+    return this.access.ask(
+      "keep",
+      (store) =>
+        Effect.flatMap(
+          Clock.currentTimeMillis,
+          (now) => store.keep({ key, owner, result: text, until: timeAfter(now, ttlMs) })
+        )
+    )
+  }
+
+  private keepLater(text: string): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      for (let pauseMs = this.durations.leaseMs / 60;; pauseMs *= 2) {
+        if ((yield* Clock.currentTimeMillis) + pauseMs >= this.lease.until) break
+        yield* Effect.sleep(pauseMs)
+        if (Exit.isSuccess(yield* Effect.exit(this.keepOnce(text)))) return
+      }
+      // Something small may find a place where the result found none.
+      const short = yield* Effect.option(textOf(unkept(notTaken), undefined))
+      if (Option.isSome(short)) yield* Effect.exit(this.keepOnce(short.value))
+    })
+  }
+}

@@ -1,0 +1,105 @@
+/**
+ * Watches the bodies of a stage, what the stage itself runs: how many run, and with what the last one succeeded.
+ *
+ * A body has a fiber of its own. Whoever is interrupted lets it first take the steps that need no waiting, so that what it
+ * did in this instant counts.
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import type { Attempt } from "../../../attempt/attempt.ts"
+import type { Outcome, StageEffect } from "../../../attempt/interceptor-model.ts"
+import { canBeKept, type Kept } from "../../../attempt/kept-outcome.ts"
+import type { Artifact } from "../../../internal/output-model.ts"
+
+/** Makes an Effect as interruptible as it was before an `uninterruptibleMask`. */
+export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+/** With what a body succeeded. */
+export interface Success {
+  readonly outcome: Kept
+  readonly addedArtifacts: ReadonlyArray<Artifact>
+  /** Whether what is around the body did not wait for it any more. */
+  readonly isLate: boolean
+}
+
+/**
+ * Runs an Effect in a fiber of its own, and says when it has ended: before what it forked has ended, and also when it was
+ * interrupted before its first step.
+ */
+export const forked = <A, E, R>(
+  effect: Effect.Effect<A, E, R>,
+  onEnd: (exit: Exit.Exit<A, E>) => void
+): Effect.Effect<Fiber.Fiber<A, E>, never, R> => {
+  let hasEnded = false
+  const end = (exit: Exit.Exit<A, E>): void => {
+    if (hasEnded) return
+    hasEnded = true
+    onEnd(exit)
+  }
+  const watched = Effect.onExit(effect, (exit) => Effect.sync(() => end(exit)))
+  return Effect.map(Effect.forkChild(watched, { startImmediately: true }), (fiber) => {
+    fiber.addObserver(end)
+    return fiber
+  })
+}
+
+/** Interrupts a fiber, but for the steps that it can take at once. */
+export const interruptSoon = (fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void> =>
+  Effect.andThen(Effect.yieldNow, Effect.sync(() => fiber.interruptUnsafe()))
+
+export class WatchedBodies {
+  private running = 0
+  private onIdle: (() => void) | undefined = undefined
+  /** With what the last body succeeded, unless another was started after it. */
+  success: Success | undefined = undefined
+
+  get isIdle(): boolean {
+    return this.running === 0
+  }
+
+  /** Ends when no body runs any more. */
+  get idle(): Effect.Effect<void> {
+    return Effect.callback<void>((resume) => {
+      if (this.isIdle) resume(Effect.void)
+      else this.onIdle = () => resume(Effect.void)
+    })
+  }
+
+  /** A body, watched. Whoever runs it waits until it has ended, or is left behind with it. */
+  readonly watch = (body: StageEffect, attempt: Attempt): StageEffect =>
+    Effect.uninterruptibleMask((restore) => {
+      const over = Deferred.makeUnsafe<Exit.Exit<Outcome, unknown>>()
+      let isCut = false
+      return Effect.gen({ self: this }, function*() {
+        this.starts()
+        const fiber = yield* forked(body, (exit) => {
+          this.ended(exit, attempt, isCut)
+          Deferred.doneUnsafe(over, Exit.succeed(exit))
+        })
+        if (!Deferred.isDoneUnsafe(over)) yield* Effect.exit(restore(Deferred.await(over)))
+        if (!Deferred.isDoneUnsafe(over)) {
+          isCut = true
+          yield* interruptSoon(fiber)
+        }
+        return yield* yield* Deferred.await(over)
+      })
+    })
+
+  private starts(): void {
+    // What is around the last one was not content with it.
+    if (this.isIdle) this.success = undefined
+    this.running++
+  }
+
+  private ended(exit: Exit.Exit<Outcome, unknown>, attempt: Attempt, isLate: boolean): void {
+    this.running--
+    if (exit._tag === "Success" && canBeKept(exit.value)) {
+      // What others add meanwhile is not its own.
+      const addedArtifacts = attempt.attempt === attempt.attempts ? attempt.addedArtifacts : []
+      this.success = { outcome: exit.value, addedArtifacts, isLate }
+    }
+    if (this.isIdle) this.onIdle?.()
+  }
+}

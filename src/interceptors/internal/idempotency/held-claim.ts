@@ -4,11 +4,10 @@
  * The claim belongs to what the stage itself runs, its body, and not to whoever waits for it:
  *
  * - It is renewed while a body runs, also one that was interrupted, timed out or left behind.
- * - When the stage has ended with an outcome, nothing interrupts until that is kept. When a body has succeeded and what is
- *   around it, inside of idempotency, was cut short, what the body gave is kept instead: it is not run again.
- * - It is given up when no body of it has succeeded and none runs any more.
+ * - When the stage has ended with an outcome, nothing interrupts until that is kept. When it has ended otherwise, though its
+ *   body has succeeded, what the body gave is kept instead: whoever comes next does not run it again.
+ * - It is given up when the last body has not succeeded and none runs any more.
  */
-import * as Cause from "effect/Cause"
 import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -19,7 +18,6 @@ import { aroundBody } from "../../../attempt/body.ts"
 import type { Outcome, StageEffect } from "../../../attempt/interceptor-model.ts"
 import { canBeKept, type Kept, keptOutcome, settledOutcome } from "../../../attempt/kept-outcome.ts"
 import type { Problem } from "../../../internal/problems.ts"
-import { StageFault, StageTimeout } from "../../../StageError.ts"
 import { IdempotencyResultInvalid, type IdempotencyUnavailable } from "./errors.ts"
 import { type KeptRecord, textOf } from "./kept-record.ts"
 import { type Gone, Lease, type Leased, timeAfter } from "./lease.ts"
@@ -49,17 +47,6 @@ export type Ending =
 const ended = (exit: StageExit): Ending => ({ _tag: "Ended", exit })
 
 const lost = (done: Done | undefined): Ending => ({ _tag: "Lost", done })
-
-const isTimeout = (error: unknown): boolean =>
-  error instanceof StageTimeout || Cause.isTimeoutError(error)
-  || (error instanceof StageFault && error.reason._tag === "InterceptorFailed" && isTimeout(error.reason.error))
-
-/** Whether it was ended from outside, and not by a decision of its own. */
-const wasCutShort = (exit: StageExit): boolean =>
-  exit._tag === "Failure" &&
-  exit.cause.reasons.some((reason) =>
-    Cause.isInterruptReason(reason) || (Cause.isFailReason(reason) && isTimeout(reason.error))
-  )
 
 const unkept = (problems: Problems): KeptRecord => ({ _tag: "Unkept", problems })
 
@@ -114,9 +101,10 @@ export class HeldClaim {
     })
   }
 
+  /** Nothing more is kept under it. It lasts until the last body has ended, or its lease is over. */
   private close(): void {
     this.isOpen = false
-    this.lease.stopRenewing()
+    this.bodies.onIdle(() => this.lease.stopRenewing())
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -127,7 +115,7 @@ export class HeldClaim {
   private settle(exit: StageExit, gone: Gone | undefined): Effect.Effect<Ending> {
     return Effect.gen({ self: this }, function*() {
       if (exit._tag === "Success" && canBeKept(exit.value)) return yield* this.settleOutcome(exit.value)
-      const done = this.bodies.isIdle ? yield* this.settleBody(exit) : yield* this.leaveBehind(exit)
+      const done = this.bodies.isIdle ? yield* this.settleBody() : yield* this.leaveBehind()
       if (gone === "lost") return lost(done)
       return ended(gone === undefined ? exit : Exit.fail(gone))
     })
@@ -161,11 +149,11 @@ export class HeldClaim {
     })
   }
 
-  /** The stage ended without an outcome that is kept: keeps what its body gave, if that was cut off, or gives the key up. */
-  private settleBody(exit: StageExit): Effect.Effect<Done | undefined> {
+  /** The stage ended without an outcome to keep: keeps what its body gave, or gives the key up. */
+  private settleBody(): Effect.Effect<Done | undefined> {
     return Effect.gen({ self: this }, function*() {
       const { success } = this.bodies
-      if (success === undefined || !(success.isLate || wasCutShort(exit))) {
+      if (success === undefined) {
         // If it cannot be given up it is free when its lease is over; the stage has ended as it has ended.
         yield* Effect.ignore(this.access.ask("claim", (store) => store.release(this.claim)))
         this.close()
@@ -188,8 +176,8 @@ export class HeldClaim {
   }
 
   /** The stage has ended for whoever waited for it, but a body of it still runs: the claim is settled when that has ended. */
-  private leaveBehind(exit: StageExit): Effect.Effect<undefined> {
-    const settling = Effect.andThen(this.bodies.idle, this.settleBody(exit))
+  private leaveBehind(): Effect.Effect<undefined> {
+    const settling = Effect.andThen(this.bodies.idle, this.settleBody())
     return Effect.as(Effect.forkDetach(settling, { startImmediately: true }), undefined)
   }
 

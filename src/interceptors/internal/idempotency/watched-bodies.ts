@@ -20,8 +20,6 @@ export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect
 export interface Success {
   readonly outcome: Kept
   readonly addedArtifacts: ReadonlyArray<Artifact>
-  /** Whether what is around the body did not wait for it any more. */
-  readonly isLate: boolean
 }
 
 /**
@@ -51,7 +49,7 @@ export const interruptSoon = (fiber: Fiber.Fiber<unknown, unknown>): Effect.Effe
 
 export class WatchedBodies {
   private running = 0
-  private onIdle: (() => void) | undefined = undefined
+  private readonly whenIdle: Array<() => void> = []
   /** With what the last body succeeded, unless another was started after it. */
   success: Success | undefined = undefined
 
@@ -59,30 +57,29 @@ export class WatchedBodies {
     return this.running === 0
   }
 
-  /** Ends when no body runs any more. */
+  /** Does something when no body runs, now or later. */
+  onIdle(act: () => void): void {
+    if (this.isIdle) act()
+    else this.whenIdle.push(act)
+  }
+
+  /** Ends when no body runs. */
   get idle(): Effect.Effect<void> {
-    return Effect.callback<void>((resume) => {
-      if (this.isIdle) resume(Effect.void)
-      else this.onIdle = () => resume(Effect.void)
-    })
+    return Effect.callback<void>((resume) => this.onIdle(() => resume(Effect.void)))
   }
 
   /** A body, watched. Whoever runs it waits until it has ended, or is left behind with it. */
   readonly watch = (body: StageEffect, attempt: Attempt): StageEffect =>
     Effect.uninterruptibleMask((restore) => {
       const over = Deferred.makeUnsafe<Exit.Exit<Outcome, unknown>>()
-      let isCut = false
       return Effect.gen({ self: this }, function*() {
         this.starts()
         const fiber = yield* forked(body, (exit) => {
-          this.ended(exit, attempt, isCut)
+          this.ended(exit, attempt)
           Deferred.doneUnsafe(over, Exit.succeed(exit))
         })
         if (!Deferred.isDoneUnsafe(over)) yield* Effect.exit(restore(Deferred.await(over)))
-        if (!Deferred.isDoneUnsafe(over)) {
-          isCut = true
-          yield* interruptSoon(fiber)
-        }
+        if (!Deferred.isDoneUnsafe(over)) yield* interruptSoon(fiber)
         return yield* yield* Deferred.await(over)
       })
     })
@@ -93,13 +90,13 @@ export class WatchedBodies {
     this.running++
   }
 
-  private ended(exit: Exit.Exit<Outcome, unknown>, attempt: Attempt, isLate: boolean): void {
+  private ended(exit: Exit.Exit<Outcome, unknown>, attempt: Attempt): void {
     this.running--
     if (exit._tag === "Success" && canBeKept(exit.value)) {
       // What others add meanwhile is not its own.
       const addedArtifacts = attempt.attempt === attempt.attempts ? attempt.addedArtifacts : []
-      this.success = { outcome: exit.value, addedArtifacts, isLate }
+      this.success = { outcome: exit.value, addedArtifacts }
     }
-    if (this.isIdle) this.onIdle?.()
+    if (this.isIdle) { for (const act of this.whenIdle.splice(0)) act() }
   }
 }

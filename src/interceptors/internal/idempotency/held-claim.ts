@@ -8,30 +8,23 @@
  *   body has succeeded, what the body gave is kept instead: whoever comes next does not run it again.
  * - It is given up when the last body has not succeeded and none runs any more.
  */
-import * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import type { Attempt } from "../../../attempt/attempt.ts"
 import { aroundBody } from "../../../attempt/body.ts"
 import type { Outcome, StageEffect } from "../../../attempt/interceptor-model.ts"
 import { canBeKept, type Kept, keptOutcome, settledOutcome } from "../../../attempt/kept-outcome.ts"
 import type { Problem } from "../../../internal/problems.ts"
 import { IdempotencyResultInvalid, type IdempotencyUnavailable } from "./errors.ts"
+import type { Keeping } from "./keeping.ts"
 import { type KeptRecord, textOf } from "./kept-record.ts"
-import { type Gone, Lease, type Leased, timeAfter } from "./lease.ts"
-import type { StoreAccess } from "./store-access.ts"
-import { forked, interruptSoon, type Restore, type Success, WatchedBodies } from "./watched-bodies.ts"
+import type { Gone, Lease } from "./lease.ts"
+import { forked, interruptSoon, type Restore } from "./own-fiber.ts"
+import { type Success, WatchedBodies } from "./watched-bodies.ts"
 
 type Problems = ReadonlyArray<Problem>
 type StageExit = Exit.Exit<Outcome, unknown>
-
-/** How long claims and results last. */
-export interface Durations {
-  readonly ttlMs: number
-  readonly leaseMs: number
-}
 
 /** What a stage has done and could not keep, because the claim was somebody else's by then. */
 export interface Done {
@@ -48,33 +41,22 @@ const ended = (exit: StageExit): Ending => ({ _tag: "Ended", exit })
 
 const lost = (done: Done | undefined): Ending => ({ _tag: "Lost", done })
 
-const unkept = (problems: Problems): KeptRecord => ({ _tag: "Unkept", problems })
-
-const notTaken: Problems = [{ path: [], message: "The store did not take it" }]
-
 /** Reads what a stage gave, where a getter may throw. */
 const read = <A>(kept: () => A): Effect.Effect<A, Problems> =>
   Effect.try({ try: kept, catch: () => [{ path: [], message: "Threw when it was read" }] })
 
-/** A store that fails may answer when it is asked again. */
-const attemptsAtOnce = 2
-
 export class HeldClaim {
-  private readonly access: StoreAccess
   private readonly attempt: Attempt
-  private readonly durations: Durations
   private readonly lease: Lease
-  private readonly claim: Leased
+  private readonly keeping: Keeping
   private readonly bodies = new WatchedBodies()
   /** Whether anything may still be kept under it. */
   isOpen = true
 
-  constructor(access: StoreAccess, attempt: Attempt, durations: Durations, claim: Leased) {
-    this.access = access
+  constructor(attempt: Attempt, lease: Lease, keeping: Keeping) {
     this.attempt = attempt
-    this.durations = durations
-    this.lease = new Lease(access, durations.leaseMs, claim)
-    this.claim = claim
+    this.lease = lease
+    this.keeping = keeping
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -129,7 +111,7 @@ export class HeldClaim {
       const record: KeptRecord = { _tag: "Outcome", outcome: keptOutcome(own.success, this.attempt) }
       const text = yield* Effect.result(textOf(record, this.attempt.output))
       if (text._tag === "Failure") return yield* this.settleUnkept(text.failure)
-      const kept = yield* Effect.result(this.keep(text.success))
+      const kept = yield* Effect.result(this.keeping.keep(text.success))
       this.close()
       if (kept._tag === "Failure") return ended(Exit.fail(kept.failure))
       return kept.success
@@ -155,12 +137,12 @@ export class HeldClaim {
       const { success } = this.bodies
       if (success === undefined) {
         // If it cannot be given up it is free when its lease is over; the stage has ended as it has ended.
-        yield* Effect.ignore(this.access.ask("claim", (store) => store.release(this.claim)))
+        yield* Effect.ignore(this.lease.release)
         this.close()
         return undefined
       }
       const done = yield* Effect.result(this.bodyRecord(success))
-      const kept = done._tag === "Success" ? this.keep(done.success.text) : this.keepUnkept(done.failure)
+      const kept = done._tag === "Success" ? this.keeping.keep(done.success.text) : this.keepUnkept(done.failure)
       const isKept = yield* Effect.result(kept)
       this.close()
       return isKept._tag === "Success" && !isKept.success && done._tag === "Success" ? done.success : undefined
@@ -182,47 +164,6 @@ export class HeldClaim {
   }
 
   private keepUnkept(problems: Problems): Effect.Effect<boolean, IdempotencyUnavailable | Problems> {
-    return Effect.flatMap(textOf(unkept(problems), undefined), (text) => this.keep(text))
-  }
-
-  /**
-   * Keeps what is to be known of the stage. Says whether the claim was still ours. When the store fails, whoever waits is
-   * told at once, and it is tried again for as long as the claim is ours.
-   */
-  keep(text: string): Effect.Effect<boolean, IdempotencyUnavailable> {
-    return Effect.gen({ self: this }, function*() {
-      for (let attempt = 1;; attempt++) {
-        const kept = yield* Effect.result(this.keepOnce(text))
-        if (kept._tag === "Success") return kept.success
-        if (attempt < attemptsAtOnce) continue
-        yield* Effect.forkDetach(this.keepLater(text), { startImmediately: true })
-        return yield* kept.failure
-      }
-    })
-  }
-
-  private keepOnce(text: string): Effect.Effect<boolean, IdempotencyUnavailable> {
-    const { claim: { key, owner }, durations: { ttlMs } } = this
-    return this.access.ask(
-      "keep",
-      (store) =>
-        Effect.flatMap(
-          Clock.currentTimeMillis,
-          (now) => store.keep({ key, owner, result: text, until: timeAfter(now, ttlMs) })
-        )
-    )
-  }
-
-  private keepLater(text: string): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function*() {
-      for (let pauseMs = this.durations.leaseMs / 60;; pauseMs *= 2) {
-        if ((yield* Clock.currentTimeMillis) + pauseMs >= this.lease.until) break
-        yield* Effect.sleep(pauseMs)
-        if (Exit.isSuccess(yield* Effect.exit(this.keepOnce(text)))) return
-      }
-      // Something small may find a place where the result found none.
-      const short = yield* Effect.option(textOf(unkept(notTaken), undefined))
-      if (Option.isSome(short)) yield* Effect.exit(this.keepOnce(short.value))
-    })
+    return Effect.flatMap(textOf({ _tag: "Unkept", problems }, undefined), (text) => this.keeping.keep(text))
   }
 }

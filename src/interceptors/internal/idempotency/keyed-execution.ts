@@ -11,11 +11,12 @@ import { withEvent } from "../../../attempt/kept-outcome.ts"
 import type { IdempotencyStore } from "../../IdempotencyStore.ts"
 import type { Answer } from "./claims.ts"
 import { IdempotencyLost, IdempotencyMismatch, IdempotencyResultInvalid } from "./errors.ts"
-import { type Done, type Durations, HeldClaim } from "./held-claim.ts"
+import { type Done, HeldClaim } from "./held-claim.ts"
+import { Keeping } from "./keeping.ts"
 import { type KeptRecord, recordOf, textOf } from "./kept-record.ts"
-import { timeAfter } from "./lease.ts"
+import { Lease, timeAfter } from "./lease.ts"
+import type { Restore } from "./own-fiber.ts"
 import { StoreAccess } from "./store-access.ts"
-import type { Restore } from "./watched-bodies.ts"
 
 /** What a stage asks for. */
 export interface Asked {
@@ -28,7 +29,9 @@ export interface Asked {
 }
 
 /** How long things last, and how many claims may be lost. */
-export interface Settings extends Durations {
+export interface Settings {
+  readonly ttlMs: number
+  readonly leaseMs: number
   readonly losses: number
 }
 
@@ -83,18 +86,16 @@ export class KeyedExecution {
         const answer = yield* Effect.onError(restore(this.ask(owner)), () => this.release(owner))
         if (answer._tag === "Running") continue
         if (answer._tag === "Kept") return yield* restore(this.replay(answer.result))
-        const held = new HeldClaim(this.access, this.attempt, this.settings, {
-          key: this.asked.id,
-          owner,
-          until: answer.until
-        })
+        const lease = new Lease(this.access, { key: this.asked.id, owner }, this.settings.leaseMs, answer.until)
+        const keeping = new Keeping(this.access, lease, this.settings.ttlMs)
         if (this.done !== undefined) {
-          if (yield* held.keep(this.done.text)) return yield* restore(this.redo(this.done.record))
+          if (yield* keeping.keep(this.done.text)) return yield* restore(this.redo(this.done.record))
           yield* this.lose(this.done)
           continue
         }
         const losses = Math.max(this.losses, answer.losses ?? 0)
-        if (losses >= this.settings.losses) return yield* this.giveUp(held, losses)
+        if (losses >= this.settings.losses) return yield* this.giveUp(keeping, losses)
+        const held = new HeldClaim(this.attempt, lease, keeping)
         const ending = yield* held.run(yield* this.under(held), restore)
         if (ending._tag === "Ended") return yield* ending.exit
         yield* this.lose(ending.done)
@@ -147,9 +148,9 @@ export class KeyedExecution {
   }
 
   /** Nobody is to run the stage under this key any more. */
-  private giveUp(held: HeldClaim, losses: number): Effect.Effect<never, IdempotencyLost> {
+  private giveUp(keeping: Keeping, losses: number): Effect.Effect<never, IdempotencyLost> {
     return textOf({ _tag: "Lost", losses }, undefined).pipe(
-      Effect.flatMap((text) => held.keep(text)),
+      Effect.flatMap((text) => keeping.keep(text)),
       // Who comes next finds as many losses, and gives up as well.
       Effect.exit,
       Effect.andThen(Effect.fail(this.lost(losses)))

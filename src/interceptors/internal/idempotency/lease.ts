@@ -4,15 +4,10 @@
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
+import { elapsedMillis } from "../../../internal/clock.ts"
+import type { Owned } from "./claims.ts"
 import type { IdempotencyUnavailable } from "./errors.ts"
-import { monotonicMs, type StoreAccess } from "./store-access.ts"
-
-/** A claim that somebody has, and when its lease ends. */
-export interface Leased {
-  readonly key: string
-  readonly owner: string
-  readonly until: number
-}
+import type { StoreAccess } from "./store-access.ts"
 
 /** Why a claim is not to be relied on any more: somebody else has it, or could. */
 export type Gone = "lost" | IdempotencyUnavailable
@@ -22,17 +17,27 @@ export const timeAfter = (now: number, ms: number): number => Math.min(now + ms,
 
 export class Lease {
   private readonly access: StoreAccess
-  private readonly ms: number
-  private readonly claim: Omit<Leased, "until">
   private renewal: Fiber.Fiber<void> | undefined = undefined
+  readonly claim: Owned
+  /** How long it lasts from each renewal. */
+  readonly ms: number
   /** When it ends, as far as is known here. */
-  until: number
+  private until: number
 
-  constructor(access: StoreAccess, ms: number, { until, ...claim }: Leased) {
+  constructor(access: StoreAccess, claim: Owned, ms: number, until: number) {
     this.access = access
-    this.ms = ms
     this.claim = claim
+    this.ms = ms
     this.until = until
+  }
+
+  lastsFor(ms: number): Effect.Effect<boolean> {
+    return Effect.map(Clock.currentTimeMillis, (now) => now + ms < this.until)
+  }
+
+  /** Gives the claim up. */
+  get release(): Effect.Effect<void, IdempotencyUnavailable> {
+    return this.access.ask("claim", (store) => store.release(this.claim))
   }
 
   /** Renews the lease from now on, in a fiber of its own: it goes on when whoever waited for the stage has gone. */
@@ -48,10 +53,10 @@ export class Lease {
 
   private renewing(onGone: (why: Gone) => void): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
-      let renewedAt = yield* monotonicMs
+      let renewedAt = yield* elapsedMillis
       while (true) {
         yield* Effect.sleep(this.ms / 3)
-        const askedAt = yield* monotonicMs
+        const askedAt = yield* elapsedMillis
         const until = timeAfter(yield* Clock.currentTimeMillis, this.ms)
         const renewed = yield* Effect.result(
           this.access.ask("renew", (store) => store.renew({ ...this.claim, until }))
@@ -70,8 +75,8 @@ export class Lease {
   /** Whether it ends before it can be renewed again, by either clock: the one on the wall can be set. */
   private isNearlyOver(renewedAt: number): Effect.Effect<boolean> {
     return Effect.gen({ self: this }, function*() {
-      const now = yield* Clock.currentTimeMillis
-      return now + this.ms / 3 >= this.until || (yield* monotonicMs) - renewedAt >= (this.ms / 3) * 2
+      const elapsedMs = (yield* elapsedMillis) - renewedAt
+      return elapsedMs >= (this.ms / 3) * 2 || !(yield* this.lastsFor(this.ms / 3))
     })
   }
 }

@@ -2,7 +2,6 @@
  * Asks a store of claims, in time: a lease does not wait for its answer.
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Fiber from "effect/Fiber"
@@ -12,8 +11,6 @@ import type { IdempotencyStore, IdempotencyStoreFailed } from "../../Idempotency
 import { IdempotencyUnavailable } from "./errors.ts"
 
 type Store = IdempotencyStore["Service"]
-/** A time that nobody sets, in milliseconds. */
-export const monotonicMs = Effect.map(Clock.monotonicTimeNanos, (nanos) => Number(nanos) / 1_000_000)
 
 type Operation = IdempotencyUnavailable["operation"]
 

@@ -1,51 +1,20 @@
 /**
  * Watches the bodies of a stage, what the stage itself runs: how many run, and with what the last one succeeded.
- *
- * A body has a fiber of its own. Whoever is interrupted lets it first take the steps that need no waiting, so that what it
- * did in this instant counts.
  */
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import type * as Fiber from "effect/Fiber"
 import type { Attempt } from "../../../attempt/attempt.ts"
 import type { Outcome, StageEffect } from "../../../attempt/interceptor-model.ts"
 import { canBeKept, type Kept } from "../../../attempt/kept-outcome.ts"
 import type { Artifact } from "../../../internal/output-model.ts"
-
-/** Makes an Effect as interruptible as it was before an `uninterruptibleMask`. */
-export type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+import { forked, interruptSoon } from "./own-fiber.ts"
 
 /** With what a body succeeded. */
 export interface Success {
   readonly outcome: Kept
   readonly addedArtifacts: ReadonlyArray<Artifact>
 }
-
-/**
- * Runs an Effect in a fiber of its own, and says when it has ended: before what it forked has ended, and also when it was
- * interrupted before its first step.
- */
-export const forked = <A, E, R>(
-  effect: Effect.Effect<A, E, R>,
-  onEnd: (exit: Exit.Exit<A, E>) => void
-): Effect.Effect<Fiber.Fiber<A, E>, never, R> => {
-  let hasEnded = false
-  const end = (exit: Exit.Exit<A, E>): void => {
-    if (hasEnded) return
-    hasEnded = true
-    onEnd(exit)
-  }
-  const watched = Effect.onExit(effect, (exit) => Effect.sync(() => end(exit)))
-  return Effect.map(Effect.forkChild(watched, { startImmediately: true }), (fiber) => {
-    fiber.addObserver(end)
-    return fiber
-  })
-}
-
-/** Interrupts a fiber, but for the steps that it can take at once. */
-export const interruptSoon = (fiber: Fiber.Fiber<unknown, unknown>): Effect.Effect<void> =>
-  Effect.andThen(Effect.yieldNow, Effect.sync(() => fiber.interruptUnsafe()))
 
 export class WatchedBodies {
   private running = 0
@@ -73,9 +42,10 @@ export class WatchedBodies {
     Effect.uninterruptibleMask((restore) => {
       const over = Deferred.makeUnsafe<Exit.Exit<Outcome, unknown>>()
       return Effect.gen({ self: this }, function*() {
+        const addedBefore = attempt.addedArtifacts.length
         this.starts()
         const fiber = yield* forked(body, (exit) => {
-          this.ended(exit, attempt)
+          this.ended(exit, attempt, addedBefore)
           Deferred.doneUnsafe(over, Exit.succeed(exit))
         })
         if (!Deferred.isDoneUnsafe(over)) yield* Effect.exit(restore(Deferred.await(over)))
@@ -90,11 +60,11 @@ export class WatchedBodies {
     this.running++
   }
 
-  private ended(exit: Exit.Exit<Outcome, unknown>, attempt: Attempt): void {
+  private ended(exit: Exit.Exit<Outcome, unknown>, attempt: Attempt, addedBefore: number): void {
     this.running--
     if (exit._tag === "Success" && canBeKept(exit.value)) {
-      // What others add meanwhile is not its own.
-      const addedArtifacts = attempt.attempt === attempt.attempts ? attempt.addedArtifacts : []
+      // What others add before and meanwhile is not its own.
+      const addedArtifacts = attempt.attempt === attempt.attempts ? attempt.addedArtifacts.slice(addedBefore) : []
       this.success = { outcome: exit.value, addedArtifacts }
     }
     if (this.isIdle) { for (const act of this.whenIdle.splice(0)) act() }

@@ -727,6 +727,39 @@ describe("R26 idempotency", () => {
         assert.strictEqual(witness.started, 1)
       }).pipe(inMemory))
 
+    it.effect("something inside has rejected what it gave: the next one is judged on the same, and does not run it", () =>
+      Effect.gen(function*() {
+        let executions = 0
+        let rejects = true
+        // Adds something each time, before and after the stage's own Effect.
+        const picky = Interceptor.make({
+          name: "picky",
+          order: 90,
+          around: (effect) =>
+            Effect.gen(function*() {
+              yield* StageContext.addArtifact({ type: "before", payload: {} })
+              const outcome = yield* effect
+              if (rejects) return yield* new Broken({ by: "picky" })
+              return outcome
+            })
+        })
+        const stage = Stage.work("stage", {
+          run: Effect.gen(function*() {
+            executions++
+            yield* StageContext.addArtifact({ type: "own", payload: executions })
+            return { executions }
+          })
+        })
+        const pipeline = Pipeline.make("pipeline").add(stage).pipe(Pipeline.intercept(idempotency(), picky))
+        const run = Pipeline.run(pipeline, keyed("key"))
+        for (let round = 0; round < 3; round++) assert.instanceOf(yield* errorOf(run), Broken)
+        rejects = false
+        const { outputs } = yield* run
+        assert.deepStrictEqual(outputs.stage.data, { executions: 1 })
+        assert.deepStrictEqual(outputs.stage.artifacts.map(({ type }) => type), ["own", "before"])
+        assert.strictEqual(executions, 1)
+      }).pipe(inMemory))
+
     it.effect("what is around the stage's own Effect has a say in what it gave, each time", () =>
       Effect.gen(function*() {
         const { broken, layer } = yield* breakable
@@ -1097,6 +1130,59 @@ describe("R26 idempotency", () => {
           }).pipe(Effect.scoped, inMemory))
       }
     }
+  })
+
+  describe("a body that was left behind keeps its claim", () => {
+    const wholly = Interceptor.make({ name: "whole", order: 95, around: Effect.uninterruptible })
+
+    const deafFor = (minutes: number) => {
+      const witness = new Witness()
+      const body = Effect.map(
+        witness.watch(Effect.suspend(() => witness.started === 1 ? Effect.sleep(`${minutes} minutes`) : Effect.void)),
+        () => ({ execution: witness.started })
+      )
+      const pipeline = Pipeline.make("pipeline").add(Stage.work("stage", { run: body }))
+        .pipe(Pipeline.intercept(idempotency(), wholly))
+      return { witness, pipeline }
+    }
+
+    it.effect("also when its store was down for so long that the body was interrupted", () =>
+      Effect.gen(function*() {
+        const { broken, layer } = yield* breakable
+        const { pipeline, witness } = deafFor(2)
+        yield* Effect.gen(function*() {
+          const first = yield* background(Effect.exit(executionOf(pipeline, keyed("key"))))
+          broken.renew = () => down
+          yield* TestClock.adjust("21 seconds")
+          broken.renew = undefined
+          const second = yield* background(executionOf(pipeline, keyed("key")))
+          yield* TestClock.adjust("90 seconds")
+          assert.strictEqual(witness.started, 1)
+          yield* TestClock.adjust("1 minute")
+          assert.isDefined(first.pollUnsafe())
+          assert.strictEqual(yield* Fiber.join(second), 1)
+        }).pipe(Effect.provide(layer))
+      }))
+
+    it.effect("also when the stage has ended with something else, which could not be kept", () =>
+      Effect.gen(function*() {
+        const { broken, layer } = yield* breakable
+        const { pipeline, witness } = deafFor(5)
+        const impatient = Pipeline.intercept(
+          Interceptors.fallback({ when: () => true, to: () => Effect.succeed({ execution: 0 }) }),
+          Interceptors.timeout("1 second", { grace: "1 second" })
+        )
+        yield* Effect.gen(function*() {
+          broken.keep = () => down
+          const error = yield* during(errorOf(Pipeline.run(pipeline.pipe(impatient), keyed("key"))), "3 seconds")
+          assert.instanceOf(error, Interceptors.IdempotencyUnavailable)
+          const second = yield* background(executionOf(pipeline, keyed("key")))
+          // Longer than a lease.
+          yield* TestClock.adjust("2 minutes")
+          assert.isUndefined(second.pollUnsafe())
+          assert.strictEqual(witness.started, 1)
+        }).pipe(Effect.provide(layer))
+      }))
   })
 
   describe("ends with a typed error after a stated number of losses", () => {

@@ -54,8 +54,9 @@ export class Lease {
   private renewing(onGone: (why: Gone) => void): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
       let renewedAt = yield* elapsedMillis
+      let pauseMs = this.ms / 3
       while (true) {
-        yield* Effect.sleep(this.ms / 3)
+        yield* Effect.sleep(pauseMs)
         const askedAt = yield* elapsedMillis
         const until = timeAfter(yield* Clock.currentTimeMillis, this.ms)
         const renewed = yield* Effect.result(
@@ -65,8 +66,11 @@ export class Lease {
           if (!renewed.success) return onGone("lost")
           this.until = until
           renewedAt = askedAt
-        } else if (yield* this.isNearlyOver(renewedAt)) {
-          return onGone(renewed.failure)
+          pauseMs = this.ms / 3
+        } else {
+          // Whatever ignores that it is told so goes on under the claim: it is still to be had.
+          if (yield* this.isNearlyOver(renewedAt)) onGone(renewed.failure)
+          pauseMs = this.ms / 12
         }
       }
     })

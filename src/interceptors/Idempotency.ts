@@ -9,14 +9,15 @@
  * |---|---|
  * | `Ok` | the same data, artifacts and version, for as long as `ttl` |
  * | `Skip` | the same `Skip`, for as long as `ttl` |
- * | `Cancel`, `Retry`, a failure of any kind, an interruption | the key: it runs the stage itself |
+ * | `Cancel`, `Retry`, a failure of any kind, an interruption | the key: it runs the stage itself, unless its body has succeeded |
  *
  * Failures are nobody else's: who waits for a run that fails tries for itself, so that a caller who may do something never
  * gets the refusal of one who may not. A `Cancel` is a decision on one run, and is taken again.
  *
- * What the stage itself runs, its body, is not run again once it has succeeded. When a run is interrupted, or a timeout fires,
- * after the body has succeeded and before the stage has ended, what the body gave is kept, and the next run passes it
- * through what is around its own body. When what the stage gave cannot be kept, it fails, and so does whoever comes next.
+ * What the stage itself runs, its body, is not run again once it has succeeded. When the stage ends otherwise all the same,
+ * because of a timeout, an interruption or something around the body that rejects what it gave, that is kept, and the next
+ * run passes it through what is around its own body. When what the stage gave cannot be kept, it fails, and so does whoever
+ * comes next. A retry inside of idempotency decides for itself: it runs the body again.
  *
  * A claim has a lease, which is renewed while a body runs, also one that was left behind because it ignores its
  * interruption. The claim of a process that was killed is free when its lease is over. A process that is held up for longer

@@ -1185,6 +1185,34 @@ describe("R26 idempotency", () => {
       }))
   })
 
+  describe("runs the body once, whatever the clock on the wall does meanwhile", () => {
+    for (const [name, hours] of [["ahead", 1], ["back", -1]] as const) {
+      it.effect(`it is set ${name}`, () =>
+        Effect.gen(function*() {
+          const real = yield* Clock.Clock
+          let set = 0
+          const wall: Clock.Clock = {
+            currentTimeMillisUnsafe: () => real.currentTimeMillisUnsafe() + set,
+            currentTimeMillis: Effect.sync(() => real.currentTimeMillisUnsafe() + set),
+            currentTimeNanosUnsafe: () => real.currentTimeNanosUnsafe() + BigInt(set) * 1_000_000n,
+            currentTimeNanos: Effect.sync(() => real.currentTimeNanosUnsafe() + BigInt(set) * 1_000_000n),
+            monotonicTimeNanosUnsafe: () => real.monotonicTimeNanosUnsafe(),
+            monotonicTimeNanos: real.monotonicTimeNanos,
+            sleep: (duration) => real.sleep(duration)
+          }
+          const { pipeline, witness } = counted(Effect.sleep("1 minute"))
+          const run = Effect.provideService(executionOf(pipeline, keyed("key")), Clock.Clock, wall)
+          const first = yield* background(run)
+          yield* TestClock.adjust("25 seconds")
+          set = hours * 60 * 60 * 1000
+          const second = yield* background(run)
+          yield* TestClock.adjust("1 minute")
+          assert.deepStrictEqual([yield* Fiber.join(first), yield* Fiber.join(second)], [1, 1])
+          assert.strictEqual(witness.started, 1)
+        }).pipe(inMemory))
+    }
+  })
+
   describe("ends with a typed error after a stated number of losses", () => {
     it.effect("of owners who let their lease run out, 3 unless it says otherwise", () =>
       Effect.gen(function*() {
@@ -1265,7 +1293,7 @@ describe("R26 idempotency", () => {
           run: Effect.gen(function*() {
             executions++
             yield* StageContext.addArtifact({ type: "by", payload: executions })
-            if (executions === 1) yield* Effect.never
+            if (executions === 1) return yield* Effect.never
             return { executions }
           })
         })

@@ -123,8 +123,8 @@ describe.each(["sql", "file"])("processes that share one %s store", (store) => {
 
   it("do not run without end a body that blocks each of them for longer than its lease", async () => {
     // A third of the lease is what a store has to answer, also on a busy machine.
-    const lease = store === "sql" ? 1 : 2
-    const all = [start(lease, "blocking"), start(lease, "blocking")]
+    const leaseSeconds = 3
+    const all = [start(leaseSeconds, "blocking"), start(leaseSeconds, "blocking")]
     const results = await Promise.all(all.map((process) => process.result()))
     // How far a body gets depends on who blocks when. Both end, and neither with a result that the other has not.
     assert.deepStrictEqual(results[0], results[1])

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Layer } from "effect"
 import { Pipeline, Snapshot, Stage } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
 
@@ -21,6 +21,14 @@ const noKeys: Readonly<Record<string, () => unknown>> = {
     }
   })
 }
+
+const services = Layer.mergeAll(
+  Interceptors.Bulkheads.layerMemory,
+  Interceptors.RateLimits.layerMemory,
+  Interceptors.Results.layerMemory(),
+  Interceptors.CircuitBreakers.layerMemory,
+  Interceptors.RetryBudget.layerMemory()
+)
 
 describe("a key function", () => {
   for (const [what, noKey] of Object.entries(noKeys)) {
@@ -47,12 +55,6 @@ describe("a key function", () => {
         // A rejection that nobody hears would end the process.
         yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
         assert.strictEqual(calls, 0)
-      }).pipe(
-        Effect.provide(Interceptors.Bulkheads.layerMemory),
-        Effect.provide(Interceptors.RateLimits.layerMemory),
-        Effect.provide(Interceptors.Results.layerMemory()),
-        Effect.provide(Interceptors.CircuitBreakers.layerMemory),
-        Effect.provide(Interceptors.RetryBudget.layerMemory())
-      ))
+      }).pipe(Effect.provide(services)))
   }
 })

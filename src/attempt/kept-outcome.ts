@@ -20,17 +20,23 @@ export type Kept = Ok<unknown> | Skip
 /** Whether an outcome can be kept. */
 export const canBeKept = (outcome: Outcome): outcome is Kept => outcome._tag === "Ok" || outcome._tag === "Skip"
 
+/** What the stage added while it ran. */
+type Added = Pick<Attempt, "addedArtifacts">
+
+/** The same outcome, which nobody can change any more: read once, whatever is read of it later is the same. */
+export const settledOutcome = (outcome: Kept): Kept => keptOutcome(outcome, { addedArtifacts: [] })
+
 /** What to keep of data: what the stage added while it ran belongs to it, and nobody can change it any more. */
-export const keptOk = (output: Ok<unknown>, attempt: Attempt): Ok<unknown> =>
+export const keptOk = (output: Ok<unknown>, attempt: Added): Ok<unknown> =>
   changedOk(output, { data: immutable(output.data), ...contents(output, attempt) })
 
 /** What to keep of an outcome. */
-export const keptOutcome = (outcome: Kept, attempt: Attempt): Kept =>
+export const keptOutcome = (outcome: Kept, attempt: Added): Kept =>
   outcome._tag === "Ok"
     ? keptOk(outcome, attempt)
     : changedSignal(outcome, { data: immutable(outcome.data), ...contents(outcome, attempt) })
 
-const contents = ({ artifacts, events }: Kept, { addedArtifacts }: Attempt) => {
+const contents = ({ artifacts, events }: Kept, { addedArtifacts }: Added) => {
   const all = addedArtifacts.length === 0 ? artifacts : [...artifacts, ...addedArtifacts]
   return {
     artifacts: all.length === 0 ? noItems : immutable(all),

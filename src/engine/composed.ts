@@ -3,6 +3,7 @@
  * of Layers.
  */
 import * as Effect from "effect/Effect"
+import { bodyIn } from "../attempt/body.ts"
 import { aroundGates } from "../attempt/composition.ts"
 import { type Any as AnyInterceptor, type Around, type StageEffect } from "../attempt/interceptor-model.ts"
 import { asEffect, normalize } from "../attempt/outcome.ts"
@@ -14,10 +15,12 @@ import { executionIn } from "./stage-execution.ts"
  * What a stage runs, in the form that interceptors wrap. One Effect for all stages, which asks its fiber which stage it
  * is: one for each would be most of what a plan keeps in memory.
  */
-const body: StageEffect = Effect.withFiber((fiber) => {
+const own: StageEffect = Effect.withFiber((fiber) => {
   const { input, planned: { name, run } } = executionIn(fiber)
   return normalize(name, asEffect(name, run(input)))
 })
+
+const body: StageEffect = Effect.withFiber((fiber) => bodyIn(fiber, own))
 
 type Outer = ReturnType<typeof aroundGates>
 
@@ -27,8 +30,8 @@ const within = (stage: PlannedStage, arounds: ReadonlyArray<Around>, effect: Sta
 const composed = (stage: PlannedStage, { inside, outside }: Outer): StageEffect | undefined => {
   const { arounds, gates } = wrappedOf(stage.definition)
   if (arounds.length + gates.length + inside.length + outside.length === 0) return undefined
-  const own = within(stage, arounds.toReversed(), body)
-  const asked = within(stage, gates.map(({ around }) => around), within(stage, inside, own))
+  const wrapped = within(stage, arounds.toReversed(), body)
+  const asked = within(stage, gates.map(({ around }) => around), within(stage, inside, wrapped))
   return within(stage, outside, asked)
 }
 

@@ -22,6 +22,7 @@ import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as SqlClient from "effect/sql/SqlClient"
 import * as options from "../internal/options.ts"
+import { ClaimsInProcess } from "./internal/idempotency/claims-in-process.ts"
 import type { Answer, Claim, Claims, Owned } from "./internal/idempotency/claims.ts"
 import { Doorbell } from "./internal/idempotency/doorbell.ts"
 import { FileClaims } from "./internal/idempotency/file-claims.ts"
@@ -61,11 +62,14 @@ export type IdempotencyAnswer = Answer
  * Claims and results. Each operation is atomic: of all who claim a key at the same time one gets it.
  */
 export class IdempotencyStore extends Context.Service<IdempotencyStore, {
-  /** Takes a key that nobody has, or whose lease or result is over. */
+  /**
+   * Takes a key that nobody has, or whose lease or result is over. Counts the claims that ran out in a row, whose owners
+   * neither kept a result nor released it; a store that does not count them lets each run count its own.
+   */
   readonly claim: (claim: IdempotencyClaim) => Effect.Effect<IdempotencyAnswer, IdempotencyStoreFailed>
   /** Extends the lease. False when the claim is no longer the owner's. */
   readonly renew: (claim: Owned & { readonly until: number }) => Effect.Effect<boolean, IdempotencyStoreFailed>
-  /** Turns the claim into a result. False when the claim is no longer the owner's. */
+  /** Turns the claim into a result, once: again, it changes nothing. False when neither is the owner's. */
   readonly keep: (
     claim: Owned & { readonly until: number; readonly result: string }
   ) => Effect.Effect<boolean, IdempotencyStoreFailed>
@@ -96,7 +100,7 @@ export class IdempotencyStore extends Context.Service<IdempotencyStore, {
       Effect.gen(function*() {
         const claims = new FileClaims(yield* FileSystem.FileSystem, directory)
         yield* Effect.mapError(claims.prepare, failed)
-        yield* Effect.forkScoped(Effect.forever(Effect.delay(Effect.ignore(claims.sweep), "1 hour")))
+        yield* Effect.forkScoped(Effect.forever(Effect.delay(claims.sweep, "1 hour")))
         return storeOf(claims, pollEvery)
       })
     )
@@ -131,12 +135,28 @@ const failed = (defect: unknown) => new IdempotencyStoreFailed({ defect })
 /** The store that claims make. Whoever waits in this process is told at once; others look every so often. */
 const storeOf = (claims: Claims<unknown>, pollEvery: Duration.Duration | undefined): IdempotencyStore["Service"] => {
   const bell = new Doorbell()
-  const ring = (key: string) => Effect.sync(() => bell.ring(key))
+  const inProcess = new ClaimsInProcess()
+  /** Nobody in this process has the claim any more. */
+  const left = (claim: Owned) =>
+    Effect.sync(() => {
+      inProcess.drop(claim)
+      bell.ring(claim.key)
+    })
   return {
-    claim: (claim) => Effect.mapError(claims.claim(claim), failed),
-    renew: (claim) => Effect.mapError(claims.renew(claim), failed),
-    keep: (claim) => claims.keep(claim).pipe(Effect.mapError(failed), Effect.ensuring(ring(claim.key))),
-    release: (claim) => claims.release(claim).pipe(Effect.mapError(failed), Effect.ensuring(ring(claim.key))),
+    claim: Effect.fnUntraced(function*(claim) {
+      const running = yield* inProcess.answerTo(claim)
+      if (running !== undefined) return running
+      const answer = yield* Effect.mapError(claims.claim(claim), failed)
+      if (answer._tag === "Claimed") yield* inProcess.take(claim)
+      return answer
+    }),
+    renew: (claim) =>
+      claims.renew(claim).pipe(
+        Effect.mapError(failed),
+        Effect.tap((isOurs) => isOurs ? inProcess.renew(claim) : left(claim))
+      ),
+    keep: (claim) => claims.keep(claim).pipe(Effect.mapError(failed), Effect.tap(left(claim))),
+    release: (claim) => claims.release(claim).pipe(Effect.mapError(failed), Effect.ensuring(left(claim))),
     watch: (key) => {
       const rung = bell.listen(key)
       return pollEvery === undefined

@@ -18,10 +18,10 @@ class Process {
   private errors = ""
   private closed = false
 
-  constructor(store: string, folder: string, leaseSeconds: number) {
+  constructor(store: string, folder: string, leaseSeconds: number, manner: string) {
     this.child = spawn(
       join(root, "node_modules/.bin/node"),
-      ["--conditions=stageflow-source", program, store, folder, `${leaseSeconds}`],
+      ["--conditions=stageflow-source", program, store, folder, `${leaseSeconds}`, manner],
       {
         cwd: root,
         stdio: ["ignore", "pipe", "pipe"]
@@ -73,8 +73,8 @@ describe.each(["sql", "file"])("processes that share one %s store", (store) => {
   let folder: string
   const processes: Array<Process> = []
 
-  const start = (leaseSeconds = 60) => {
-    const process = new Process(store, folder, leaseSeconds)
+  const start = (leaseSeconds = 60, manner = "") => {
+    const process = new Process(store, folder, leaseSeconds, manner)
     processes.push(process)
     return process
   }
@@ -119,5 +119,15 @@ describe.each(["sql", "file"])("processes that share one %s store", (store) => {
     const next = others.map(({ child: { pid } }) => pid).find((pid) => executions().includes(pid as number))
     assert.deepStrictEqual(one, { by: next })
     assert.deepStrictEqual(executions(), [owner.child.pid, next])
+  })
+
+  it("do not run without end a body that blocks each of them for longer than its lease", async () => {
+    // A third of the lease is what a store has to answer, also on a busy machine.
+    const leaseSeconds = 3
+    const all = [start(leaseSeconds, "blocking"), start(leaseSeconds, "blocking")]
+    const results = await Promise.all(all.map((process) => process.result()))
+    // How far a body gets depends on who blocks when. Both end, and neither with a result that the other has not.
+    assert.deepStrictEqual(results[0], results[1])
+    assert.isAtMost(executions().length, 3)
   })
 })

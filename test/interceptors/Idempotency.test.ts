@@ -347,6 +347,29 @@ describe("around it and inside of it", () => {
       assert.strictEqual(depth, 3)
     }).pipe(inMemory))
 
+  it.effect("two that run each other wait for each other until a timeout ends it, and leave both keys free", () =>
+    Effect.gen(function*() {
+      type Run = Effect.Effect<unknown, unknown, Interceptors.IdempotencyStore>
+      const runs: Record<"one" | "other", Run> = { one: Effect.void, other: Effect.void }
+      const pipelineOf = (name: string, child: () => Run) => {
+        let executions = 0
+        const run = Effect.gen(function*() {
+          yield* Effect.yieldNow
+          if (++executions === 1) yield* Effect.orDie(child())
+        })
+        const stage = Stage.work("stage", { run }).pipe(Stage.timeout("5 seconds"), Stage.intercept(idempotency()))
+        return Pipeline.make(name).add(stage)
+      }
+      runs.one = Pipeline.run(pipelineOf("one", () => runs.other), keyed())
+      runs.other = Pipeline.run(pipelineOf("other", () => runs.one), keyed())
+      const both = yield* Effect.forEach([runs.one, runs.other], (run) => background(Effect.exit(run)))
+      yield* TestClock.adjust("4 seconds")
+      for (const run of both) assert.isUndefined(run.pollUnsafe())
+      yield* TestClock.adjust("2 seconds")
+      for (const run of both) assert.isDefined(run.pollUnsafe())
+      for (const run of [runs.one, runs.other]) yield* run
+    }).pipe(inMemory))
+
   it.effect("on one stage it leaves the others alone", () =>
     Effect.gen(function*() {
       const [once, always] = [counting("once"), counting("always")]

@@ -1,6 +1,7 @@
 import { NodeFileSystem } from "@effect/platform-node-shared"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer } from "effect"
+import { systemError } from "effect/PlatformError"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
 import { StageError } from "stageflow"
@@ -94,6 +95,45 @@ describe.each(Object.entries(stores))("the %s store", (_, layer) => {
         yield* store.release({ key: "key", owner: "first" })
         yield* store.release({ key: "key", owner: "first" })
         assert.strictEqual((yield* store.claim(claim("second", 59)))._tag, "Claimed")
+      })
+    ).pipe(Effect.provide(layer)))
+
+  it.effect("counts the claims in a row that ran out; one that was let go, or came to a result, is none", () =>
+    using((store) =>
+      Effect.gen(function*() {
+        const losses = function*(now: number) {
+          const answer = yield* store.claim(claim(`owner at ${now}`, now))
+          assert(answer._tag === "Claimed")
+          return answer.losses ?? 0
+        }
+        const found: Array<number> = []
+        for (const now of [0, 10, 20, 30]) found.push(yield* losses(now))
+        assert.deepStrictEqual(found, [0, 1, 2, 3])
+        yield* store.renew({ key: "key", owner: "owner at 30", until: 50 })
+        assert.strictEqual(yield* losses(50), 4)
+        yield* store.release({ key: "key", owner: "owner at 50" })
+        assert.strictEqual(yield* losses(51), 0)
+        assert.strictEqual(yield* losses(61), 1)
+        assert.isTrue(yield* store.keep({ key: "key", owner: "owner at 61", result: "{}", until: 70 }))
+        assert.strictEqual(yield* losses(70), 0)
+      })
+    ).pipe(Effect.provide(layer)))
+
+  it.effect("keeps once, also when it is told again", () =>
+    using((store) =>
+      Effect.gen(function*() {
+        yield* store.claim(claim("first"))
+        for (const [result, until] of [["one", 100], ["two", 200]] as const) {
+          assert.isTrue(yield* store.keep({ key: "key", owner: "first", result, until }))
+        }
+        assert.isFalse(yield* store.keep({ key: "key", owner: "other", result: "three", until: 300 }))
+        assert.deepStrictEqual(yield* store.claim(claim("second", 99)), {
+          _tag: "Kept",
+          fingerprint: "same",
+          result: "one"
+        })
+        assert.strictEqual((yield* store.claim(claim("second", 100)))._tag, "Claimed")
+        assert.isFalse(yield* store.keep({ key: "key", owner: "first", result: "one", until: 500 }))
       })
     ).pipe(Effect.provide(layer)))
 
@@ -242,21 +282,125 @@ describe("files", () => {
       assert.isTrue(yield* others.keep({ key: "key", owner: "other", result: "{}", until: 200 }))
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 
-  it.effect("a directory that cannot be made, and a file that is none of the store's, are typed errors", () =>
+  it.effect("a directory that cannot be made is a typed error", () =>
     Effect.gen(function*() {
       const folder = yield* temporaryFolder
       const files = yield* FileSystem.FileSystem
       yield* files.writeFileString(`${folder}/file`, "")
       const build = Layer.build(IdempotencyStore.layerFile(`${folder}/file/below`))
       assert.strictEqual((yield* Effect.flip(Effect.scoped(build))).code, "IDEMPOTENCY_STORE_FAILED")
-      yield* Effect.gen(function*() {
-        const store = yield* IdempotencyStore
-        yield* store.claim(claim("owner"))
-        const names = yield* files.readDirectory(`${folder}/store`, { recursive: true })
-        const entry = names.find((name) => name.endsWith(".1")) ?? ""
-        yield* files.writeFileString(`${folder}/store/${entry}`, "{")
-        assert.strictEqual((yield* Effect.flip(store.claim(claim("other")))).code, "IDEMPOTENCY_STORE_FAILED")
-      }).pipe(Effect.provide(IdempotencyStore.layerFile(`${folder}/store`)))
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  /** A store in a folder, and where the file of the key is that "owner" has claimed. */
+  const claimedIn = Effect.fnUntraced(function*(folder: string) {
+    const files = yield* FileSystem.FileSystem
+    const store = yield* Effect.provideContext(
+      Effect.service(IdempotencyStore),
+      yield* Layer.build(IdempotencyStore.layerFile(folder))
+    )
+    yield* store.claim(claim("owner"))
+    const names = yield* files.readDirectory(folder, { recursive: true })
+    const path = `${folder}/${names.find((name) => name.endsWith(".1")) ?? ""}`
+    return { files, store, path, stem: path.slice(0, -2) }
+  })
+
+  it.effect("a file that cannot be read makes its key unavailable, and no other; the error says which file it is", () =>
+    Effect.gen(function*() {
+      const { files, path, store } = yield* claimedIn(yield* temporaryFolder)
+      const text = yield* files.readFileString(path)
+      for (const broken of ["", "{", "{}", text.replace("\"key\":\"key\"", "\"key\":\"other\"")]) {
+        yield* files.writeFileString(path, broken)
+        for (
+          const operation of [
+            store.claim(claim("other")),
+            store.renew({ key: "key", owner: "owner", until: 20 }),
+            store.keep({ key: "key", owner: "owner", until: 20, result: "{}" }),
+            store.release({ key: "key", owner: "owner" })
+          ]
+        ) {
+          const error = yield* Effect.flip(operation)
+          assert.strictEqual(error.code, "IDEMPOTENCY_STORE_FAILED")
+          assert.include(String(error.defect), path)
+        }
+        assert.strictEqual((yield* store.claim({ ...claim("owner", 5, 6), key: "another" }))._tag, "Claimed")
+        yield* store.release({ key: "another", owner: "owner" })
+      }
+      yield* files.remove(path)
+      assert.strictEqual((yield* store.claim(claim("other")))._tag, "Claimed")
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.effect("somebody else's files under the name of a key change nothing", () =>
+    Effect.gen(function*() {
+      const { files, path, stem, store } = yield* claimedIn(yield* temporaryFolder)
+      const text = yield* files.readFileString(path)
+      const names = ["", "bak", "1~", "1.swp", "01", "1e3", "-1", "2 (copy)", "Infinity", "NaN", "9007199254740993"]
+      for (const name of names) yield* files.writeFileString(`${stem}.${name}`, text.replace("owner", "thief"))
+      yield* files.writeFileString(`${stem}.7`, "none of ours")
+      yield* files.makeDirectory(`${stem}.9`)
+      assert.strictEqual((yield* store.claim(claim("other", 9)))._tag, "Running")
+      assert.isTrue(yield* store.renew({ key: "key", owner: "owner", until: 20 }))
+      assert.isTrue(yield* store.keep({ key: "key", owner: "owner", result: "{}", until: 30 }))
+      for (let round = 0; round < 2; round++) {
+        assert.strictEqual((yield* store.claim(claim("other", 29)))._tag, "Kept")
+      }
+      assert.strictEqual((yield* store.claim(claim("other", 30)))._tag, "Claimed")
+      yield* store.release({ key: "key", owner: "other" })
+      assert.strictEqual((yield* store.claim(claim("third", 31)))._tag, "Claimed")
+      for (const name of names) assert.isTrue(yield* files.exists(`${stem}.${name}`))
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.effect("the sweep goes on past what it cannot read or remove", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const real = yield* FileSystem.FileSystem
+      const denied = new Set<string>()
+      const isDenied = (path: string) => denied.has(path)
+      const deny = (path: string) =>
+        Effect.fail(
+          systemError({ _tag: "PermissionDenied", module: "FileSystem", method: "any", pathOrDescriptor: path })
+        )
+      const guarded: FileSystem.FileSystem = {
+        ...real,
+        readFileString: (path, encoding) => isDenied(path) ? deny(path) : real.readFileString(path, encoding),
+        readDirectory: (path, options) => isDenied(path) ? deny(path) : real.readDirectory(path, options),
+        remove: (path, options) => isDenied(path) ? deny(path) : real.remove(path, options)
+      }
+      const store = yield* Effect.provideContext(
+        Effect.service(IdempotencyStore),
+        yield* Layer.build(
+          Layer.provide(IdempotencyStore.layerFile(folder), Layer.succeed(FileSystem.FileSystem, guarded))
+        )
+      )
+      yield* real.writeFileString(`${folder}/README`, "Keep out")
+      yield* real.makeDirectory(`${folder}/000`)
+      yield* real.makeDirectory(`${folder}/notes`)
+      yield* real.writeFileString(`${folder}/notes/1-left.tmp`, "somebody else's")
+      for (let index = 0; index < 40; index++) yield* store.claim({ ...claim("owner"), key: `key ${index}` })
+      const entries = Effect.map(
+        real.readDirectory(folder, { recursive: true }),
+        (names) => names.filter((name) => name.endsWith(".1")).map((name) => `${folder}/${name}`).toSorted()
+      )
+      const paths = yield* entries
+      assert.lengthOf(paths, 40)
+      // The first, the last and some between: one that is none, one that cannot be read, one that cannot be removed.
+      for (const index of [0, 10, 39]) yield* real.writeFileString(paths[index] as string, "{")
+      for (const index of [1, 20, 38]) denied.add(paths[index] as string)
+      denied.add(`${folder}/000`)
+      for (let turn = 0; turn < 1000 && (yield* entries).length > 6; turn++) yield* TestClock.adjust("30 minutes")
+      assert.deepStrictEqual(yield* entries, [0, 1, 10, 20, 38, 39].map((index) => paths[index]))
+      assert.isTrue(yield* real.exists(`${folder}/notes/1-left.tmp`))
+      assert.isTrue(yield* real.exists(`${folder}/README`))
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.effect("the name of a claim that was let go is not used again while somebody may mean its file", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const { files, path, store } = yield* claimedIn(folder)
+      yield* store.release({ key: "key", owner: "owner" })
+      yield* store.claim(claim("other", 1, 100))
+      // Somebody who was held up removes what it took for its own.
+      yield* files.remove(path, { force: true })
+      assert.strictEqual((yield* store.claim(claim("third", 2)))._tag, "Running")
     }).pipe(Effect.provide(NodeFileSystem.layer)))
 })
 

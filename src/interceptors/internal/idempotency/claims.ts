@@ -24,9 +24,11 @@ export type Owned = Pick<Claim, "key" | "owner">
 
 /**
  * What a store says to a claim: it is yours, somebody else runs, or there is a result.
+ *
+ * `losses` says how many owners in a row let their lease run out before; nothing when none did.
  */
 export type Answer =
-  | { readonly _tag: "Claimed" }
+  | { readonly _tag: "Claimed"; readonly losses?: number | undefined }
   | { readonly _tag: "Running"; readonly fingerprint: string; readonly until: number }
   | { readonly _tag: "Kept"; readonly fingerprint: string; readonly result: string }
 
@@ -44,9 +46,20 @@ export interface Entry {
   /** When the lease of the claim, or the time of the result, is over. */
   readonly until: number
   readonly result?: string | undefined
+  /** How many claims in a row ran out before this one; none when it is not there. */
+  readonly losses?: number | undefined
 }
 
-export const claimed: Answer = { _tag: "Claimed" }
+/** The answer to who gets the claim after so many that ran out. */
+export const claimedAfter = (losses: number): Answer => losses === 0 ? { _tag: "Claimed" } : { _tag: "Claimed", losses }
+
+/** How many claims in a row have run out, with the one that is over now. */
+export const lossesAfter = (over: Entry | undefined): number =>
+  over === undefined || over.result !== undefined ? 0 : (over.losses ?? 0) + 1
+
+/** The entry of who gets the claim. */
+export const entryOf = ({ fingerprint, owner, until }: Claim, losses: number): Entry =>
+  losses === 0 ? { owner, fingerprint, until } : { owner, fingerprint, until, losses }
 
 /** What an entry means to somebody else's claim; nothing when it is over. */
 export const answerFrom = ({ fingerprint, result, until }: Entry, now: number): Answer | undefined => {
@@ -58,8 +71,12 @@ export const answerFrom = ({ fingerprint, result, until }: Entry, now: number): 
 export const isClaimOf = (owner: string, entry: Entry | undefined): entry is Entry =>
   entry !== undefined && entry.owner === owner && entry.result === undefined
 
+/** Whether an entry is a result of this owner. */
+export const isResultOf = (owner: string, entry: Entry | undefined): boolean =>
+  entry !== undefined && entry.owner === owner && entry.result !== undefined
+
 /**
  * How long an entry that is over stays before it is swept away: an owner who was held up finds its claim as long as
- * nobody else has taken it.
+ * nobody else has taken it, and the next one learns that it ran out.
  */
 export const sweptAfterMs = Duration.toMillis("1 hour")

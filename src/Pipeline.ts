@@ -14,10 +14,12 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Outcome from "effect/Result"
+import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import type { InlineInput, InlineName, InlineNames, InlineSkips, InlineStage } from "./checks/inline.ts"
 import type { OptionsAfter, SnapshotProblem } from "./checks/run.ts"
+import type { First } from "./checks/sentence.ts"
 import type { FailsWith, Gives } from "./checks/stage.ts"
 import type {
   Added,
@@ -27,19 +29,22 @@ import type {
   Checked,
   Found,
   Handles,
+  InputNode,
   KnownAfters,
   Learned,
   Names,
   Node,
   NotGiven,
   Parts,
+  ReturnsProblem,
   RootProblem,
   StagesBefore,
+  StagesOf,
   WiringProblem,
   WiringSkips
 } from "./checks/wiring.ts"
 import { compile } from "./engine/compile.ts"
-import { type Edge, type Plan, planOf } from "./engine/plan.ts"
+import { type Edge, inputName, type Plan, planOf, type ReturnedValue } from "./engine/plan.ts"
 import * as Runner from "./engine/runner.ts"
 import * as Topology from "./engine/topology.ts"
 import { unwiredStage, wiredSpecs, wiredStage } from "./engine/wired-stage.ts"
@@ -55,9 +60,24 @@ import {
 import * as options from "./internal/options.ts"
 import type { PipelineInvalid } from "./PipelineInvalid.ts"
 import type { Run, RunOptions } from "./Run.ts"
-import type { Cancelled, Completed, Incomplete, LayerFailed, StageFailed } from "./RunResult.ts"
-import { type CarriedBy, isSnapshot, type Snapshot } from "./Snapshot.ts"
-import { type Any as AnySource, type Source, stage as stageSource } from "./Source.ts"
+import type {
+  Cancelled,
+  Completed,
+  CompletedWith,
+  Incomplete,
+  LayerFailed,
+  StageFailed,
+  ValueFailed
+} from "./RunResult.ts"
+import { type CarriedBy, isSnapshot, type Snapshot, type SnapshotInvalid } from "./Snapshot.ts"
+import {
+  type Any as AnySource,
+  isSource,
+  snapshot as snapshotSource,
+  type Source,
+  stage as stageSource,
+  type Value as SourceValue
+} from "./Source.ts"
 import * as Stage from "./Stage.ts"
 import type { StageContext } from "./StageContext.ts"
 import type { RetryExhausted } from "./StageError.ts"
@@ -66,15 +86,19 @@ import type { Ok, Skip } from "./StageOutput.ts"
 const TypeId = "~stageflow/Pipeline"
 
 /**
- * A pipeline of the stages `Nodes`, whose interceptors and layers can fail with `Error` and need `Services`.
+ * A pipeline of the stages `Nodes`, whose interceptors and layers can fail with `Error` and need `Services`, and whose
+ * runs give `Value` (`unknown` when nothing says what).
  */
-export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never> extends Pipeable {
+export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never, Value = unknown> extends Pipeable {
   readonly [TypeId]: {
     readonly nodes: (_: never) => Nodes
     readonly error: Error
     readonly services: Services
+    readonly value: Value
   }
   readonly name: string
+  /** The schema of what its runs take, when they take something. */
+  readonly input: Schema.Top | undefined
   readonly annotations: Context.Context<never>
 
   /**
@@ -83,7 +107,8 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
   add<S extends Stage.Any>(stage: Checked<S, RootProblem<S, Nodes["name"]>>): Pipeline<
     Nodes | Node<S["name"], Stage.DataOf<S>, Stage.Signals<S>, Stage.Error<S>, Stage.Services<S>>,
     Error,
-    Services
+    Services,
+    Value
   >
   /**
    * Adds a stage and says how it is wired.
@@ -108,7 +133,40 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
   ): Pipeline<
     Nodes | Node<S["name"], Stage.DataOf<S>, Stage.Signals<S> | WiringSkips<W>, Stage.Error<S>, Stage.Services<S>>,
     Error,
-    Services
+    Services,
+    Value
+  >
+
+  /**
+   * Adds a stage that everything added after it waits for: a guard. A guard that is only added guards nobody but the stages
+   * that wait for it.
+   *
+   * A gate that cancels, fails or is interrupted lets nothing pass; one that is skipped had nothing to check, and does. The
+   * stages before it do not wait.
+   */
+  gate<S extends Stage.Any>(stage: Checked<S, RootProblem<S, Nodes["name"]>>): Pipeline<
+    Nodes | Node<S["name"], Stage.DataOf<S>, Stage.Signals<S>, Stage.Error<S>, Stage.Services<S>>,
+    Error,
+    Services,
+    Value
+  >
+  /** Adds a gate and says how it is wired, as `add` does. */
+  gate<
+    S extends Stage.Any,
+    const Inputs extends Names = Names,
+    const After extends Names = Names,
+    Object = NotGiven,
+    const W extends object = NotGiven
+  >(
+    stage: Checked<S, WiringProblem<S, Nodes["name"], Found<Nodes, Inputs>, Inputs, Object, W>>,
+    wiring:
+      | (ByName<S["name"], Nodes["name"], Inputs, After> & Learned<Object>)
+      | (<Stages extends Handles<Nodes>>(stages: StagesBefore<S["name"], Stages>) => W & Parts)
+  ): Pipeline<
+    Nodes | Node<S["name"], Stage.DataOf<S>, Stage.Signals<S> | WiringSkips<W>, Stage.Error<S>, Stage.Services<S>>,
+    Error,
+    Services,
+    Value
   >
 
   /** Adds a stage that changes data or makes new data, written here; see `AddInline`. */
@@ -128,19 +186,34 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
    * Merges both pipelines into one, side by side. Their stages must have different names; the interceptors of both wrap
    * all of them.
    */
-  merge<N2 extends AnyNode, E2, R2>(
-    that: Checked<Pipeline<N2, E2, R2>, Clash<Nodes, N2>>
-  ): Pipeline<Nodes | N2, Error | E2, Services | R2>
+  merge<N2 extends AnyNode, E2, R2, V2>(
+    that: Checked<Pipeline<N2, E2, R2, V2>, Clash<Nodes, N2, Value, V2>>
+  ): Pipeline<Nodes | N2, Error | E2, Services | R2, EitherValue<Value, V2>>
 
   /**
    * Puts the other pipeline behind this one: its stages without dependencies start after the stages named in `after`, or
    * after every stage here that nothing waits for.
    */
-  extend<N2 extends AnyNode, E2, R2>(
-    that: Checked<Pipeline<N2, E2, R2>, Clash<Nodes, N2>>,
+  extend<N2 extends AnyNode, E2, R2, V2>(
+    that: Checked<Pipeline<N2, E2, R2, V2>, Clash<Nodes, N2, Value, V2>>,
     options?: { readonly after?: ReadonlyArray<Nodes["name"]> | undefined }
-  ): Pipeline<Nodes | N2, Error | E2, Services | R2>
+  ): Pipeline<Nodes | N2, Error | E2, Services | R2, EitherValue<Value, V2>>
+
+  /**
+   * Says what a run of the pipeline gives, as a source: `.returns((s) => s.answer.map(({ text }) => text))`. It is the
+   * result's `value`.
+   *
+   * With an `output` schema the value is validated, and encoded as the schema says.
+   */
+  returns<N extends AnyNode, E, R, S, D = unknown>(
+    this: Pipeline<N, E, R>,
+    value: <Stages extends Handles<N>>(stages: StagesBefore<"returns", Stages>) => Checked<S, ReturnsProblem<S, D>>,
+    options?: { readonly output?: Schema.Codec<D, any> | undefined }
+  ): Pipeline<N, E, R, unknown extends D ? SourceValue<S> : D>
 }
+
+/** The value of two pipelines in one: that of the one which returns something. */
+type EitherValue<V1, V2> = unknown extends V1 ? V2 : V1
 
 /**
  * What a stage is made from that is written where it is added.
@@ -196,6 +269,7 @@ export interface AddInline {
     N extends AnyNode,
     PE,
     PR,
+    PV,
     const Name extends string,
     const Inputs extends Names = [],
     const After extends Names = [],
@@ -221,7 +295,7 @@ export interface AddInline {
       D
     >
   >(
-    this: Pipeline<N, PE, PR>,
+    this: Pipeline<N, PE, PR, PV>,
     name: InlineName<
       Name,
       N["name"],
@@ -239,15 +313,25 @@ export interface AddInline {
   ): Pipeline<
     N | Node<Name, Stage.DataOf<W>, Stage.Signals<W> | InlineSkips<Sources, When>, Stage.Error<W>, Stage.Services<W>>,
     PE,
-    PR
+    PR,
+    PV
   >
 }
 
-type Clash<N1 extends AnyNode, N2 extends AnyNode> = string extends N1["name"] | N2["name"] ? never
+type Clash<N1 extends AnyNode, N2 extends AnyNode, V1, V2> = First<
+  NameClash<N1, N2>,
+  unknown extends V1 | V2 ? never : `both pipelines say what they return; only one of them can`
+>
+
+type NameClash<N1 extends AnyNode, N2 extends AnyNode> = string extends N1["name"] | N2["name"] ? never
   : CheckedName extends N1["name"] & N2["name"] ? `both pipelines come from specs; make one pipeline of all their specs`
   : CheckedName extends N1["name"] | N2["name"] ? never
-  : N2["name"] & N1["name"] extends infer Both extends string
-    ? `both pipelines have a stage '${Both}'; Stage.as gives one another name`
+  : [Extract<N1, InputNode<unknown>>] extends [never] ? StageClash<N1, N2>
+  : [Extract<N2, InputNode<unknown>>] extends [never] ? StageClash<N1, N2>
+  : `both pipelines take an input; only one of them can`
+
+type StageClash<N1 extends AnyNode, N2 extends AnyNode> = N2["name"] & N1["name"] extends infer Both extends string
+  ? `both pipelines have a stage '${Both}'; Stage.as gives one another name`
   : never
 
 /**
@@ -258,8 +342,10 @@ export interface Any extends Pipeable {
     readonly nodes: (_: never) => AnyNode
     readonly error: unknown
     readonly services: unknown
+    readonly value: unknown
   }
   readonly name: string
+  readonly input: Schema.Top | undefined
   readonly annotations: Context.Context<never>
 }
 
@@ -270,7 +356,7 @@ export type Nodes<P extends Any> = P[typeof TypeId]["nodes"] extends (_: never) 
 type Called<Name> = Name extends CheckedName ? string : Name
 
 type OutputByName<N extends AnyNode> = {
-  readonly [K in N as Called<K["name"]>]: "skip" extends K["signals"] ? Ok<K["data"]> | Skip : Ok<K["data"]>
+  readonly [K in StagesOf<N> as Called<K["name"]>]: "skip" extends K["signals"] ? Ok<K["data"]> | Skip : Ok<K["data"]>
 }
 
 /**
@@ -302,8 +388,8 @@ type Continues<O> = O extends { readonly failure: "continue" } ? true : false
  * What a run of a pipeline gives: `Completed`, `Cancelled` if a stage can cancel, `Incomplete` if failures do not end
  * the run.
  */
-export type Result<N extends AnyNode, E, O = {}> = Shown<
-  | Completed<Outputs<N>>
+export type Result<N extends AnyNode, E, O = {}, V = unknown> = Shown<
+  | (unknown extends V ? Completed<Outputs<N>> : CompletedWith<V, Outputs<N>>)
   | CancelledResult<N>
   | (Continues<O> extends true ? Incomplete<Outputs<N>, Errors<N, E>> : never)
 >
@@ -316,10 +402,13 @@ type Invalid<N extends AnyNode> = string extends N["name"] ? PipelineInvalid
 /**
  * What a run of a pipeline fails with.
  */
-export type Failure<N extends AnyNode, E, O = {}> =
+export type Failure<N extends AnyNode, E, O = {}, V = unknown> = Shown<
   | (Continues<O> extends true ? never : StageFailed<Errors<N, E>, Outputs<N>>)
   | Outside<E>
   | Invalid<N>
+  | (N extends InputNode<unknown> ? SnapshotInvalid : never)
+  | (unknown extends V ? never : ValueFailed)
+>
 
 /** The errors that fail a run outside of any stage. */
 type Outside<E> = Extract<E, LayerFailed> | (E extends FailsRun<infer X> ? X : never)
@@ -335,6 +424,8 @@ export type Services<N extends AnyNode, R, S> = Shown<Exclude<N["services"] | R,
 
 interface Fields {
   readonly name: string
+  readonly input: Schema.Top | undefined
+  readonly value: ReturnedValue | undefined
   readonly topology: Topology.Topology
   readonly interceptors: ReadonlyArray<AnyInterceptor>
   readonly layers: ReadonlyArray<Layer.Layer<unknown, unknown, unknown>>
@@ -346,12 +437,24 @@ const stagesBefore = new Proxy({}, {
   get: (_target, name) => typeof name === "string" ? stageSource(name) : undefined
 })
 
+/** The input of the run that a source is read in. */
+const inputSource = snapshotSource((snapshot) => snapshot.input)
+
+/** The same for a pipeline with an input. */
+const inputAndStages = new Proxy({}, {
+  get: (_target, name) => typeof name !== "string" ? undefined : name === inputName ? inputSource : stageSource(name)
+})
+
 type WiringArgument =
   | { readonly inputs?: Names; readonly after?: Names }
   | ((stages: object) => BySource)
 
 // Only the compiler looks at it.
-const phantom = { nodes: undefined as never, error: undefined, services: undefined }
+const phantom = { nodes: undefined as never, error: undefined, services: undefined, value: undefined }
+
+interface ReturnsOptions {
+  readonly output?: Schema.Top | undefined
+}
 
 interface ExtendOptions {
   readonly after?: Names | undefined
@@ -380,14 +483,18 @@ const makeStage = Stage.make as (
 class PipelineImpl implements Any {
   readonly [TypeId] = phantom
   readonly name: string
+  readonly input: Schema.Top | undefined
+  readonly value: ReturnedValue | undefined
   readonly topology: Topology.Topology
   readonly interceptors: ReadonlyArray<AnyInterceptor>
   readonly layers: ReadonlyArray<Layer.Layer<unknown, unknown, unknown>>
   readonly annotations: Context.Context<never>
   private compiled: Outcome.Result<Plan, PipelineInvalid> | undefined = undefined
 
-  constructor({ annotations, interceptors, layers, name, topology }: Fields) {
+  constructor({ annotations, input, interceptors, layers, name, topology, value }: Fields) {
     this.name = name
+    this.input = input
+    this.value = value
     this.topology = topology
     this.interceptors = interceptors
     this.layers = layers
@@ -396,19 +503,34 @@ class PipelineImpl implements Any {
 
   /** Compiled once, when first asked for. */
   get plan(): Outcome.Result<Plan, PipelineInvalid> {
-    return this.compiled ??= compile(this.name, this.topology, this.interceptors)
+    return this.compiled ??= compile(this.name, this)
   }
 
   with(changes: Partial<Fields>): PipelineImpl {
-    const { annotations, interceptors, layers, name, topology } = this
-    return new PipelineImpl({ annotations, interceptors, layers, name, topology, ...changes })
+    const { annotations, input, interceptors, layers, name, topology, value } = this
+    return new PipelineImpl({ annotations, input, interceptors, layers, name, topology, value, ...changes })
+  }
+
+  /** What wirings are functions of. */
+  private get stages(): object {
+    return this.input === undefined ? stagesBefore : inputAndStages
   }
 
   add(stage: Stage.Any, wiring?: WiringArgument): PipelineImpl {
-    const entry = wiring === undefined
+    return this.with({ topology: Topology.add(this.topology, this.wired(stage, wiring)) })
+  }
+
+  gate(stage: Stage.Any, wiring?: WiringArgument): PipelineImpl {
+    const entry = this.wired(stage, wiring)
+    return this.with({
+      topology: Topology.add(this.topology, entry.stage === undefined ? entry : { ...entry, isGate: true })
+    })
+  }
+
+  private wired(stage: Stage.Any, wiring: WiringArgument | undefined): Topology.Entry {
+    return wiring === undefined
       ? unwiredStage(stage)
-      : wiredStage(stage, typeof wiring === "function" ? wiring(stagesBefore) : wiring)
-    return this.with({ topology: Topology.add(this.topology, entry) })
+      : wiredStage(stage, typeof wiring === "function" ? wiring(this.stages) : wiring)
   }
 
   transform(name: string, given: UntypedOptions): PipelineImpl {
@@ -439,8 +561,8 @@ class PipelineImpl implements Any {
     const { after, error, inputs, output, run, when, wrap } = options.fields("options", inlineKeys, given)
     const stage = makeStage(kind, name, { run, output, error })
     const wiring = {
-      inputs: typeof inputs === "function" ? inputs(stagesBefore) : inputs,
-      when: when === undefined ? undefined : options.callable("when", when)(stagesBefore),
+      inputs: typeof inputs === "function" ? inputs(this.stages) : inputs,
+      when: when === undefined ? undefined : options.callable("when", when)(this.stages),
       after
     }
     const wrapped = wrap === undefined ? stage : options.callable("wrap", wrap)(stage)
@@ -449,6 +571,8 @@ class PipelineImpl implements Any {
 
   private join(that: PipelineImpl, topology: Topology.Topology): PipelineImpl {
     return this.with({
+      input: this.input ?? that.input,
+      value: this.value ?? that.value,
       topology: Topology.concat(this.topology, topology),
       interceptors: union(this.interceptors, that.interceptors),
       layers: union(this.layers, that.layers),
@@ -466,6 +590,17 @@ class PipelineImpl implements Any {
     const { after } = options.fields<ExtendOptions>("options", ["after"], given)
     const names = after === undefined ? Topology.leavesOf(this.topology) : options.names("after", after)
     return this.join(other, Topology.behind(other.topology, names))
+  }
+
+  returns(value: (stages: object) => unknown, given: ReturnsOptions = {}): PipelineImpl {
+    const { output } = options.fields<ReturnsOptions>("options", ["output"], given)
+    const source = options.callable("value", value)(this.stages)
+    return this.with({
+      value: {
+        source: options.ofKind("value", "a function that gives a Source", isSource, source),
+        output: output === undefined ? undefined : options.ofKind("output", "a schema", isSchema, output)
+      }
+    })
   }
 
   pipe() {
@@ -499,17 +634,30 @@ const typed = <P>(pipeline: PipelineImpl): P => pipeline as unknown as P
 
 /**
  * Makes an empty pipeline, to add stages to.
+ *
+ * With an `input` schema its runs take an input of that type, which stages read like a stage, as `s.input` or by the name
+ * `input`: `Pipeline.make("billing", { input: Schema.Struct({ amount: Schema.Int }) })` runs with
+ * `Snapshot.make({ input: { amount: 5 } })`. The input is validated before any stage starts.
  */
-export const make = (name: string): Pipeline<never> =>
-  typed(
+export const make = <I = never>(
+  name: string,
+  given: { readonly input?: Schema.Codec<I, any> | undefined } = {}
+): Pipeline<[I] extends [never] ? never : InputNode<I>> => {
+  const { input } = options.fields("options", ["input"], given)
+  return typed(
     new PipelineImpl({
       name: options.text("name", name),
+      input: input === undefined ? undefined : options.ofKind("input", "a schema", isSchema, input),
+      value: undefined,
       topology: Topology.empty,
       interceptors: [],
       layers: [],
       annotations: Context.empty()
     })
   )
+}
+
+const isSchema = (given: unknown): given is Schema.Codec<any, any> => Schema.isSchema(given)
 
 /**
  * Whether a value is a pipeline.
@@ -519,19 +667,19 @@ export const isPipeline = (u: unknown): u is Any => u instanceof PipelineImpl
 /**
  * Merges both pipelines into one, side by side; see the method of the same name.
  */
-export const merge = <N1 extends AnyNode, E1, R1, N2 extends AnyNode, E2, R2>(
-  self: Pipeline<N1, E1, R1>,
-  that: Checked<Pipeline<N2, E2, R2>, Clash<N1, N2>>
-): Pipeline<N1 | N2, E1 | E2, R1 | R2> => self.merge<N2, E2, R2>(that)
+export const merge = <N1 extends AnyNode, E1, R1, V1, N2 extends AnyNode, E2, R2, V2>(
+  self: Pipeline<N1, E1, R1, V1>,
+  that: Checked<Pipeline<N2, E2, R2, V2>, Clash<N1, N2, V1, V2>>
+): Pipeline<N1 | N2, E1 | E2, R1 | R2, EitherValue<V1, V2>> => self.merge<N2, E2, R2, V2>(that)
 
 /**
  * Puts the second pipeline behind the first; see the method of the same name.
  */
-export const extend = <N1 extends AnyNode, E1, R1, N2 extends AnyNode, E2, R2>(
-  self: Pipeline<N1, E1, R1>,
-  that: Checked<Pipeline<N2, E2, R2>, Clash<N1, N2>>,
+export const extend = <N1 extends AnyNode, E1, R1, V1, N2 extends AnyNode, E2, R2, V2>(
+  self: Pipeline<N1, E1, R1, V1>,
+  that: Checked<Pipeline<N2, E2, R2, V2>, Clash<N1, N2, V1, V2>>,
   options?: { readonly after?: ReadonlyArray<N1["name"]> | undefined }
-): Pipeline<N1 | N2, E1 | E2, R1 | R2> => self.extend<N2, E2, R2>(that, options)
+): Pipeline<N1 | N2, E1 | E2, R1 | R2, EitherValue<V1, V2>> => self.extend<N2, E2, R2, V2>(that, options)
 
 /** A node without the services that something else provides. */
 type Without<N extends AnyNode, P> = [P] extends [never] ? N
@@ -546,9 +694,9 @@ type Without<N extends AnyNode, P> = [P] extends [never] ? N
  */
 export const intercept =
   <const I extends ReadonlyArray<AnyInterceptor>>(...interceptors: I) =>
-  <N extends AnyNode, E, R>(
-    self: Pipeline<N, E, R>
-  ): Pipeline<Without<N, ProvidedBy<I[number]>>, E | ErrorOf<I[number]>, R | ServicesOf<I[number]>> => {
+  <N extends AnyNode, E, R, V>(
+    self: Pipeline<N, E, R, V>
+  ): Pipeline<Without<N, ProvidedBy<I[number]>>, E | ErrorOf<I[number]>, R | ServicesOf<I[number]>, V> => {
     const pipeline = implementation(self)
     const checked = interceptors.map((interceptor) =>
       options.ofKind("interceptor", "an interceptor; see Interceptor.make", isInterceptor, interceptor)
@@ -565,17 +713,17 @@ type LayerFailure<E> = [E] extends [never] ? never : LayerFailed<E>
  * A layer that fails to build fails the run with `LayerFailed`, before any stage starts.
  */
 export const provide: {
-  <P, E2, R2>(layer: Layer.Layer<P, E2, R2>): <N extends AnyNode, E, R>(
-    self: Pipeline<N, E, R>
-  ) => Pipeline<Without<N, P>, E | LayerFailure<E2>, R | R2>
-  <N extends AnyNode, E, R, P, E2, R2>(
-    self: Pipeline<N, E, R>,
+  <P, E2, R2>(layer: Layer.Layer<P, E2, R2>): <N extends AnyNode, E, R, V>(
+    self: Pipeline<N, E, R, V>
+  ) => Pipeline<Without<N, P>, E | LayerFailure<E2>, R | R2, V>
+  <N extends AnyNode, E, R, V, P, E2, R2>(
+    self: Pipeline<N, E, R, V>,
     layer: Layer.Layer<P, E2, R2>
-  ): Pipeline<Without<N, P>, E | LayerFailure<E2>, R | R2>
-} = dual(2, <N extends AnyNode, E, R, P, E2, R2>(
-  self: Pipeline<N, E, R>,
+  ): Pipeline<Without<N, P>, E | LayerFailure<E2>, R | R2, V>
+} = dual(2, <N extends AnyNode, E, R, V, P, E2, R2>(
+  self: Pipeline<N, E, R, V>,
   layer: Layer.Layer<P, E2, R2>
-): Pipeline<Without<N, P>, E | LayerFailure<E2>, R | R2> => {
+): Pipeline<Without<N, P>, E | LayerFailure<E2>, R | R2, V> => {
   const pipeline = implementation(self)
   const checked = options.ofKind("layer", "a Layer", Layer.isLayer, layer)
   return typed(pipeline.with({ layers: [...pipeline.layers, checked] }))
@@ -585,11 +733,21 @@ export const provide: {
  * Annotates the pipeline with the value of a `Context.Reference`.
  */
 export const annotate: {
-  <I, V>(key: Context.Key<I, V>, value: V): <N extends AnyNode, E, R>(self: Pipeline<N, E, R>) => Pipeline<N, E, R>
-  <N extends AnyNode, E, R, I, V>(self: Pipeline<N, E, R>, key: Context.Key<I, V>, value: V): Pipeline<N, E, R>
+  <I, A>(key: Context.Key<I, A>, value: A): <N extends AnyNode, E, R, V>(
+    self: Pipeline<N, E, R, V>
+  ) => Pipeline<N, E, R, V>
+  <N extends AnyNode, E, R, V, I, A>(
+    self: Pipeline<N, E, R, V>,
+    key: Context.Key<I, A>,
+    value: A
+  ): Pipeline<N, E, R, V>
 } = dual(
   3,
-  <N extends AnyNode, E, R, I, V>(self: Pipeline<N, E, R>, key: Context.Key<I, V>, value: V): Pipeline<N, E, R> => {
+  <N extends AnyNode, E, R, V, I, A>(
+    self: Pipeline<N, E, R, V>,
+    key: Context.Key<I, A>,
+    value: A
+  ): Pipeline<N, E, R, V> => {
     const pipeline = implementation(self)
     // Annotations are read with the key that they were made with.
     const annotations = Context.add(pipeline.annotations, key, value) as Context.Context<never>
@@ -680,17 +838,17 @@ const pipelineFirst = ({ 0: first, length }: IArguments): boolean =>
  * `failure: "continue"` the branches that do not depend on a failed stage go on, and the result is `Incomplete`.
  */
 export const run: {
-  <N extends AnyNode, E, R, S extends Snapshot, const O extends RunOptions = {}>(
-    self: Pipeline<N, E, R>,
+  <N extends AnyNode, E, R, V, S extends Snapshot, const O extends RunOptions = {}>(
+    self: Pipeline<N, E, R, V>,
     snapshot: Checked<S, SnapshotProblem<N, R, S>>,
     options?: O
-  ): Effect.Effect<Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
+  ): Effect.Effect<Result<N, E, O, V>, Failure<N, E, O, V>, Services<N, R, S>>
   <S, const O extends RunOptions = {}>(
     snapshot: S extends Snapshot ? S : Snapshot,
     ...options: OptionsAfter<S, O>
-  ): <N extends AnyNode, E, R>(
-    self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
-  ) => Effect.Effect<Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
+  ): <N extends AnyNode, E, R, V>(
+    self: Checked<Pipeline<N, E, R, V>, SnapshotProblem<N, R, S>>
+  ) => Effect.Effect<Result<N, E, O, V>, Failure<N, E, O, V>, Services<N, R, S>>
 } = dual(
   pipelineFirst,
   (self: Any, snapshot: Snapshot, options?: RunOptions) => Runner.run(runnable(self), snapshot, options)
@@ -702,17 +860,17 @@ export const run: {
  * The run belongs to the scope: closing the scope interrupts it.
  */
 export const start: {
-  <N extends AnyNode, E, R, S extends Snapshot, const O extends RunOptions = {}>(
-    self: Pipeline<N, E, R>,
+  <N extends AnyNode, E, R, V, S extends Snapshot, const O extends RunOptions = {}>(
+    self: Pipeline<N, E, R, V>,
     snapshot: Checked<S, SnapshotProblem<N, R, S>>,
     options?: O
-  ): Effect.Effect<Started<N, E, O>, Invalid<N> | Extract<E, LayerFailed>, Services<N, R, S> | Scope.Scope>
+  ): Effect.Effect<Started<N, E, O, V>, Invalid<N> | Extract<E, LayerFailed>, Services<N, R, S> | Scope.Scope>
   <S, const O extends RunOptions = {}>(
     snapshot: S extends Snapshot ? S : Snapshot,
     ...options: OptionsAfter<S, O>
-  ): <N extends AnyNode, E, R>(
-    self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
-  ) => Effect.Effect<Started<N, E, O>, Invalid<N> | Extract<E, LayerFailed>, Services<N, R, S> | Scope.Scope>
+  ): <N extends AnyNode, E, R, V>(
+    self: Checked<Pipeline<N, E, R, V>, SnapshotProblem<N, R, S>>
+  ) => Effect.Effect<Started<N, E, O, V>, Invalid<N> | Extract<E, LayerFailed>, Services<N, R, S> | Scope.Scope>
 } = dual(
   pipelineFirst,
   (self: Any, snapshot: Snapshot, options?: RunOptions) => Runner.start(runnable(self), snapshot, options)
@@ -721,11 +879,11 @@ export const start: {
 /**
  * The handle of a run: what it can end with includes being cancelled by whoever holds the handle.
  */
-export type Started<N extends AnyNode, E, O = {}> = Shown<
+export type Started<N extends AnyNode, E, O = {}, V = unknown> = Shown<
   Run<
-    Exclude<Result<N, E, O>, { readonly _tag: "Cancelled" }> | Cancelled<Outputs<N>, CancelledBy<N> | undefined>,
-    Exclude<Failure<N, E, O>, PipelineInvalid | LayerFailed>,
-    Called<N["name"]>
+    Exclude<Result<N, E, O, V>, { readonly _tag: "Cancelled" }> | Cancelled<Outputs<N>, CancelledBy<N> | undefined>,
+    Exclude<Failure<N, E, O, V>, PipelineInvalid | LayerFailed>,
+    Called<StagesOf<N>["name"]>
   >
 >
 
@@ -735,17 +893,17 @@ export type Started<N extends AnyNode, E, O = {}> = Shown<
  * Whoever stops reading interrupts the run.
  */
 export const stream: {
-  <N extends AnyNode, E, R, S extends Snapshot, const O extends RunOptions = {}>(
-    self: Pipeline<N, E, R>,
+  <N extends AnyNode, E, R, V, S extends Snapshot, const O extends RunOptions = {}>(
+    self: Pipeline<N, E, R, V>,
     snapshot: Checked<S, SnapshotProblem<N, R, S>>,
     options?: O
-  ): Stream.Stream<Event | Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
+  ): Stream.Stream<Event | Result<N, E, O, V>, Failure<N, E, O, V>, Services<N, R, S>>
   <S, const O extends RunOptions = {}>(
     snapshot: S extends Snapshot ? S : Snapshot,
     ...options: OptionsAfter<S, O>
-  ): <N extends AnyNode, E, R>(
-    self: Checked<Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
-  ) => Stream.Stream<Event | Result<N, E, O>, Failure<N, E, O>, Services<N, R, S>>
+  ): <N extends AnyNode, E, R, V>(
+    self: Checked<Pipeline<N, E, R, V>, SnapshotProblem<N, R, S>>
+  ) => Stream.Stream<Event | Result<N, E, O, V>, Failure<N, E, O, V>, Services<N, R, S>>
 } = dual(
   pipelineFirst,
   (self: Any, snapshot: Snapshot, options?: RunOptions) =>

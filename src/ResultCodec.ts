@@ -43,7 +43,7 @@ import {
 import { immutable } from "./internal/immutable.ts"
 import { describeProblems, Problem, problemsOf, ProblemsOfParts, under } from "./internal/problems.ts"
 import { define } from "./internal/record.ts"
-import { type JsonCodec, plainData } from "./internal/schema-json.ts"
+import { type JsonCodec, jsonCodec, plainData } from "./internal/schema-json.ts"
 import type { Entry } from "./OutputBag.ts"
 import type * as Pipeline from "./Pipeline.ts"
 import type { PipelineInvalid } from "./PipelineInvalid.ts"
@@ -70,8 +70,8 @@ export class ResultInvalid extends Schema.TaggedError<ResultInvalid>()("ResultIn
 /**
  * Anything that a run of a pipeline can end with.
  */
-export type Encodable<N extends AnyNode, E> =
-  | Pipeline.Result<N, E, { readonly failure: "continue" }>
+export type Encodable<N extends AnyNode, E, V = unknown> =
+  | Pipeline.Result<N, E, { readonly failure: "continue" }, V>
   | StageFailed<Pipeline.Errors<N, E>, Pipeline.Outputs<N>>
 
 type Problems = ReadonlyArray<Problem>
@@ -106,6 +106,12 @@ const endPath = (index: number): Path => ["bag", "entries", index, "end", "outpu
 
 /** A failure, real or as JSON. */
 type AnyFailure = Failure<unknown> | FailureDocument
+
+/** For a pipeline that returns nothing. */
+const noValue: JsonCodec = {
+  write: () => Effect.fail([{ path: [], message: "Is a value, and the pipeline returns none" }]),
+  read: () => Effect.fail([{ path: [], message: "Expected no value: the pipeline returns none" }])
+}
 
 /** Goes through the parts of a result that stages' schemas describe, to write them or to read them. */
 class Parts {
@@ -153,6 +159,13 @@ class Parts {
     })
   }
 
+  /** What the pipeline returns. */
+  private get value(): JsonCodec {
+    const { value } = this.plan
+    if (value === undefined) return noValue
+    return jsonCodec(value.output)
+  }
+
   private errors(stage: string): JsonCodec {
     return errorCodec(this.definition(stage)?.error)
   }
@@ -189,7 +202,9 @@ class Parts {
     return Effect.fnUntraced({ self: this }, function*(result: Result | Document) {
       switch (result._tag) {
         case "Completed":
-          return {}
+          return Object.hasOwn(result, "value") || this.plan.value !== undefined
+            ? { value: yield* this.part(["value"], this.value, (result as { readonly value?: unknown }).value) }
+            : {}
         case "Cancelled": {
           const data = yield* this.part(["data"], plainData, result.data)
           return { data, failures: yield* this.failures(result.failures) }
@@ -244,9 +259,9 @@ const encodeResult = Effect.fnUntraced(function*(result: Result, plan: Plan) {
  *
  * `decode` gives an equal result. What it could not give back equal is an error here, with the path to it.
  */
-export const encode = <N extends AnyNode, E, R>(
-  pipeline: Pipeline.Pipeline<N, E, R>,
-  result: Encodable<N, E>
+export const encode = <N extends AnyNode, E, R, V>(
+  pipeline: Pipeline.Pipeline<N, E, R, V>,
+  result: Encodable<N, E, V>
 ): Effect.Effect<Schema.Json, ResultInvalid | PipelineInvalid> =>
   Effect.flatMap(planOf(pipeline), (plan) =>
     encodeResult(result as Result, plan).pipe( // whose outputs are those of its stages
@@ -310,10 +325,10 @@ const decodeResult = Effect.fnUntraced(function*(json: unknown, plan: Plan) {
  *
  * Fails with every problem at once and the path to each; a result of a newer version says so.
  */
-export const decode = <N extends AnyNode, E, R>(
-  pipeline: Pipeline.Pipeline<N, E, R>,
+export const decode = <N extends AnyNode, E, R, V>(
+  pipeline: Pipeline.Pipeline<N, E, R, V>,
   json: unknown
-): Effect.Effect<Encodable<N, E>, ResultInvalid | PipelineInvalid> =>
+): Effect.Effect<Encodable<N, E, V>, ResultInvalid | PipelineInvalid> =>
   Effect.flatMap(planOf(pipeline), (plan) => {
     const found = versionOf(json)
     if (typeof found === "number" && found > version) {
@@ -324,6 +339,6 @@ export const decode = <N extends AnyNode, E, R>(
       expecting("JSON"),
       Effect.mapError(invalid(pipeline.name, "RESULT_INVALID")),
       // The schemas are those of this pipeline, whose type says what its results are.
-      Effect.map((result) => result as Encodable<N, E>)
+      Effect.map((result) => result as Encodable<N, E, V>)
     )
   })

@@ -8,6 +8,7 @@
 import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
 import { errorSummaryOf } from "./attempt/error-summary.ts"
+import { describeProblems, Problem } from "./internal/problems.ts"
 import type { OutputBag } from "./OutputBag.ts"
 import type { RunIdentity } from "./Snapshot.ts"
 import type { Lineage } from "./StageContext.ts"
@@ -32,6 +33,13 @@ export interface Completed<out Outputs> extends Summary {
   readonly _tag: "Completed"
   /** How each stage ended, by its name. */
   readonly outputs: Outputs
+}
+
+/**
+ * Every stage ended, as `Ok` or `Skip`, and the run of a pipeline that `returns` something gives its `value`.
+ */
+export interface CompletedWith<out Value, out Outputs> extends Completed<Outputs> {
+  readonly value: Value
 }
 
 /**
@@ -165,6 +173,21 @@ export class LayerFailed<out Error = unknown>
   declare readonly error: Error
   override get message(): string {
     return `A layer of pipeline "${this.pipeline}" could not be built: ${messageOf(this.error)}`
+  }
+}
+
+/**
+ * What a pipeline `returns` could not be given: its function threw, or its schema rejects the value.
+ */
+export class ValueFailed extends Schema.TaggedError<ValueFailed>()("ValueFailed", {
+  pipeline: Schema.String,
+  problems: Schema.Array(Problem),
+  /** What was thrown, when something was. */
+  cause: Schema.optionalKey(Schema.Defect())
+}) {
+  readonly code = "VALUE_FAILED"
+  override get message(): string {
+    return `What pipeline "${this.pipeline}" returns is invalid: ${describeProblems(this.problems)}`
   }
 }
 

@@ -13,8 +13,9 @@ import * as Schema from "effect/Schema"
 import * as SchemaIssue from "effect/SchemaIssue"
 import type { Any as AnyExtension, ExtensionClass } from "./Extension.ts"
 import { immutable } from "./internal/immutable.ts"
-import { describeProblems, Problem, problemsOf } from "./internal/problems.ts"
-import { type Current, extensionsOf, type RunIdentity, seal, Snapshot } from "./internal/snapshot-model.ts"
+import * as PlainJson from "./internal/plain-json.ts"
+import { describeProblems, Problem, problemsOf, problemsUnder } from "./internal/problems.ts"
+import { type Current, extensionsOf, type RunIdentity, seal, Snapshot, withInput } from "./internal/snapshot-model.ts"
 import { StageContext } from "./StageContext.ts"
 
 export {
@@ -31,21 +32,32 @@ export {
 export type { Current, Proven } from "./internal/snapshot-model.ts"
 
 /**
- * What `make` takes: any part of a snapshot.
+ * What `make` takes: any part of a snapshot, the input of its pipeline being an `I`.
  */
-export type Input = { readonly [K in keyof Snapshot]?: Snapshot[K] | undefined }
+export type Input<I = unknown> =
+  & { readonly [K in Exclude<keyof Snapshot, "input">]?: Snapshot[K] | undefined }
+  & { readonly input?: I | undefined }
 
 declare const Carried: unique symbol
 
 /**
- * A snapshot that carries the extensions `X`.
+ * A snapshot that carries the extensions `X` and, unless it is `unknown`, the input `I` of a pipeline.
  */
-export type With<X> = Snapshot & Pipeable & { readonly [Carried]: (_: X) => void }
+export type With<X, I = unknown> =
+  & Snapshot
+  & Pipeable
+  & { readonly [Carried]: (_: X) => void }
+  & (unknown extends I ? unknown : { readonly input: I })
 
 /**
  * The extensions that a snapshot is known to carry.
  */
 export type CarriedBy<S> = S extends { readonly [Carried]: (_: infer X) => void } ? X : never
+
+/**
+ * The input of a pipeline that a snapshot is known to carry, `unknown` when it is not known.
+ */
+export type InputOf<S> = S extends { readonly input: infer I } ? I : unknown
 
 /**
  * A snapshot could not be read: what is wrong, and where.
@@ -60,6 +72,13 @@ export class SnapshotInvalid extends Schema.TaggedError<SnapshotInvalid>()("Snap
 }
 
 const version = 1
+
+/**
+ * What has the schema of an input: a pipeline.
+ */
+export interface OfInput {
+  readonly input?: Schema.Top | undefined
+}
 
 const Encoded = Schema.Struct({ version: Schema.Int, snapshot: Schema.toCodecJson(Snapshot) })
 
@@ -85,11 +104,12 @@ const build = (fields: Input, extensions: Context.Context<never>): Snapshot => {
 /**
  * Makes a snapshot. What you pass in is copied; it stays yours and unchanged.
  *
- * Use `decode` for data that the compiler has not checked: `make` throws `SnapshotInvalid` on it.
+ * `input` is what a pipeline with an `input` schema takes. Use `decode` for data that the compiler has not checked: `make`
+ * throws `SnapshotInvalid` on it.
  */
-export const make = (fields: Input = {}): With<never> =>
+export const make = <const I = unknown>(fields: Input<I> = {}): With<never, NoInfer<I>> =>
   // The phantom of With is never there at run time.
-  build(fields, Context.empty()) as With<never>
+  build(fields, Context.empty()) as With<never, NoInfer<I>>
 
 /**
  * Whether a value is a snapshot.
@@ -106,19 +126,19 @@ export const extend: {
   <Self, Name extends string, S extends Schema.Codec<any, any>>(
     extension: ExtensionClass<Self, Name, S>,
     value: S["Type"]
-  ): <X>(self: With<X>) => With<X | Self>
-  <X, Self, Name extends string, S extends Schema.Codec<any, any>>(
-    self: With<X>,
+  ): <Of extends Snapshot>(self: Of) => With<CarriedBy<Of> | Self, InputOf<Of>>
+  <Of extends Snapshot, Self, Name extends string, S extends Schema.Codec<any, any>>(
+    self: Of,
     extension: ExtensionClass<Self, Name, S>,
     value: S["Type"]
-  ): With<X | Self>
+  ): With<CarriedBy<Of> | Self, InputOf<Of>>
 } = dual(
   3,
-  <X, Self, Name extends string, S extends Schema.Codec<any, any>>(
-    self: With<X>,
+  <Of extends Snapshot, Self, Name extends string, S extends Schema.Codec<any, any>>(
+    self: Of,
     extension: ExtensionClass<Self, Name, S>,
     value: S["Type"]
-  ): With<X | Self> => {
+  ): With<CarriedBy<Of> | Self, InputOf<Of>> => {
     const encode = Schema.encodeUnknownResult(Schema.toCodecJson(extension.schema))
     const encoded = Result.getOrThrowWith(
       encode(value, { errors: "all" }),
@@ -128,23 +148,27 @@ export const extend: {
     return build(
       { ...self, extensions: { ...self.extensions, [extension.extension]: encoded as Schema.Json } },
       Context.add(extensionsOf(self), extension, immutable(value))
-    ) as unknown as With<X | Self>
+    ) as unknown as With<CarriedBy<Of> | Self, InputOf<Of>>
   }
 )
+
+/** The snapshot with its input changed, when one is given. */
+type Updated<Of, I> = With<CarriedBy<Of>, unknown extends I ? InputOf<Of> : I>
 
 /**
  * Changes some fields of a snapshot. What it carries, its extensions included, stays.
  *
- * `undefined` removes a field. The given snapshot is not changed.
+ * `undefined` removes a field. The given snapshot is not changed; it can be `Snapshot.current`, to hand it to another
+ * pipeline with its own `input`.
  */
 export const update: {
-  (fields: Omit<Input, "extensions">): <X>(self: With<X>) => With<X>
-  <X>(self: With<X>, fields: Omit<Input, "extensions">): With<X>
+  <const I = unknown>(fields: Omit<Input<I>, "extensions">): <Of extends Snapshot>(self: Of) => Updated<Of, I>
+  <Of extends Snapshot, const I = unknown>(self: Of, fields: Omit<Input<I>, "extensions">): Updated<Of, I>
 } = dual(
   2,
-  <X>(self: With<X>, fields: Omit<Input, "extensions">): With<X> =>
-    // The extensions are those of `self`, which carries X.
-    build({ ...self, ...fields, extensions: self.extensions }, extensionsOf(self)) as unknown as With<X>
+  <Of extends Snapshot, const I = unknown>(self: Of, fields: Omit<Input<I>, "extensions">): Updated<Of, I> =>
+    // The extensions are those of `self`, which carries them.
+    build({ ...self, ...fields, extensions: self.extensions }, extensionsOf(self)) as unknown as Updated<Of, I>
 )
 
 /**
@@ -178,11 +202,47 @@ export const identity: Effect.Effect<RunIdentity, never, StageContext> = Effect.
 
 /**
  * Encodes a snapshot as JSON, with the version of its shape. Nothing is lost: dates, options and bytes of extensions go
- * through their schemas.
+ * through their schemas, and the input of a pipeline through the pipeline's, when it is given: `Snapshot.encode(snapshot,
+ * pipeline)`.
+ *
+ * Throws `SnapshotInvalid` when the input is not what that schema encodes or, without one, no plain data.
  */
-export const encode = (self: Snapshot): Schema.Json =>
+export const encode = (self: Snapshot, of: OfInput = {}): Schema.Json => {
+  const snapshot = self.input === undefined ? self : withInput(self, inputAsJson(self.input, of.input))
   // toCodecJson encodes to JSON.
-  Schema.encodeUnknownSync(Encoded)({ version, snapshot: self }) as Schema.Json
+  return Schema.encodeUnknownSync(Encoded)({ version, snapshot }) as Schema.Json
+}
+
+// The schema of an input needs no services.
+const inputAsJson = (input: unknown, schema: OfInput["input"]): Schema.Json =>
+  Result.getOrThrowWith(
+    schema === undefined
+      ? PlainJson.write(input)
+      : Result.mapError(
+        Schema.encodeUnknownResult(Schema.toCodecJson(schema as Schema.Codec<unknown>))(input, {
+          errors: "all"
+        }) as Result.Result<
+          Schema.Json, // toCodecJson encodes to JSON
+          Schema.SchemaError
+        >,
+        ({ issue }) => problemsOf(issue)
+      ),
+    (problems) => invalid(problemsUnder(["input"], problems))
+  )
+
+const inputFromJson = (
+  json: unknown,
+  schema: OfInput["input"]
+): Result.Result<unknown, ReadonlyArray<Problem>> =>
+  Result.mapError(
+    schema === undefined
+      ? PlainJson.readBack(json)
+      : Result.mapError(
+        Schema.decodeUnknownResult(Schema.toCodecJson(schema as Schema.Codec<unknown>))(json, { errors: "all" }),
+        ({ issue }) => problemsOf(issue)
+      ),
+    (problems) => problemsUnder(["input"], problems)
+  )
 
 const invalid = (problems: ReadonlyArray<Problem>, code: SnapshotInvalid["code"] = "SNAPSHOT_INVALID") =>
   new SnapshotInvalid({ code, problems })
@@ -219,23 +279,35 @@ const decodeExtensions = (snapshot: Snapshot, extensions: ReadonlyArray<AnyExten
   return problems.length === 0 ? Result.succeed(context) : Result.fail(invalid(problems))
 }
 
+/** Everything that a snapshot carries in encoded form, decoded; all problems at once. */
+const decodeCarried = (snapshot: Snapshot, extensions: ReadonlyArray<AnyExtension>, schema: OfInput["input"]) => {
+  const context = decodeExtensions(snapshot, extensions)
+  const input = schema !== undefined || snapshot.input !== undefined
+    ? inputFromJson(snapshot.input, schema)
+    : Result.succeed(undefined)
+  if (Result.isFailure(input)) {
+    const others = Result.isFailure(context) ? context.failure.problems : []
+    return Result.fail(invalid([...others, ...input.failure]))
+  }
+  return Result.map(context, (context) => build({ ...snapshot, input: input.success }, context))
+}
+
 /**
- * Decodes a snapshot from JSON that nobody has checked, with the extensions that it must carry.
+ * Decodes a snapshot from JSON that nobody has checked, with the extensions that it must carry and, through the schema of
+ * its pipeline, the input: `Snapshot.decode(json, { extensions: [Skills], input: pipeline.input })`.
  *
  * Fails with every problem at once and the path to each. Keys such as `__proto__` are data and pollute nothing.
  */
-export const decode = <const E extends ReadonlyArray<AnyExtension> = []>(
-  input: unknown,
-  options?: { readonly extensions?: E | undefined }
-): Effect.Effect<With<E[number]["Identifier"]>, SnapshotInvalid> => {
-  const newer = newerThanKnown(input)
+export const decode = <const E extends ReadonlyArray<AnyExtension> = [], I = unknown>(
+  json: unknown,
+  options?: { readonly extensions?: E | undefined; readonly input?: Schema.Codec<I, any> | undefined }
+): Effect.Effect<With<E[number]["Identifier"], I>, SnapshotInvalid> => {
+  const newer = newerThanKnown(json)
   if (newer !== undefined) return Effect.fail(newer)
   return pipe(
-    Schema.decodeUnknownResult(Encoded)(input, { errors: "all" }),
+    Schema.decodeUnknownResult(Encoded)(json, { errors: "all" }),
     Result.mapError((error) => invalid(problemsOf(error.issue))),
-    Result.flatMap(({ snapshot }) =>
-      Result.map(decodeExtensions(snapshot, options?.extensions ?? []), (context) => build(snapshot, context))
-    ),
+    Result.flatMap(({ snapshot }) => decodeCarried(snapshot, options?.extensions ?? [], options?.input)),
     Effect.fromResult
-  ) as Effect.Effect<With<E[number]["Identifier"]>, SnapshotInvalid> // With has a phantom only
+  ) as Effect.Effect<With<E[number]["Identifier"], I>, SnapshotInvalid> // With has a phantom only
 }

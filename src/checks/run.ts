@@ -1,16 +1,26 @@
 /**
- * Checks, in the compiler, that the snapshot of a run carries what the stages read from it.
+ * Checks, in the compiler, that the snapshot of a run carries what the stages read from it, and the pipeline's input.
  */
 import type { Among, Names } from "../Extension.ts"
-import type { CarriedBy, Snapshot } from "../Snapshot.ts"
-import type { OneOf } from "./sentence.ts"
-import type { AnyNode } from "./wiring.ts"
+import type { CarriedBy, InputOf, Snapshot } from "../Snapshot.ts"
+import type { Mismatch, OneOf } from "./sentence.ts"
+import type { AnyNode, InputNode, StagesOf } from "./wiring.ts"
 
 type Lacking<N extends AnyNode, R, S> = Names<Exclude<Among<N["services"] | R>, CarriedBy<S>>>
 
+/** What the pipeline takes, `never` when it takes nothing. */
+type Taken<N> = N extends InputNode<infer Data> ? Data : never
+
+/** Nothing is wrong with what is not known: it is checked when the run starts. */
+type InputProblem<Wanted, Given> = [Wanted] extends [never] ? never
+  : unknown extends Wanted ? never
+  : unknown extends Given ? `this pipeline takes an input: Snapshot.make({ input: ... })`
+  : Given extends Wanted ? never
+  : `the snapshot's input has ${Mismatch<Wanted, Given>}`
+
 /** What is wrong with running the stages `N`, that need `R` besides, with a snapshot. */
-export type SnapshotProblem<N extends AnyNode, R, S> = [N] extends [never] ? `this pipeline has no stages`
-  : [Lacking<N, R, S>] extends [never] ? never
+export type SnapshotProblem<N extends AnyNode, R, S> = [StagesOf<N>] extends [never] ? `this pipeline has no stages`
+  : [Lacking<N, R, S>] extends [never] ? InputProblem<Taken<N>, InputOf<S>>
   : `the snapshot lacks the extension '${OneOf<Lacking<N, R, S>> & string}'; add it with Snapshot.extend`
 
 /**

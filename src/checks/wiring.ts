@@ -24,12 +24,21 @@ export interface Node<out Name extends string, out Data, out Signals, out Error,
   readonly services: Services
 }
 
+/** The input of a pipeline: it is read like a stage, by the name `input`, and is none. */
+export interface InputNode<out Data> extends Node<"input", Data, never, never, never> {
+  readonly isInput: true
+}
+
+/** The stages among what can be read. */
+export type StagesOf<N extends AnyNode> = Exclude<N, { readonly isInput: true }>
+
 /** Any stage of a pipeline. */
 export type AnyNode = Node<string, unknown, unknown, unknown, unknown>
 
 /** What each stage is read through, by its name. */
 export type Handles<N extends AnyNode> = {
-  readonly [K in N as K["name"]]: "skip" extends K["signals"] ? SkippableData<K["name"], K["data"]>
+  readonly [K in N as K["name"]]: K extends InputNode<infer Data> ? Source<Data, false>
+    : "skip" extends K["signals"] ? SkippableData<K["name"], K["data"]>
     : StageData<K["name"], K["data"]>
 }
 
@@ -254,6 +263,14 @@ type ByNameProblem<S extends Stage.Any, Known extends string, F extends AnyNode,
       ? First<NameProblem<S, Inputs[number], Known, F>, Unwired<S, Base<Inputs[number], Known>>>
     : never
     : Unwired<S, never>
+
+/** What is wrong with the source that a pipeline returns; `D` is the data of its schema. */
+export type ReturnsProblem<S, D> = S extends Source<infer Given, infer Skips>
+  ? Skips extends false ? unknown extends D ? never : Given extends D ? never
+    : `returns: its source gives ${Mismatch<D, Given>}`
+  : `returns: its source may be empty; read it with .option or .orElse`
+  : S extends Readable<infer Read> ? `returns: stage '${Read}' may skip; read it with .option or .orElse`
+  : `returns: this is not a Source`
 
 /** Lets the compiler learn `A` from an argument and asks nothing of it. */
 export type Learned<A> = [A] extends [never] ? A : unknown

@@ -96,7 +96,8 @@ export class ActiveRun implements RunOfStage {
   private readonly clock: Clock.Clock
   private readonly startedNanos: bigint
   private readonly ready: ReadyQueue
-  private readonly inputs: StageInputs
+  /** What the stages gave, within reach of whoever reads it. */
+  readonly inputs: StageInputs
   /** How many stages have not ended. */
   private left: number
   private readonly blockedBy = new Map<number, string>()

@@ -2,16 +2,17 @@
  * Compiles a pipeline into a plan, once for each pipeline, or says everything that is wrong with it.
  */
 import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
 import type { Any as AnyInterceptor } from "../attempt/interceptor-model.ts"
 import { wrappedOf } from "../attempt/wrapped.ts"
 import { define, shape } from "../internal/record.ts"
-import { internalsOf, Missing, type Use } from "../internal/source-model.ts"
+import { internalsOf, Missing, StageSource, type Use } from "../internal/source-model.ts"
 import { PipelineInvalid, type Problem } from "../PipelineInvalid.ts"
 import { composedEffects } from "./composed.ts"
 import { findCycles, neverFreed } from "./cycles.ts"
 import { Suggestions } from "./nearest-name.ts"
 import { inverted, packed } from "./packed-lists.ts"
-import type { Edge, Plan, PlannedStage, ReadInputs } from "./plan.ts"
+import { type Edge, inputName, type Plan, type PlannedStage, type ReadInputs, type ReturnedValue } from "./plan.ts"
 import { entriesOf, type Entry, inputNamed, stagesOf, type Topology } from "./topology.ts"
 import type { WiredStage } from "./wired-stage.ts"
 
@@ -33,8 +34,10 @@ class Compilation {
   readonly problems: Array<Problem> = []
   readonly indexOf = new Map<string, number>()
   private readonly suggestions = new Suggestions(this.indexOf)
+  private readonly takesInput: boolean
 
-  constructor(entries: ReadonlyArray<Entry>) {
+  constructor(entries: ReadonlyArray<Entry>, takesInput: boolean) {
+    this.takesInput = takesInput
     let stages = 0
     entries.forEach((entry, place) => {
       this.tellFaults(entry, place)
@@ -60,7 +63,14 @@ class Compilation {
         fix: "Give it a name."
       })
     }
-    if (this.indexOf.has(name)) {
+    if (this.isInput(name)) {
+      this.problem({
+        code: "DUPLICATE_NAME",
+        stage: name,
+        message: `The stage "${name}" has the name of the pipeline's input.`,
+        fix: "Rename it with Stage.as."
+      })
+    } else if (this.indexOf.has(name)) {
       this.problem({
         code: "DUPLICATE_NAME",
         stage: name,
@@ -70,6 +80,11 @@ class Compilation {
     } else {
       this.indexOf.set(name, index)
     }
+  }
+
+  /** Whether a name stands for the input of the pipeline. */
+  private isInput(name: string): boolean {
+    return this.takesInput && name === inputName
   }
 
   problem(problem: Problem): void {
@@ -116,7 +131,9 @@ class Compilation {
       for (const [from, use] of uses) edge(from, "condition", undefined, use)
       resolved.when = read
     }
-    if (Array.isArray(wiring.inputs)) {
+    if (Array.isArray(wiring.inputs) && wiring.inputs.some((name: string) => this.isInput(name))) {
+      resolved.inputs = readAll(this.readsByName(wiring.inputs as ReadonlyArray<string>, edge))
+    } else if (Array.isArray(wiring.inputs)) {
       const names = (wiring.inputs as ReadonlyArray<string>).map((name) => inputNamed(name, this.indexOf))
       for (const { from, optional } of names) edge(from, "data", from, optional ? "optional" : "required")
       resolved.inputsByName = {
@@ -130,8 +147,41 @@ class Compilation {
       }
       resolved.inputs = readAll(sources.map(([key, { read }]) => [key, read]))
     }
-    for (const from of wiring.after) edge(from, "order", undefined, "optional")
+    for (const from of wiring.after) {
+      // The input is there before any stage starts.
+      if (!this.isInput(from)) edge(from, "order", undefined, "optional")
+    }
     return resolved
+  }
+
+  /** Inputs by name among which is the pipeline's own, which is no stage's. */
+  private readsByName(
+    names: ReadonlyArray<string>,
+    edge: (from: string, type: Edge["type"], input: string | undefined, use: Use) => void
+  ): ReadonlyArray<readonly [key: string, read: ReadInputs]> {
+    return names.map((name) => {
+      if (this.isInput(name)) return [name, ({ snapshot }) => snapshot.input]
+      const { from, optional } = inputNamed(name, this.indexOf)
+      edge(from, "data", from, optional ? "optional" : "required")
+      const source = new StageSource(from)
+      return [from, (optional ? source.option : source).read]
+    })
+  }
+
+  /** Says what is wrong with what the pipeline returns. */
+  checkValue(value: ReturnedValue | undefined): void {
+    for (const name of value === undefined ? [] : internalsOf(value.source).uses.keys()) {
+      if (this.indexOf.has(name)) continue
+      const didYouMean = this.suggestions.nearest(name, "")
+      this.problem({
+        code: "UNKNOWN_STAGE",
+        stage: "",
+        message: `It returns something of "${name}", which does not exist.`,
+        fix: didYouMean === undefined ? "Add the stage." : `Did you mean "${didYouMean}"?`,
+        unknown: name,
+        ...(didYouMean === undefined ? {} : { didYouMean })
+      })
+    }
   }
 }
 
@@ -149,15 +199,46 @@ const readAll = (reads: ReadonlyArray<readonly [key: string, read: ReadInputs]>)
   }
 }
 
+/**
+ * The wirings with an edge from the gate to each stage that is added after it, unless the stage waits for another that is.
+ */
+const behindGates = (
+  entries: ReadonlyArray<WiredStage>,
+  wirings: ReadonlyArray<Resolved>
+): ReadonlyArray<Resolved> => {
+  let gate: string | undefined
+  // The gate, and all that are added after it: whoever waits for one of these waits for the gate.
+  let behind = new Set<string>()
+  wirings.forEach(({ edges }, index) => {
+    const { isGate, stage: { name } } = entries[index] as WiredStage
+    if (gate !== undefined && !edges.some(({ from }) => behind.has(from))) {
+      edges.push({ from: gate, to: name, type: "order", input: undefined, optional: true })
+    }
+    if (isGate === true) {
+      gate = name
+      behind = new Set()
+    }
+    behind.add(name)
+  })
+  return wirings
+}
+
+/** What of a pipeline is compiled. */
+export interface Composed {
+  readonly topology: Topology
+  readonly interceptors: ReadonlyArray<AnyInterceptor>
+  readonly input: Schema.Top | undefined
+  readonly value: ReturnedValue | undefined
+}
+
 /** Compiles a pipeline, or says everything that is wrong with it. */
 export const compile = (
   pipeline: string,
-  topology: Topology,
-  interceptors: ReadonlyArray<AnyInterceptor>
+  { input, interceptors, topology, value }: Composed
 ): Result.Result<Plan, PipelineInvalid> => {
   const given = entriesOf(topology)
   const entries = stagesOf(topology)
-  const compilation = new Compilation(given)
+  const compilation = new Compilation(given, input !== undefined)
   const { indexOf, problems } = compilation
   if (given.length === 0) {
     compilation.problem({
@@ -168,7 +249,7 @@ export const compile = (
     })
   }
   const edges: Array<Edge> = []
-  const wirings = entries.map((entry) => compilation.resolve(entry))
+  const wirings = behindGates(entries, entries.map((entry) => compilation.resolve(entry)))
   const stages = wirings.map((resolved, index): PlannedStage => {
     const { stage } = entries[index] as WiredStage
     const dependencies = Array.from(new Set(resolved.edges.map(({ from }) => indexOf.get(from) as number)))
@@ -200,10 +281,13 @@ export const compile = (
       path
     })
   }
+  compilation.checkValue(value)
   return problems.length > 0
     ? Result.fail(new PipelineInvalid({ pipeline, problems }))
     : Result.succeed({
       pipeline,
+      input,
+      value,
       stages,
       names: stages.map(({ name }) => name),
       indexOf,

@@ -3,10 +3,12 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
 import type { Gate } from "../attempt/gate.ts"
 import type { Any as AnyInterceptor, StageEffect, StageInfo } from "../attempt/interceptor-model.ts"
 import type { Reader } from "../internal/source-model.ts"
 import type { PipelineInvalid } from "../PipelineInvalid.ts"
+import type { Any as AnySource } from "../Source.ts"
 import type { Any as AnyStage } from "../Stage.ts"
 import type { PackedLists } from "./packed-lists.ts"
 
@@ -44,8 +46,20 @@ export interface PlannedStage {
   readonly dependencies: ReadonlyArray<number>
 }
 
+/** What the input of a pipeline is read as. */
+export const inputName = "input"
+
+/** What the runs of a pipeline give. */
+export interface ReturnedValue {
+  readonly source: AnySource
+  readonly output: Schema.Top | undefined
+}
+
 export interface Plan {
   readonly pipeline: string
+  /** The schema of what its runs take. */
+  readonly input: Schema.Top | undefined
+  readonly value: ReturnedValue | undefined
   readonly stages: ReadonlyArray<PlannedStage>
   readonly names: ReadonlyArray<string>
   readonly indexOf: ReadonlyMap<string, number>

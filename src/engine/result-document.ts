@@ -63,7 +63,7 @@ const failure = {
 const Failures = Schema.Array(Schema.Struct(failure))
 
 const Result = Schema.Union([
-  Schema.TaggedStruct("Completed", summary),
+  Schema.TaggedStruct("Completed", { ...summary, value: Schema.optionalKey(Schema.Unknown) }),
   Schema.TaggedStruct("Cancelled", {
     ...summary,
     ...leftBehind,

@@ -28,7 +28,7 @@ import { isRefusal, noteRejection } from "../internal/refusal.ts"
 import { complete, extensionsOf, ProvenIdentity, type RunIdentity, Snapshot } from "../internal/snapshot-model.ts"
 import type { PipelineInvalid } from "../PipelineInvalid.ts"
 import type { Run, RunOptions, StageStatus } from "../Run.ts"
-import { LayerFailed, StageFailed } from "../RunResult.ts"
+import { type Completed, LayerFailed, StageFailed } from "../RunResult.ts"
 import { type Lineage, StageContext } from "../StageContext.ts"
 import { RunRejected } from "../StageError.ts"
 import { ActiveRun } from "./active-run.ts"
@@ -36,6 +36,7 @@ import { Announcer, type Listener } from "./announcer.ts"
 import { conclude, type Conclusion } from "./conclusion.ts"
 import { conduct } from "./conductor.ts"
 import { EventLog } from "./event-log.ts"
+import { valueOf, withValidInput } from "./given-and-returned.ts"
 import { identityOf, type Ids, idsOf, lineageOf } from "./identity.ts"
 import { type Plan, type Planned, planOf } from "./plan.ts"
 import { ReadyOrder } from "./ready-order.ts"
@@ -190,9 +191,22 @@ class OneRun {
     environment: Context.Context<never>,
     installed: ReadonlyArray<AnyInterceptor>
   ): Effect.Effect<Ended, Failed> {
+    const { input } = this.plan
+    const stagesOf = (snapshot: Snapshot) => this.conducted(snapshot, environment, installed)
+    return input === undefined
+      ? stagesOf(this.snapshot)
+      // A wrong input is in the pipeline's type.
+      : Effect.flatMap(withValidInput(input, this.snapshot) as Effect.Effect<Snapshot>, stagesOf)
+  }
+
+  private conducted(
+    snapshot: Snapshot,
+    environment: Context.Context<never>,
+    installed: ReadonlyArray<AnyInterceptor>
+  ): Effect.Effect<Ended, Failed> {
     const missing = this.plan.needs.find(({ gate }) => gate.needs !== undefined && !hasService(environment, gate.needs))
     if (missing !== undefined) return Effect.die(this.notReady(missing.stage, missing.gate))
-    const { context, state } = this.setUp(environment)
+    const { context, state } = this.setUp(snapshot, environment)
     const conducted = conduct(state, {
       concurrency: this.options.concurrency,
       grace: this.graceIn(environment),
@@ -204,8 +218,16 @@ class OneRun {
     })
     return Effect.flatMap(conducted, (conclusion) => {
       Deferred.doneUnsafe(this.ended, Exit.void)
-      return endOf(conclusion)
+      return conclusion._tag === "Completed" ? this.withValue(conclusion, state) : endOf(conclusion)
     })
+  }
+
+  /** The result with what the pipeline returns. */
+  private withValue(completed: Completed<unknown>, state: ActiveRun): Effect.Effect<Ended, Failed> {
+    const { pipeline, value } = this.plan
+    if (value === undefined) return Effect.succeed(completed as Ended)
+    const read = valueOf(pipeline, value, state.inputs) as Effect.Effect<unknown> // its error is in the pipeline's type
+    return Effect.map(read, (value) => ({ ...completed, value }) as Ended)
   }
 
   private notReady(stage: string, { name, needs }: Gate): RunRejected {
@@ -213,12 +235,12 @@ class OneRun {
     return new RunRejected({ pipeline: this.plan.pipeline, interceptor: name, error })
   }
 
-  private setUp(environment: Context.Context<never>): {
+  private setUp(snapshot: Snapshot, environment: Context.Context<never>): {
     readonly state: ActiveRun
     readonly context: Context.Context<never>
   } {
-    const identity = this.identityIn(this.snapshot, environment)
-    const current = complete(this.snapshot, identity)
+    const identity = this.identityIn(snapshot, environment)
+    const current = complete(snapshot, identity)
     const state = new ActiveRun(this.plan, current, identity, this.lineage, this.announcer, this.clock, {
       continueAfterFailure: this.options.continueAfterFailure,
       pick: Context.get(environment, ReadyOrder)
@@ -246,7 +268,7 @@ class OneRun {
     if (conclusion !== undefined && (conclusion instanceof StageFailed || conclusion._tag === "Cancelled")) {
       return endOf(conclusion)
     }
-    const state = this.state ?? this.setUp(environment).state
+    const state = this.state ?? this.setUp(this.snapshot, environment).state
     state.stop ??= { _tag: "Cancelled", by: undefined, reason, data }
     return endOf(conclude(state) as Conclusion) // only an interrupted run has none
   }

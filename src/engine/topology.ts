@@ -2,6 +2,7 @@
  * Holds the stages of a pipeline and how they are wired, as data.
  */
 import { internalsOf } from "../internal/source-model.ts"
+import { inputName } from "./plan.ts"
 import type { NoStage, WiredStage, Wiring } from "./wired-stage.ts"
 
 /** One stage as it was given to a pipeline. */
@@ -81,11 +82,16 @@ export const leavesOf = (topology: Topology): ReadonlyArray<string> => {
 }
 
 /** The topology with its roots behind the named stages. */
-export const behind = (topology: Topology, after: ReadonlyArray<string>): Topology =>
-  list(
-    entriesOf(topology).map((entry) =>
-      hasStage(entry) && dependenciesOf(entry.wiring).length === 0
+export const behind = (topology: Topology, after: ReadonlyArray<string>): Topology => {
+  const entries = entriesOf(topology)
+  // The pipeline's input is read like a stage, and nobody waits for it.
+  const isStage = entries.some((entry) => hasStage(entry) && entry.stage.name === inputName)
+  const isRoot = ({ wiring }: WiredStage) => dependenciesOf(wiring).every((name) => name === inputName && !isStage)
+  return list(
+    entries.map((entry) =>
+      hasStage(entry) && isRoot(entry)
         ? { ...entry, wiring: { ...entry.wiring, after } }
         : entry
     )
   )
+}

@@ -30,6 +30,8 @@ export interface Fault {
 export interface WiredStage {
   readonly stage: AnyStage
   readonly wiring: Wiring
+  /** Whether everything that is added after it waits for it. */
+  readonly isGate?: true
   readonly faults: ReadonlyArray<Fault>
 }
 

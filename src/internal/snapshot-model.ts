@@ -128,6 +128,8 @@ export class Snapshot extends Schema.Class<Snapshot>("stageflow/Snapshot")({
   topology: Schema.optionalKey(Schema.String),
   executionMode: Schema.optionalKey(Schema.String),
   inputText: Schema.optionalKey(Schema.String),
+  /** What a pipeline with an `input` schema takes; the pipeline validates it. */
+  input: Schema.optionalKey(Schema.Unknown),
   messages: Schema.Array(Message).pipe(Schema.withConstructorDefault(Effect.succeed([]))),
   enrichments: Enrichments.pipe(Schema.withConstructorDefault(Effect.succeed({}))),
   routingDecision: Schema.optionalKey(RoutingDecision),
@@ -176,6 +178,10 @@ export const seal = (snapshot: Snapshot, extensions: Context.Context<never>): Sn
   extensionValues.set(snapshot, extensions)
   return Object.freeze(snapshot)
 }
+
+/** The same snapshot with another input. */
+export const withInput = (self: Snapshot, input: unknown): Snapshot =>
+  seal(Object.assign(Object.create(Snapshot.prototype) as Snapshot, self, { input }), extensionsOf(self))
 
 /** The snapshot as the stages of one run see it: with the ids of the run, and the identity as it was given or proven. */
 export const complete = (self: Snapshot, identity: RunIdentity): Current => {

@@ -28,7 +28,7 @@ import type { SeenRun } from "./internal/seen-run.ts"
  *
  * Events tell more: of the runs that stages started, of what stages emitted, and of runs that were denied.
  */
-export type Source = RunResult | StageFailed | ReadonlyArray<Event>
+export type Reported = RunResult | StageFailed | ReadonlyArray<Event>
 
 /**
  * How a report is written.
@@ -48,7 +48,7 @@ export interface TextOptions {
  * The bars of all stages have one scale. The waits between the attempts of a stage are light. Wide characters count as
  * two, and a name that is too long ends with an ellipsis.
  */
-export const toText = (source: Source, settings: TextOptions = {}): string => {
+export const toText = (source: Reported, settings: TextOptions = {}): string => {
   const { colours, columns, rows } = options.fields("options", ["columns", "rows", "colours"], settings)
   const room = {
     columns: options.positiveCount("columns", columns ?? 100),
@@ -58,7 +58,7 @@ export const toText = (source: Source, settings: TextOptions = {}): string => {
   return layout(runs, { ...room, nowMs }).map(colours === true ? toColoured : toPlain).join("\n")
 }
 
-const isEvents = (source: Source): source is ReadonlyArray<Event> => Array.isArray(source)
+const isEvents = (source: Reported): source is ReadonlyArray<Event> => Array.isArray(source)
 
 /** The outermost runs in the order of their ends, and last those without one: as things were at the last event. */
 const seenEvents = (

@@ -45,6 +45,9 @@ const pause = Duration.millis(100)
 /** A drawing may take this part of the time. */
 const share = 20
 
+/** After so long without anything printed by the program, what is drawn is back at once when it has printed. */
+const quietMillis = 20
+
 /** How long the last drawing may take when the Layer is closed. */
 const closeTimeout = Duration.seconds(1)
 
@@ -121,24 +124,29 @@ const make = Effect.gen(function*() {
     if (ended !== undefined || inPlace) somethingToDraw.openUnsafe()
   }
 
+  let lastPrinted = Number.NEGATIVE_INFINITY
+
   /** What a program prints itself stands between the drawings, not in them. */
-  const makeRoom = () => {
-    write(screen.settle(takeOver(), clock.currentTimeMillisUnsafe(), surface))
+  const print = <A>(call: () => A): A => {
+    const now = clock.currentTimeMillisUnsafe()
+    write(screen.settle(takeOver(), now, surface))
+    const printed = call()
+    // A program that prints very much is not slowed: the next drawing is soon enough.
+    if (inPlace && now - lastPrinted >= quietMillis) write(screen.again(surface))
+    lastPrinted = now
+    return printed
   }
 
-  return Context.make(EventSink, { offer }).pipe(Context.add(Console.Console, announced(console, makeRoom)))
+  return Context.make(EventSink, { offer }).pipe(Context.add(Console.Console, calledBy(print, console)))
 })
 
-/** The same console; `before` is called before anything is asked of it. */
-const announced = (console: Console.Console, before: () => void): Console.Console =>
+/** The same console; `print` makes each call of it. */
+const calledBy = (print: (call: () => unknown) => unknown, console: Console.Console): Console.Console =>
   new Proxy(console, {
     get: (target, name) => {
       const method: unknown = Reflect.get(target, name)
       if (typeof method !== "function") return method
-      return (...parameters: ReadonlyArray<unknown>) => {
-        before()
-        return Reflect.apply(method, target, parameters)
-      }
+      return (...parameters: ReadonlyArray<unknown>) => print(() => Reflect.apply(method, target, parameters))
     }
   })
 

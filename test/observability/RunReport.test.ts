@@ -6,7 +6,7 @@ import { RunReport } from "stageflow/observability"
 import { cancelled, endOf, failing, fails, good, nested, ranIn, takes } from "./support/stages.ts"
 
 /** The report as lines, to compare it with a picture. */
-const linesOf = (source: RunReport.Source, options?: RunReport.TextOptions) =>
+const linesOf = (source: RunReport.Reported, options?: RunReport.TextOptions) =>
   RunReport.toText(source, options).split("\n")
 
 describe("RunReport.toText", () => {

@@ -123,6 +123,36 @@ describe("TerminalTimeline, in a terminal", () => {
       ])
     }))
 
+  it.effect("is still there when a program has printed something, and not drawn for each of many lines", () =>
+    Effect.gen(function*() {
+      const chatty = Pipeline.make("chatty").add(
+        Stage.work("talks", {
+          run: Effect.gen(function*() {
+            yield* Effect.sleep("250 millis")
+            yield* Console.log("quiet before")
+            yield* Effect.sleep("500 millis")
+            for (let line = 0; line < 100; line++) yield* Console.log(line)
+            yield* Effect.sleep("500 millis")
+          })
+        })
+      )
+      const terminal = new FakeTerminal()
+      const running = yield* Effect.forkChild(Pipeline.run(chatty, Snapshot.make()).pipe(below(terminal)))
+      yield* TestClock.adjust("250 millis")
+      assert.deepStrictEqual(terminal.lines.slice(0, 2), ["quiet before", "chatty  running for 200 ms"])
+      yield* TestClock.adjust("490 millis")
+      const before = terminal.written.length
+      yield* TestClock.adjust("10 millis")
+      // Each line, and one drawing taken away and put back.
+      assert.isAtMost(terminal.written.length - before, 104)
+      assert.strictEqual(terminal.lines.at(-2), "99")
+      yield* TestClock.adjust("100 millis")
+      assert.match(terminal.lines.at(-2) ?? "", /talks {2}running/)
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.join(running)
+      assert.strictEqual(terminal.lines.filter((line) => line.startsWith("chatty")).length, 1)
+    }))
+
   for (const [columns, rows] of [[40, 10], [40, 24], [60, 12], [80, 24], [200, 50], [20, 3], [10, 2]] as const) {
     it.effect(`fits ${columns} by ${rows} at any time`, () =>
       Effect.gen(function*() {

@@ -5,7 +5,7 @@
  */
 import { widthOf } from "./cells.ts"
 import { layout } from "./layout.ts"
-import { toColoured, toPlain } from "./line.ts"
+import { type Line, toColoured, toPlain } from "./line.ts"
 import type { SeenRun } from "./seen-run.ts"
 
 /** What is known of the place where it is drawn. */
@@ -24,9 +24,15 @@ const clearToEndOfLine = "\u001b[K"
 const wrapOff = "\u001b[?7l"
 const wrapOn = "\u001b[?7h"
 
+const textsOf = (lines: ReadonlyArray<Line>, { colours }: Surface): ReadonlyArray<string> =>
+  lines.map(colours ? toColoured : toPlain)
+
 /** What is on the screen and will be drawn over. */
 export class Screen {
-  private drawn: ReadonlyArray<string> = []
+  /** The lines below which the cursor stands. */
+  private drawn: ReadonlyArray<Line> = []
+  /** The last drawing of runs that go on. */
+  private last: ReadonlyArray<Line> = []
 
   /** The text that takes away what is drawn, and leaves behind the runs that are over. */
   settle(over: ReadonlyArray<SeenRun>, nowMs: number, surface: Surface): string {
@@ -35,6 +41,8 @@ export class Screen {
     const text = this.above(surface) + this.written(lines)
     const isEmpty = this.drawn.length === 0 && lines.length === 0
     this.drawn = []
+    // It shows runs as going on that are over.
+    if (over.length > 0) this.last = []
     return isEmpty ? "" : `${text}${clearBelow}`
   }
 
@@ -46,16 +54,23 @@ export class Screen {
     const { columns } = surface
     // The cursor stands below the drawing, on a line of its own.
     const live = layout(goingOn, { columns: columns - 1, rows: surface.rows - 1, nowMs })
-    this.drawn = live.map(toPlain)
-    const text = this.written([...lines, ...live.map(surface.colours ? toColoured : toPlain)])
+    this.drawn = live
+    this.last = live
+    const text = this.written([...lines, ...textsOf(live, surface)])
     return `${start}${text}${clearBelow}`
+  }
+
+  /** The text of the last drawing, of a screen that it was taken away from and that nothing else has happened to. */
+  again(surface: Surface): string {
+    this.drawn = this.last
+    return this.written(textsOf(this.last, surface))
   }
 
   /** Each run that is over has as much room as the screen, so that its title is in sight when it has been written. */
   private linesOf(over: ReadonlyArray<SeenRun>, nowMs: number, surface: Surface): ReadonlyArray<string> {
-    const { colours, columns, inPlace, rows } = surface
+    const { columns, inPlace, rows } = surface
     const room = { columns: inPlace ? columns - 1 : columns, rows: Math.max(inPlace ? rows - 1 : rows, 1), nowMs }
-    return over.flatMap((run) => layout([run], room)).map(colours ? toColoured : toPlain)
+    return textsOf(over.flatMap((run) => layout([run], room)), surface)
   }
 
   private written(lines: ReadonlyArray<string>): string {
@@ -65,7 +80,7 @@ export class Screen {
 
   /** Goes to the first line that is drawn. In a window that has become narrower lines may have been wrapped. */
   private above({ columns, rows }: Surface): string {
-    const height = this.drawn.reduce((sum, line) => sum + Math.max(Math.ceil(widthOf(line) / columns), 1), 0)
+    const height = this.drawn.reduce((sum, line) => sum + Math.max(Math.ceil(widthOf(toPlain(line)) / columns), 1), 0)
     return up(Math.min(height, rows - 1))
   }
 }

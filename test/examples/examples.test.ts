@@ -50,8 +50,8 @@ const checkFull = (lines: ReadonlyArray<string>) => {
     "audit log: Ada (pro) was told 75 characters"
   )
   const [first, second] = [lines.indexOf(question), lines.indexOf(forbidden)]
-  assert.match(lines[first + 1] ?? "", /^full {2}completed in 1\.\d\d s$/)
-  assert.match(lines[second + 1] ?? "", /^full {2}cancelled by input_guard after 1\d\d ms: Blocked content$/)
+  assert.match(lines[first + 1] ?? "", /^full {2}completed in [\d.]+ s$/)
+  assert.match(lines[second + 1] ?? "", /^full {2}cancelled by input_guard after [\d.]+ m?s: Blocked content$/)
   const completed = stagesOf(lines.slice(first, second))
   assert.sameMembers(completed.map(({ stage, state }) => `${stage} ${state}`), [
     "input_guard ok",

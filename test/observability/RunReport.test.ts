@@ -225,6 +225,47 @@ describe("RunReport.toText", () => {
       }
     }))
 
+  it("of a run of very many stages, started or not", { timeout: 60_000 }, () => {
+    const names = Array.from({ length: 150_000 }, (_, index) => `stage_${index}`)
+    const lineage = { runId: "1", parentRunId: undefined, parentStage: undefined, correlationId: "1" }
+    const entry = (stage: string) => ({
+      stage,
+      attempt: 1,
+      end: { _tag: "Interrupted", abandoned: false } as const,
+      startedMs: 0,
+      endedMs: 10
+    })
+    const result = (started: ReadonlyArray<string>, neverStarted: ReadonlyArray<string>): RunReport.Reported => ({
+      _tag: "Cancelled",
+      pipeline: "large",
+      identity: { pipelineRunId: "1", requestId: "1", interactionId: "1" },
+      lineage,
+      durationMs: 10,
+      bag: { entries: started.map(entry) },
+      outputs: {},
+      by: undefined,
+      reason: "Enough",
+      data: {},
+      interrupted: started,
+      abandoned: [],
+      neverStarted,
+      blocked: [],
+      failures: []
+    })
+    assert.strictEqual(linesOf(result(names, [])).length, 150_001)
+    assert.deepStrictEqual(linesOf(result(names, []), { rows: 3, columns: 50 }), [
+      "large  cancelled after 10 ms: Enough",
+      "  stage_0 interrupted 10 ms ██████████████████████",
+      "  … 149999 more: 149999 interrupted"
+    ])
+    assert.strictEqual(linesOf(result([], names)).at(-1), "                 stage_149999")
+    assert.deepStrictEqual(linesOf(result([], names), { rows: 3, columns: 60 }), [
+      "large  cancelled after 10 ms: Enough",
+      "  never started: stage_0, stage_1, stage_2, stage_3,",
+      "                 stage_4, stage_5, stage_6, stage_7, stage_…"
+    ])
+  })
+
   it("of no events is empty", () => {
     assert.strictEqual(RunReport.toText([]), "")
   })

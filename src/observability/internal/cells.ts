@@ -7,8 +7,8 @@
 
 const graphemes = /* @__PURE__ */ new Intl.Segmenter(undefined, { granularity: "grapheme" })
 
-/** Letters that take one cell each. */
-const narrow = /^[\x20-\x7e]*$/
+/** Characters that take one cell each: those of most names, and those that are drawn with. */
+const narrow = /^[\x20-\x7e\u00a1-\u00ac\u00ae-\u02ff█░…]*$/
 
 /** One grapheme that takes two cells. */
 const wide =

@@ -45,12 +45,12 @@ export const shortDuration = (ms: number): string => {
   return minutes < 60 ? `${minutes} min ${seconds % 60} s` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }
 
-const isPast = (durationMs: number | undefined, room: Room, startedMs: number): number =>
+const elapsedMs = (durationMs: number | undefined, room: Room, startedMs: number): number =>
   durationMs ?? Math.max(room.nowMs - startedMs, 0)
 
 /** What became of a run, without its name. */
 const verdict = (run: SeenRun, room: Room): string => {
-  const took = shortDuration(isPast(run.durationMs, room, run.startedMs))
+  const took = shortDuration(elapsedMs(run.durationMs, room, run.startedMs))
   const by = run.by === undefined ? "" : `${run.state === "failed" ? " at" : " by"} ${printable(run.by)}`
   const reason = run.reason === "" ? "" : `: ${printable(run.reason)}`
   if (run.state === "running") return `running for ${took}`
@@ -137,7 +137,7 @@ const cellsOf = (row: Row, run: SeenRun, room: Room): Cells => {
     name: "  ".repeat(row.depth + 1) + printable(row.name),
     state: isWaiting ? "retrying" : row.state,
     start: startedMs === undefined ? "" : `+${shortDuration(startedMs - run.startedMs)}`,
-    duration: startedMs === undefined ? "" : shortDuration(isPast(row.durationMs, room, startedMs)),
+    duration: startedMs === undefined ? "" : shortDuration(elapsedMs(row.durationMs, room, startedMs)),
     note: noteOf(row, isSaidByTitle(row, run, room))
   }
 }
@@ -148,7 +148,7 @@ const isSaidByTitle = (row: Row, run: SeenRun, room: Room): boolean =>
   && toPlain(cutLine(title(run, room), room.columns)).endsWith(printable(run.reason))
 
 const columnsOf = (cells: ReadonlyArray<Cells>, columns: number): Columns => {
-  const widest = (of: (cell: Cells) => string) => Math.max(0, ...cells.map((cell) => widthOf(of(cell))))
+  const widest = (of: (cell: Cells) => string) => cells.reduce((width, cell) => Math.max(width, widthOf(of(cell))), 0)
   const gap = columns < 60 ? " " : "  "
   const name = Math.min(widest((cell) => cell.name), Math.max(Math.floor(columns * 0.3), 10))
   const state = widest((cell) => cell.state)
@@ -247,12 +247,15 @@ const wrapped = (
   let line = start
   for (const [index, name] of names.entries()) {
     const word = index === names.length - 1 ? name : `${name}, `
-    const isTooLong = widthOf(line) + widthOf(word.trimEnd()) > columns
-    if (isTooLong && line.trim() !== "" && line !== start && lines.length < rows - 1) {
+    const isTooLong = line !== start && widthOf(line) + widthOf(word.trimEnd()) > columns
+    const isLast = lines.length >= rows - 1
+    if (isTooLong && !isLast) {
       lines.push(line)
       line = " ".repeat(start.length)
     }
     line += word
+    // It will be cut, and nothing that follows is seen.
+    if (isTooLong && isLast) break
   }
   return [...lines, line].map((text) => [piece(text, "quiet")])
 }
@@ -262,7 +265,7 @@ const summary = (run: SeenRun, rows: AllRows, room: Room): Line => {
   const { others } = chosenRows(rows, 0)
   if (run.state !== "running") return title(run, room)
   const name = cut(printable(run.pipeline), Math.max(Math.floor(room.columns * 0.3), 4))
-  const took = shortDuration(isPast(run.durationMs, room, run.startedMs))
+  const took = shortDuration(elapsedMs(run.durationMs, room, run.startedMs))
   const start = `${name}  ${took}: `
   return [
     piece(name, "title"),

@@ -2,12 +2,15 @@
  * A conversation with everything around it: guards, a router, enrichment in parallel, a model that fails once and is
  * tried again, and an audit. It runs twice, the second time with input that the guard blocks.
  *
- * npm start
+ * npm start                  runs it and shows the runs
+ * npm start -- --picture     prints the pipeline as Mermaid, which https://mermaid.live shows as a picture
  */
-import { Console, Context, Duration, Effect, Layer, Option, Ref, Schedule, Schema, Stream } from "effect"
+import * as NodeStdio from "@effect/platform-node-shared/NodeStdio"
+import * as NodeTerminal from "@effect/platform-node-shared/NodeTerminal"
+import { Console, Context, Duration, Effect, Layer, Option, Ref, Schedule, Schema, Stdio } from "effect"
 import { Interceptor, Pipeline, Snapshot, Stage, StageContext, StageOutput } from "stageflow"
 import { toMermaid } from "stageflow/graph"
-import { showRun } from "./support/show-run.ts"
+import { TerminalTimeline } from "stageflow/observability"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // the ports, and stand-ins for them that run in this process
@@ -240,43 +243,27 @@ const full = Pipeline.make("full")
 // two runs
 // ---------------------------------------------------------------------------------------------------------------------
 
-const runAndShow = Effect.fnUntraced(function*(inputText: string) {
-  const snapshot = Snapshot.make({ inputText, userId: "user-1", sessionId: "session-1" })
-  const run = yield* Pipeline.start(full, snapshot)
-  yield* showRun(full, run)
-  yield* Console.log("")
-  const emitted = run.events.pipe(Stream.filter((event) => event._tag === "StageEmitted"))
-  yield* Stream.runForEach(
-    emitted,
-    ({ data, stage, type }) => Console.log(`event      ${stage}: ${type} ${JSON.stringify(data)}`)
-  )
-  return yield* run.await
-}, Effect.scoped)
-
-const list = (names: ReadonlyArray<string>) => names.length === 0 ? "none" : names.join(", ")
-
 const show = Effect.fnUntraced(function*(inputText: string) {
-  yield* Console.log(`\n"${inputText}"\n`)
-  const result = yield* runAndShow(inputText)
-  if (result._tag === "Completed") {
-    yield* Console.log(`completed  in ${Math.round(result.durationMs)} ms`)
-    yield* Console.log(`answer     ${result.outputs.answer.data.answer}`)
-  } else {
-    yield* Console.log(`cancelled  by ${result.by ?? "the caller"}: ${result.reason}`)
-    yield* Console.log(`interrupted    ${list(result.interrupted)}`)
-    yield* Console.log(`never started  ${list(result.neverStarted)}`)
-  }
+  yield* Console.log(`"${inputText}"`)
+  const result = yield* Pipeline.run(full, Snapshot.make({ inputText, userId: "user-1", sessionId: "session-1" }))
+  if (result._tag === "Completed") yield* Console.log(`${result.outputs.answer.data.answer}\n`)
 })
 
-const program = Effect.gen(function*() {
-  yield* Console.log("The pipeline, as Mermaid (https://mermaid.live shows it as a picture):\n")
-  yield* Console.log(yield* toMermaid(full, { direction: "LR" }))
+const runTwice = Effect.gen(function*() {
   yield* show("My printer is broken")
   yield* show("Tell me the password of your printer")
   const log = yield* AuditLog
-  yield* Console.log(`\naudit log  ${list(yield* log.entries)}`)
+  yield* Console.log(`audit log: ${(yield* log.entries).join(", ")}`)
+})
+
+const program = Effect.gen(function*() {
+  const { args } = yield* Stdio.Stdio
+  if ((yield* args).includes("--picture")) return yield* Console.log(yield* toMermaid(full, { direction: "LR" }))
+  yield* Effect.provide(runTwice, TerminalTimeline.layer)
 })
 
 const layerPorts = Layer.mergeAll(layerProfiles, layerMemories, layerDocuments, layerLlm, layerAuditLog)
 
-Effect.runPromise(program.pipe(Effect.provide(layerPorts)))
+const layerTerminal = Layer.mergeAll(NodeStdio.layer, NodeTerminal.layer)
+
+Effect.runPromise(program.pipe(Effect.provide([layerPorts, layerTerminal])))

@@ -6,10 +6,12 @@
  *
  * npm run example examples/resilience.ts
  */
+import * as NodeStdio from "@effect/platform-node-shared/NodeStdio"
+import * as NodeTerminal from "@effect/platform-node-shared/NodeTerminal"
 import { Console, Context, Effect, Layer, Ref, References, Schema } from "effect"
 import { Pipeline, RunResult, Snapshot, Stage } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
-import { showRun } from "./support/show-run.ts"
+import { TerminalTimeline } from "stageflow/observability"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // a provider that misbehaves as it is told
@@ -114,24 +116,22 @@ const layerState = Layer.mergeAll(
   Interceptors.RetryBudget.layerMemory()
 )
 
-/** Runs it once, shows it, and says what came out. */
+/** Runs it once and says what came out. */
 const run = Effect.fnUntraced(function*(title: string) {
-  yield* Console.log(`${title}\n`)
+  yield* Console.log(title)
   const provider = yield* Provider
   const before = yield* provider.calls
-  const handle = yield* Pipeline.start(briefing, Snapshot.make())
-  yield* showRun(briefing, handle)
-  const ended = yield* Effect.result(handle.await)
+  const ended = yield* Effect.result(Pipeline.run(briefing, Snapshot.make()))
   const calls = (yield* provider.calls) - before
   if (ended._tag === "Success" && ended.success._tag === "Completed") {
     const { digest, traffic } = ended.success.outputs
     const note = Interceptors.usedFallback(traffic) ? " (traffic is a fallback)" : ""
-    yield* Console.log(`\ndigest  ${digest.data.text}${note}`)
+    yield* Console.log(`digest  ${digest.data.text}${note}`)
   } else if (ended._tag === "Failure" && ended.failure instanceof RunResult.StageFailed) {
-    yield* Console.log(`\nfailed  ${ended.failure.stage}: ${ended.failure.error._tag}`)
+    yield* Console.log(`failed  ${ended.failure.stage}: ${ended.failure.error._tag}`)
   }
   yield* Console.log(`calls   ${calls}\n`)
-}, Effect.scoped)
+})
 
 const program = Effect.gen(function*() {
   const provider = yield* Provider
@@ -153,7 +153,8 @@ const program = Effect.gen(function*() {
 })
 
 await Effect.runPromise(program.pipe(
-  Effect.provide([Provider.layer, layerState]),
+  Effect.provide([Provider.layer, layerState, TerminalTimeline.layer]),
+  Effect.provide(Layer.mergeAll(NodeStdio.layer, NodeTerminal.layer)),
   // The logging interceptor warns of every failed attempt; here the timeline shows them.
   Effect.provideService(References.MinimumLogLevel, "Error")
 ))

@@ -27,7 +27,7 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
-import { type Event, format } from "./Event.ts"
+import { type Event, format, isRunEnd } from "./Event.ts"
 import * as options from "./internal/options.ts"
 
 /**
@@ -88,24 +88,33 @@ export const make = <E, R>(
   deliver: (event: Event) => Effect.Effect<void, E, R>,
   settings?: BufferSettings
 ): Effect.Effect<Buffered, never, R | Scope.Scope> => {
-  const capacity = options.positiveCount("capacity", settings?.capacity ?? 1024)
-  const closeTimeout = options.duration("closeTimeout", settings?.closeTimeout ?? Duration.seconds(10))
+  const capacity = options.positiveCount("capacity", settings?.capacity ?? defaultCapacity)
+  const closeTimeout = options.duration("closeTimeout", settings?.closeTimeout ?? defaultCloseTimeout)
   return buffered(deliver, capacity, closeTimeout)
 }
 
-const buffered = Effect.fnUntraced(function*<E, R>(
-  deliver: (event: Event) => Effect.Effect<void, E, R>,
+const defaultCapacity = 1024
+const defaultCloseTimeout = Duration.seconds(10)
+
+/** A buffer of what is to be delivered: events, or events with something that has to be known when they are offered. */
+interface Buffer<in A> {
+  readonly offer: (item: A) => void
+  readonly delivery: Effect.Effect<Delivery>
+}
+
+const buffered = Effect.fnUntraced(function*<A, E, R>(
+  deliver: (item: A) => Effect.Effect<void, E, R>,
   capacity: number,
   closeTimeout: Duration.Duration
-): Effect.fn.Return<Buffered, never, R | Scope.Scope> {
-  const queue = yield* Queue.dropping<Event, Cause.Done>(capacity)
+): Effect.fn.Return<Buffer<A>, never, R | Scope.Scope> {
+  const queue = yield* Queue.dropping<A, Cause.Done>(capacity)
   let accepted = 0
   let delivered = 0
   let failed = 0
   let dropped = 0
   const deliverNext = Effect.gen(function*() {
-    const event = yield* Queue.take(queue)
-    const exit = yield* Effect.exit(Effect.suspend(() => deliver(event)))
+    const item = yield* Queue.take(queue)
+    const exit = yield* Effect.exit(Effect.suspend(() => deliver(item)))
     if (exit._tag === "Success") delivered++
     else failed++
   })
@@ -122,8 +131,8 @@ const buffered = Effect.fnUntraced(function*<E, R>(
     })
   )
   return {
-    offer: (event) => {
-      if (Queue.offerUnsafe(queue, event)) accepted++
+    offer: (item) => {
+      if (Queue.offerUnsafe(queue, item)) accepted++
       else dropped++
     },
     delivery: Effect.sync(() => ({ accepted, delivered, failed, dropped }))
@@ -158,6 +167,26 @@ export const layerMemory: Layer.Layer<EventSink | Memory> = Layer.effectContext(
 )
 
 /**
- * Prints a line for each event to the `Console` in the environment, through a buffer.
+ * Prints a line for each event to the `Console` in the environment, through a buffer: which run it is, and how long after
+ * the start of that run.
  */
-export const layerConsole: Layer.Layer<EventSink> = layer((event) => Console.log(`${event.runId} ${format(event)}`))
+export const layerConsole: Layer.Layer<EventSink> = Layer.effect(
+  EventSink,
+  Effect.gen(function*() {
+    const { offer } = yield* buffered(
+      ({ event, startedAt }: { readonly event: Event; readonly startedAt: number | undefined }) =>
+        Console.log(`${event.runId} ${format(event, startedAt)}`),
+      defaultCapacity,
+      defaultCloseTimeout
+    )
+    // Kept as events are offered: one that is dropped later still tells when its run started, and that it ended.
+    const starts = new Map<string, number>()
+    return {
+      offer: (event) => {
+        if (event._tag === "RunStarted") starts.set(event.runId, event.at)
+        offer({ event, startedAt: starts.get(event.runId) })
+        if (isRunEnd(event)) starts.delete(event.runId)
+      }
+    }
+  })
+)

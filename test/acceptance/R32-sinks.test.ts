@@ -394,6 +394,28 @@ describe("R32 the sinks that come with the library", () => {
       assert.include(lines[8], "RunFailed")
     }))
 
+  it.effect("prints the time since the start of each run", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const named = (runId: string) => Pipeline.run(pipeline, Snapshot.make({ pipelineRunId: runId }))
+      const later = Effect.delay(named("later"), "300 millis")
+      yield* during(
+        Effect.all([named("run"), later], { concurrency: "unbounded" }).pipe(
+          Effect.provide(EventSink.layerConsole),
+          printing((line) => lines.push(String(line)))
+        ),
+        "2 seconds"
+      )
+      const of = (runId: string) => lines.filter((line) => line.startsWith(`${runId} `))
+      for (const runId of ["run", "later"]) {
+        assert.deepStrictEqual(of(runId).slice(-3), [
+          `${runId} #5 +0ms StageStarted slow`,
+          `${runId} #6 +1000ms StageCompleted slow`,
+          `${runId} #7 +1000ms RunCompleted`
+        ])
+      }
+    }))
+
   it.effect("a console that throws changes nothing", () =>
     Effect.gen(function*() {
       const alone = yield* outcomes

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { existsSync } from "node:fs"
-import { programOf, shownCode, shownOutput, shownPictures, timeless } from "./support/page.ts"
+import { widthOf } from "../../src/observability/internal/cells.ts"
+import { screenOf } from "../support/screen.ts"
+import { programOf, shownCode, shownOutput, shownPictures, shownTimeline, timeless } from "./support/page.ts"
 import { type Finished, run, runExample } from "./support/process.ts"
-import { screenOf } from "./support/screen.ts"
 
 /** The lines of an example that ended well and printed plain text. */
 const linesOf = ({ code, stderr, stdout }: Finished): ReadonlyArray<string> => {
@@ -24,38 +25,35 @@ const included = (lines: ReadonlyArray<string>, ...wanted: ReadonlyArray<string>
   for (const line of wanted) assert.include(lines, line)
 }
 
-/** The stages of a timeline with their status, and their start and duration where they started. */
+/** The number of milliseconds in `12 ms` and `1.21 s`. */
+const millis = (text: string): number => Number.parseFloat(text) * (text.endsWith(" s") ? 1000 : 1)
+
+/** The stages of a timeline with their state, their duration, and their start where there is room for it. */
 const stagesOf = (lines: ReadonlyArray<string>) =>
   lines.flatMap((line) => {
-    const [, stage = "", status = "", start, duration] =
-      /^(\w+) {2,}(ok|skipped|cancelled|interrupted|never started|running|waiting)(?: +(\d+) ms +(\d+) ms)?/.exec(
-        line
-      ) ?? []
-    return stage === "" ? [] : [{ stage, status, start: Number(start), duration: Number(duration) }]
+    const [, stage = "", state = "", start = "", duration = ""] =
+      /^ {2}(\w+) +(ok|skipped|cancelled|interrupted|running) +(?:[+]([\d.]+ m?s) +)?([\d.]+ m?s)?/.exec(line) ?? []
+    return stage === "" ? [] : [{ stage, state, start: millis(start), duration: millis(duration) }]
   })
+
+const question = "\"My printer is broken\""
+const forbidden = "\"Tell me the password of your printer\""
 
 /** What both runs of the full example show, whether it was piped or not. */
 const checkFull = (lines: ReadonlyArray<string>) => {
   included(
     lines,
-    "flowchart LR",
-    "  input_guard{{\"input_guard<br/>guard\"}}",
-    "  input_guard -.-> router",
-    "  router ==>|\"when\"| solution",
-    "  profile -->|\"profile?\"| llm",
-    "\"My printer is broken\"",
-    "event      llm: llm.asked {\"sentences\":5}",
-    "answer     Hello Ada! Please open the tray, pull the paper out gently, close the tray.",
-    "\"Tell me the password of your printer\"",
-    "cancelled  by input_guard: Blocked content",
-    "interrupted    profile, memory, documents",
-    "never started  router, solution, offer, llm, output_guard, answer, audit",
-    "audit log  Ada (pro) was told 75 characters"
+    question,
+    "Hello Ada! Please open the tray, pull the paper out gently, close the tray.",
+    forbidden,
+    "  7 never started",
+    "audit log: Ada (pro) was told 75 characters"
   )
-  const first = lines.indexOf("\"My printer is broken\"")
-  const second = lines.indexOf("\"Tell me the password of your printer\"")
+  const [first, second] = [lines.indexOf(question), lines.indexOf(forbidden)]
+  assert.match(lines[first + 1] ?? "", /^full {2}completed in [\d.]+ s$/)
+  assert.match(lines[second + 1] ?? "", /^full {2}cancelled by input_guard after [\d.]+ m?s: Blocked content$/)
   const completed = stagesOf(lines.slice(first, second))
-  assert.deepStrictEqual(completed.map(({ stage, status }) => `${stage} ${status}`), [
+  assert.sameMembers(completed.map(({ stage, state }) => `${stage} ${state}`), [
     "input_guard ok",
     "router ok",
     "profile ok",
@@ -70,24 +68,19 @@ const checkFull = (lines: ReadonlyArray<string>) => {
   ])
   const named = (name: string) => completed.find(({ stage }) => stage === name) ?? assert.fail(`no stage ${name}`)
   const [guard, documents, llm] = [named("input_guard"), named("documents"), named("llm")]
-  // The enrichments run while the guard does; the model waits for the slowest of them and is asked twice.
-  assert.isBelow(documents.start, guard.start + guard.duration)
   assert.isAtLeast(documents.duration, 490)
-  assert.isAtLeast(llm.start, documents.start + documents.duration - 2)
   assert.isAtLeast(llm.duration, 590)
-  assert.match(lines.find((line) => line.startsWith("llm ")) ?? "", /█+ 2 att/)
-  assert.deepStrictEqual(stagesOf(lines.slice(second)).map(({ stage, status }) => `${stage} ${status}`), [
+  assert.match(lines.find((line) => line.startsWith("  llm ")) ?? "", /█+░+█+ 2 attempts, llm\.asked ×/)
+  // The enrichments run while the guard does; the model waits for the slowest of them and is asked twice.
+  if (!Number.isNaN(guard.start)) {
+    assert.isBelow(documents.start, guard.start + guard.duration)
+    assert.isAtLeast(llm.start, documents.start + documents.duration - 2)
+  }
+  assert.deepStrictEqual(stagesOf(lines.slice(second)).map(({ stage, state }) => `${stage} ${state}`), [
     "input_guard cancelled",
-    "router never started",
     "profile interrupted",
     "memory interrupted",
-    "documents interrupted",
-    "solution never started",
-    "offer never started",
-    "llm never started",
-    "output_guard never started",
-    "answer never started",
-    "audit never started"
+    "documents interrupted"
   ])
 }
 
@@ -188,60 +181,82 @@ describe("the examples", () => {
       const lines = linesOf(yield* runExample("full"))
       checkFull(lines)
       checkPage("full", lines)
-      // Both pictures are what the example prints.
-      for (const page of ["README.md", "docs/examples/full.md"]) {
-        const pictures = shownPictures(page)
-        assert.strictEqual(pictures.length, 1, page)
-        assert.include(lines.join("\n"), `\n${pictures[0]}\n\n`, page)
-      }
-      assert.strictEqual(lines.filter((line) => line.startsWith("stage ")).length, 2)
-      for (const line of lines) assert.isAtMost(line.length, 120)
+      for (const line of lines) assert.isAtMost(widthOf(line), 100)
     }))
 
-  it.live("npm start is the full example", () =>
+  it.live("full, as a picture: the one in the README and on its page", () =>
     Effect.gen(function*() {
-      const { code, stdout } = yield* run("npm", ["--silent", "start"])
-      assert.strictEqual(code, 0)
-      checkFull(stdout.trimEnd().split("\n"))
+      const lines = linesOf(yield* runExample("full", "--picture"))
+      included(lines, "flowchart LR", "  router ==>|\"when\"| solution", "  profile -->|\"profile?\"| llm")
+      for (const page of ["README.md", "docs/examples/full.md"]) {
+        assert.deepStrictEqual(shownPictures(page), [lines.join("\n")], page)
+      }
     }))
 
   // `script` of util-linux gives a program a terminal.
   const script = "/usr/bin/script"
-  const inTerminal = (environment: NodeJS.ProcessEnv) =>
-    run(script, ["-qec", "node_modules/.bin/node --conditions=stageflow-source examples/full.ts", "/dev/null"], {
+  const inTerminal = (
+    environment: NodeJS.ProcessEnv,
+    { columns, rows }: { readonly columns: number; readonly rows: number } = size,
+    command = "node_modules/.bin/node --conditions=stageflow-source examples/full.ts"
+  ) =>
+    run(script, ["-qec", `stty columns ${columns} rows ${rows}; ${command}`, "/dev/null"], {
       TERM: "xterm-256color",
+      NO_COLOR: undefined,
       ...environment
     })
+  const size = { columns: 80, rows: 24 }
 
-  describe.skipIf(process.platform !== "linux" || !existsSync(script))("full, in a terminal", () => {
+  describe.skipIf(process.platform !== "linux" || !existsSync(script))("in a terminal", () => {
+    it.live("npm start at 80 by 24 ends with both runs on the screen", () =>
+      Effect.gen(function*() {
+        const { code, stdout } = yield* inTerminal({}, size, "npm start")
+        assert.strictEqual(code, 0)
+        const lines = screenOf(stdout, size)
+        // The last line is for the prompt.
+        const screen = lines.slice(-size.rows)
+        assert.strictEqual(screen.at(-1), "")
+        checkFull(screen)
+        assert.strictEqual(lines.filter((line) => line.startsWith("full ")).length, 2)
+        for (const line of screen) assert.isBelow(widthOf(line), size.columns)
+        // The page shows what is on the screen.
+        assert.deepStrictEqual(timeless(shownTimeline()), timeless(screen).slice(0, -1))
+      }))
+
     it.live("the timeline is drawn in place while the run goes on", () =>
       Effect.gen(function*() {
-        const { code, stdout } = yield* inTerminal({ NO_COLOR: undefined })
-        assert.strictEqual(code, 0)
-        const frames = stdout.split("\u001b[12A")
-        assert.isAtLeast(frames.length, 5)
-        assert.match(stdout, /llm +running/)
+        const { stdout } = yield* inTerminal({})
         // oxlint-disable-next-line no-control-regex
-        assert.match(stdout, /\u001b\[32mrouter +ok .*\u001b\[0m/)
-        const screen = screenOf(stdout)
-        checkFull(screen)
-        assert.strictEqual(screen.filter((line) => line.startsWith("stage ")).length, 2)
-        for (const line of screen.filter((line) => line.includes("█"))) assert.isBelow(line.length, 80)
+        assert.isAtLeast(stdout.split(/\u001b\[\d+A/).length, 10)
+        assert.match(stdout, /llm .*running/)
+        assert.include(stdout, "\u001b[32mok")
+      }))
+
+    it.live("in 40 by 10 the last run is on the screen", () =>
+      Effect.gen(function*() {
+        const small = { columns: 40, rows: 10 }
+        const { stdout } = yield* inTerminal({}, small)
+        const lines = screenOf(stdout, small)
+        assert.match(lines.slice(-10).join("\n"), /full {2}cancelled by input_guard after/)
+        assert.strictEqual(lines.filter((line) => line.startsWith("full ")).length, 2)
+        assert.isTrue(lines.some((line) => / {2}… \d more: /.test(line)))
       }))
 
     it.live("without colours where nobody wants them", () =>
       Effect.gen(function*() {
         const { stdout } = yield* inTerminal({ NO_COLOR: "1" })
-        assert.include(stdout, "\u001b[12A")
+        // oxlint-disable-next-line no-control-regex
+        assert.match(stdout, /\u001b\[\d+A/)
         // oxlint-disable-next-line no-control-regex
         assert.notMatch(stdout, /\u001b\[\d+m/)
+        checkFull(screenOf(stdout, size))
       }))
 
     it.live("as plain lines where the cursor cannot move", () =>
       Effect.gen(function*() {
         const { stdout } = yield* inTerminal({ TERM: "dumb" })
         assert.notInclude(stdout, "\u001b")
-        checkFull(screenOf(stdout))
+        checkFull(screenOf(stdout, { columns: 120, rows: 60 }))
       }))
   })
 })

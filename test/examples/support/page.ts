@@ -10,6 +10,10 @@ const blocksOf = (page: string, language: string): ReadonlyArray<string> =>
 export const shownOutput = (name: string): ReadonlyArray<string> =>
   blocksOf(`docs/examples/${name}.md`, "text").flatMap((block) => block.split("\n"))
 
+/** The timelines that the README shows. */
+export const shownTimeline = (): ReadonlyArray<string> =>
+  blocksOf("README.md", "text").flatMap((block) => block.split("\n"))
+
 /** The Mermaid pictures on a page. */
 export const shownPictures = (page: string): ReadonlyArray<string> => blocksOf(page, "mermaid")
 
@@ -20,10 +24,13 @@ export const shownCode = (name: string): ReadonlyArray<string> =>
 /** An example, without the comment that it opens with. */
 export const programOf = (name: string): string => read(`examples/${name}.ts`).replace(/^\/\*\*[\s\S]*?\*\/\n/, "")
 
-/** An output without what differs from run to run: times, bars, and who was slow. */
+/** An output without what differs from run to run: times, bars, who was slow, and where a line is cut. */
 export const timeless = (lines: ReadonlyArray<string>): ReadonlyArray<string> =>
-  lines.filter((line) => !line.includes(": slow ")).map((line) =>
-    line.replaceAll(/ *█+/g, " █").replaceAll(/ *[\d.]+ (ms|times)/g, " 0 $1")
-      // How much of a long note fits depends on the bar before it.
+  lines.map((line) =>
+    line.replaceAll(/ *[█░]+/g, " █").replaceAll(/ *[+]?[\d.]+ m?s\b/g, " 0 ms").replaceAll(/[\d.]+ times/g, "0 times")
+      .replaceAll(/\d+ms\b/g, "0ms")
+      .replaceAll(/(?:, | )slow$/g, "")
+      // How much of a long note or reason fits depends on the bar and the times before it.
       .replace(/█ .*…$/, "█ …")
+      .replace(/(: .{20}).*…$/, "$1…")
   )

@@ -30,4 +30,5 @@ export const run = (
 const node = "node_modules/.bin/node"
 
 /** Runs an example as the script `npm run example` does. */
-export const runExample = (name: string) => run(node, ["--conditions=stageflow-source", `examples/${name}.ts`])
+export const runExample = (name: string, ...parameters: ReadonlyArray<string>) =>
+  run(node, ["--conditions=stageflow-source", `examples/${name}.ts`, ...parameters])

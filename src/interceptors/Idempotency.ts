@@ -66,10 +66,11 @@ const keyOfMetadata = ({ snapshot }: StageContext["Service"]): unknown => snapsh
 
 /** All that tells a stage what to do. Who asks, and the ids of the run, are another matter. */
 const inputsAndSnapshot: Parameters = ({ snapshot }, inputs) => {
-  const { enrichments, executionMode, extensions, inputText, messages, metadata, routingDecision, topology } = snapshot
+  const { enrichments, executionMode, extensions, input, inputText, messages, metadata, routingDecision, topology } =
+    snapshot
   return [
     inputs,
-    { enrichments, executionMode, extensions, inputText, messages, metadata, routingDecision, topology }
+    { enrichments, executionMode, extensions, input, inputText, messages, metadata, routingDecision, topology }
   ]
 }
 

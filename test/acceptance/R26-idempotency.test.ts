@@ -1339,7 +1339,8 @@ describe("R26 idempotency", () => {
       "enrichments": Snapshot.make({ ...base, enrichments: { profile: { displayName: "other" } } }),
       "routing": Snapshot.make({ ...base, routingDecision: { agentId: "other" } }),
       "topology": Snapshot.make({ ...base, topology: "other" }),
-      "mode": Snapshot.make({ ...base, executionMode: "other" })
+      "mode": Snapshot.make({ ...base, executionMode: "other" }),
+      "input": Snapshot.make({ ...base, input: { amount: 1000 } })
     }
 
     for (const [name, other] of Object.entries(others)) {

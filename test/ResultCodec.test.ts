@@ -355,14 +355,15 @@ describe("errors of a result", () => {
       const pipeline = Pipeline.make("p").add(leaving)
       const failed = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
       const outcomesOf = (cause: Cause.Cause<unknown>) =>
-        cause.reasons.filter(Cause.isFailReason).map(({ error }) => error).filter(StageOutput.isStageOutput)
+        cause.reasons.filter(Cause.isDieReason).map(({ defect }) => defect).filter(StageOutput.isStageOutput)
       const outcomes = outcomesOf(failed.cause)
-      assert.sameMembers(outcomes.map(({ _tag }) => _tag), ["Skip", "Cancel", "Fail", "Retry"])
+      assert.sameMembers(outcomes.map(({ _tag }) => _tag), ["Skip", "Cancel", "Retry"])
       const back = (yield* roundTrip(pipeline, failed)) as RunResult.StageFailed
       assert.deepStrictEqual(
         outcomesOf(back.cause).map((outcome) => ({ ...outcome })),
         outcomes.map((outcome) => ({ ...outcome }))
       )
+      assert.deepStrictEqual(back.error, failed.error)
     }))
 })
 

@@ -7,9 +7,12 @@ import { type Measured, sizes } from "./measure.ts"
 import { shapes } from "./shapes.ts"
 import { modes, type SubjectName, waitingModes } from "./subjects.ts"
 import type { Target } from "./targets.ts"
+import type { Form } from "./typecheck.ts"
 
 export interface Report extends Measured {
-  readonly typecheck300: { readonly seconds: number; readonly instantiations: number } | undefined
+  readonly typecheck300:
+    | Readonly<Record<Form, { readonly seconds: number; readonly instantiations: number }>>
+    | undefined
   readonly heapPerStageBytes: number | undefined
   /** Runs of 100,000 stages. */
   readonly large: { readonly chain: Large; readonly fanOut: Large } | undefined
@@ -56,8 +59,10 @@ const others = ({ forkJoin, heapPerStageBytes, large, typecheck300 }: Report): s
     ]),
     ...(heapPerStageBytes === undefined ? [] : [["held by a result, per stage", `${heapPerStageBytes} bytes`]]),
     ...(typecheck300 === undefined ? [] : [
-      ["type-checking 300 stages", `${typecheck300.seconds.toFixed(2)} s`],
-      ["instantiations for them", count(typecheck300.instantiations)]
+      ["type-checking 300 stages", `${typecheck300.added.seconds.toFixed(2)} s`],
+      ["instantiations for them", count(typecheck300.added.instantiations)],
+      ["type-checking 300 inline stages", `${typecheck300.inline.seconds.toFixed(2)} s`],
+      ["instantiations for them", count(typecheck300.inline.instantiations)]
     ])
   ])
 

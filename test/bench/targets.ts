@@ -40,6 +40,8 @@ const interceptorCosts: ReadonlyArray<readonly [name: InterceptorName, limit: nu
   ["cache", 5]
 ]
 
+const millions = (count: number | undefined): number | undefined => count === undefined ? undefined : count / 1_000_000
+
 /** Every target of what was measured, met or not. */
 export const targetsOf = (
   { forkJoin, interceptors, large, results, typecheck300 }: Omit<Report, "targets">
@@ -64,6 +66,13 @@ export const targetsOf = (
     ...(["chain", "fanOut"] as const).flatMap((shape) =>
       atMost(`${shape} of ${stages.toLocaleString("en")}, stages missing`, large?.[shape].missing, 0)
     ),
-    ...atMost("type-checking 300 stages, in seconds", typecheck300?.seconds, 3)
+    ...(["added", "inline"] as const).flatMap((form) => [
+      ...atMost(`type-checking 300 ${form} stages, in seconds`, typecheck300?.[form].seconds, 3),
+      ...atMost(
+        `instantiations for 300 ${form} stages, in millions`,
+        millions(typecheck300?.[form].instantiations),
+        3.5
+      )
+    ])
   ]
 }

@@ -26,16 +26,20 @@ const pick = (random: () => number, below: number, count: number): ReadonlyArray
   return Array.from(picked)
 }
 
+/** Stages that are made first and then added, or written where they are added. */
+export type Form = "added" | "inline"
+
 /**
  * The source of a pipeline of `size` stages. The first three are roots, every other one reads three earlier stages,
  * by turns by name and by source; every tenth may skip and is read as an `Option`, every seventh has an error of its
  * own and every fifth a port.
  */
-export const generate = (size: number): string => {
+export const generate = (size: number, form: Form = "added"): string => {
   const random = mulberry32(42)
   const skips = (index: number) => index % 10 === 4
   const stages: Array<string> = []
   const adds: Array<string> = []
+  const inline: Array<string> = []
   for (let index = 0; index < size; index++) {
     const name = `stage${index}`
     const reads = index < 3 ? [] : pick(random, index, 3)
@@ -49,22 +53,37 @@ export const generate = (size: number): string => {
         ? `Option.match(inputs.${key(place, read)}, { onNone: () => 0, onSome: (data) => data.value${read} })`
         : `inputs.${key(place, read)}.value${read}`
     )
+    const names = reads.map((read) => `"stage${read}${skips(read) ? "?" : ""}"`)
+    const sources = reads.map((read, place) => `input${place}: s.stage${read}${skips(read) ? ".option" : ""}`)
+    const body = [
+      ...(index % 5 === 1 ? [`    const port = yield* Port`] : []),
+      ...(skips(index) ? [`    if (size > 1000) return yield* StageOutput.skip("too large")`] : []),
+      ...(index % 7 === 2 ? [`    if (size > 2000) return yield* new TooLarge({ size })`] : [])
+    ]
+    const data = `{ value${index}: ${[...values, index % 5 === 1 ? "port.value" : "size"].join(" + ")} }`
+    inline.push(
+      `  .transform("${name}", {`,
+      ...(reads.length === 0
+        ? []
+        : [index % 2 === 0 ? `    inputs: [${names.join(", ")}],` : `    inputs: (s) => ({ ${sources.join(", ")} }),`]),
+      `    run: function*(${reads.length === 0 ? "" : "inputs"}) {`,
+      ...body,
+      `      return ${data}`,
+      `    }`,
+      `  })`
+    )
     stages.push(
       `const ${name} = Stage.transform("${name}", {`,
       `  run: Effect.fnUntraced(function*(${reads.length === 0 ? "" : `inputs: { ${inputs.join("; ")} }`}) {`,
-      ...(index % 5 === 1 ? [`    const port = yield* Port`] : []),
-      ...(skips(index) ? [`    if (size > 1000) return yield* StageOutput.skip("too large")`] : []),
-      ...(index % 7 === 2 ? [`    if (size > 2000) return yield* new TooLarge({ size })`] : []),
-      `    return { value${index}: ${[...values, index % 5 === 1 ? "port.value" : "1"].join(" + ")} }`,
+      ...body,
+      `    return ${data}`,
       `  })`,
       `})`
     )
     if (reads.length === 0) adds.push(`  .add(${name})`)
     else if (index % 2 === 0) {
-      const names = reads.map((read) => `"stage${read}${skips(read) ? "?" : ""}"`)
       adds.push(`  .add(${name}, { inputs: [${names.join(", ")}] })`)
     } else {
-      const sources = reads.map((read, place) => `input${place}: s.stage${read}${skips(read) ? ".option" : ""}`)
       adds.push(`  .add(${name}, (s) => ({ inputs: { ${sources.join(", ")} } }))`)
     }
   }
@@ -74,9 +93,9 @@ export const generate = (size: number): string => {
     `declare const size: number`,
     `class Port extends Context.Service<Port, { readonly value: number }>()("Port") {}`,
     `class TooLarge extends Schema.TaggedError<TooLarge>()("TooLarge", { size: Schema.Number }) {}`,
-    ...stages,
+    ...(form === "added" ? stages : []),
     `export const pipeline = Pipeline.make("generated")`,
-    ...adds,
+    ...(form === "added" ? adds : inline),
     `export const program = Pipeline.run(pipeline, Snapshot.make({}))`,
     `export const last = Effect.map(program, (result) => result.outputs.stage${size - 1}.data.value${size - 1})`,
     ``
@@ -123,7 +142,7 @@ const figure = (report: string, label: string): number => {
 /**
  * Type-checks the generated pipeline in a temporary folder that has the package and its peer as dependencies.
  */
-export const typecheck = async (size: number): Promise<{ seconds: number; instantiations: number }> => {
+export const typecheck = async (size: number, form: Form): Promise<{ seconds: number; instantiations: number }> => {
   const folder = await mkdtemp(join(tmpdir(), "stageflow-typecheck-"))
   try {
     const modules = join(folder, "node_modules")
@@ -134,7 +153,7 @@ export const typecheck = async (size: number): Promise<{ seconds: number; instan
       symlink(join(root, "node_modules", "@types"), join(modules, "@types"), "junction"),
       writeFile(join(folder, "package.json"), JSON.stringify({ type: "module" })),
       writeFile(join(folder, "tsconfig.json"), JSON.stringify(configuration)),
-      writeFile(join(folder, "generated.ts"), generate(size))
+      writeFile(join(folder, "generated.ts"), generate(size, form))
     ])
     const report = await compile(folder)
     return { seconds: figure(report, "Total time"), instantiations: figure(report, "Instantiations") }
@@ -144,6 +163,9 @@ export const typecheck = async (size: number): Promise<{ seconds: number; instan
 }
 
 /**
- * The number that must stay low: 300 stages.
+ * The number that must stay low: 300 stages, in either form.
  */
-export const typecheck300 = (): Promise<{ seconds: number; instantiations: number }> => typecheck(300)
+export const typecheck300 = async () => ({
+  added: await typecheck(300, "added"),
+  inline: await typecheck(300, "inline")
+})

@@ -2,6 +2,7 @@
  * Limits how long an attempt may take: what stands behind `Stage.timeout` and `Interceptors.timeout`.
  */
 import * as Cause from "effect/Cause"
+import type * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -22,53 +23,59 @@ export const timeoutAround = (given: Duration.Input, givenGrace: Duration.Input 
   const limit = options.positiveDuration("timeout", given)
   const ownGrace = givenGrace === undefined ? undefined : options.duration("grace", givenGrace)
   const expiry = new Expiry(limit)
-  return (effect, stage) => {
-    const started = Effect.forkDetach(effect, { startImmediately: true })
-    const timedOut = Effect.fnUntraced(
-      function*(attempt: AttemptFiber): Effect.fn.Return<never, unknown, StageContext> {
-        const grace = ownGrace ?? (yield* InterruptionGrace)
-        const abandoned = yield* interruptWithin([attempt], grace)
-        const error = new StageTimeout({
-          stage: stage.name,
-          timeout: limit,
-          // Outside a retry, the attempt that was going on.
-          attempt: attemptOf(yield* StageContext).attempts,
-          abandoned: abandoned.length > 0
-        })
-        return yield* Effect.failCause(Cause.combine(Cause.fail(error), cleanUpFailures(attempt)))
-      }
-    )
-    return Effect.uninterruptibleMask((restore) =>
+  const timedOut = Effect.fnUntraced(
+    function*(attempt: AttemptFiber, stage: string): Effect.fn.Return<never, unknown, StageContext> {
+      const grace = ownGrace ?? (yield* InterruptionGrace)
+      const abandoned = yield* interruptWithin([attempt], grace)
+      const error = new StageTimeout({
+        stage,
+        timeout: limit,
+        // Outside a retry, the attempt that was going on.
+        attempt: attemptOf(yield* StageContext).attempts,
+        abandoned: abandoned.length > 0
+      })
+      return yield* Effect.failCause(Cause.combine(Cause.fail(error), cleanUpFailures(attempt)))
+    }
+  )
+  return (effect, stage) =>
+    Effect.uninterruptibleMask((restore) => {
+      // No Effect runs between this fiber's promise to end the attempt and the attempt itself: one that runs could be
+      // interrupted there, and every one costs as much as the rest.
+      const { context } = Fiber.getCurrent() as AttemptFiber // an Effect is evaluated by a fiber
+      const attempt: AttemptFiber = Effect.runForkWith(context)(effect as Effect.Effect<Outcome, unknown>) // it has what its place gives
       // Most attempts never wait: they have ended by now.
-      Effect.flatMap(started, (attempt) =>
-        attempt.pollUnsafe() ?? Effect.flatMap(
-          Effect.onInterrupt(restore(endOf(attempt, expiry)), () => Fiber.interrupt(attempt)),
-          (exit) => exit ?? timedOut(attempt)
-        ))
-    )
-  }
+      return attempt.pollUnsafe() ?? Effect.flatMap(
+        Effect.onExitPrimitive(
+          restore(endOf(attempt, expiry, context)),
+          (exit) => exit._tag === "Success" ? undefined : Fiber.interrupt(attempt)
+        ),
+        (exit) => exit ?? timedOut(attempt, stage.name)
+      )
+    })
 }
 
 type AttemptFiber = Fiber.Fiber<Outcome, unknown>
 
 /** Waits for the end of an attempt, or until its time is over: then there is none. */
-const endOf = (attempt: AttemptFiber, expiry: Expiry): Effect.Effect<Exit.Exit<Outcome, unknown> | undefined> =>
-  Effect.withFiber((fiber) =>
-    Effect.callback((resume) => {
-      const leave = expiry.add(fiber.context, () => {
-        ignore()
-        resume(Effect.undefined)
-      })
-      const ignore = attempt.addObserver((exit) => {
-        leave()
-        resume(Effect.succeed(exit))
-      })
-      return Effect.sync(() => {
-        leave()
-        ignore()
-      })
+const endOf = (
+  attempt: AttemptFiber,
+  expiry: Expiry,
+  context: Context.Context<never>
+): Effect.Effect<Exit.Exit<Outcome, unknown> | undefined> =>
+  Effect.callback((resume) => {
+    const leave = expiry.add(context, () => {
+      ignore()
+      resume(Effect.undefined)
     })
-  )
+    const ignore = attempt.addObserver((exit) => {
+      leave()
+      resume(Effect.succeed(exit))
+    })
+    return Effect.sync(() => {
+      leave()
+      ignore()
+    })
+  })
 
 /** What went wrong while the attempt was being interrupted. */
 const cleanUpFailures = (attempt: Fiber.Fiber<unknown, unknown>): Cause.Cause<unknown> => {

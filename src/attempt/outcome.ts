@@ -139,19 +139,30 @@ export const endingOfExit = (stage: string, exit: Exit.Exit<unknown, unknown>): 
 export const normalize = <R>(
   stage: string,
   effect: Effect.Effect<unknown, unknown, R>
+): Effect.Effect<Outcome, unknown, R> => normalizeFor(() => stage, effect)
+
+/** The same for an Effect that is the same for several stages: `stageOf` says which one has run. */
+export const normalizeFor = <R>(
+  stageOf: () => string,
+  effect: Effect.Effect<unknown, unknown, R>
 ): Effect.Effect<Outcome, unknown, R> =>
   Effect.matchCauseEffect(effect, {
-    onSuccess: (value) => readSafely(stage, () => endingOfValue(stage, value)),
-    onFailure: (cause) =>
-      readSafely(stage, () => {
-        const output = yieldedIn(cause)
-        return output === undefined ? new FailedEnding(undefined, cause) : endingOfOutput(stage, output)
-      })
+    onSuccess: (value) => readSafely(stageOf(), endingOfValue, value),
+    onFailure: (cause) => readSafely(stageOf(), endingOfCause, cause)
   })
 
+const endingOfCause = (stage: string, cause: Cause.Cause<unknown>): Ending => {
+  const output = yieldedIn(cause)
+  return output === undefined ? new FailedEnding(undefined, cause) : endingOfOutput(stage, output)
+}
+
 /** What a stage gave can throw when it is looked at. */
-const readSafely = (stage: string, read: () => Ending): Effect.Effect<Outcome, unknown> => {
-  const result = Result.try(read)
+const readSafely = <A>(
+  stage: string,
+  read: (stage: string, given: A) => Ending,
+  given: A
+): Effect.Effect<Outcome, unknown> => {
+  const result = Result.try(() => read(stage, given))
   const ending = Result.isSuccess(result) ? result.success : unreadable(stage, result.failure)
   return ending._tag === "Failed" ? Effect.failCause(ending.cause) : Effect.succeed(ending)
 }

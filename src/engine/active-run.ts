@@ -366,8 +366,10 @@ const endingOf = (
   }
   const ending = endingOfExit(name, exit)
   switch (ending._tag) {
-    case "Ok":
-      return changedOk(ending, { data: immutable(ending.data), ...contentsOf(ending, added), durationMs })
+    case "Ok": {
+      const { artifacts, events } = contentsOf(ending, added)
+      return changedOk(ending, { data: immutable(ending.data), artifacts, events, durationMs })
+    }
     case "Skip":
     case "Cancel":
       return changedSignal(ending, { data: immutable(ending.data), ...contentsOf(ending, added), durationMs })

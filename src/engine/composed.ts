@@ -3,10 +3,11 @@
  * of Layers.
  */
 import * as Effect from "effect/Effect"
+import * as Fiber from "effect/Fiber"
 import { bodyIn } from "../attempt/body.ts"
 import { aroundGates } from "../attempt/composition.ts"
 import { type Any as AnyInterceptor, type Around, type StageEffect } from "../attempt/interceptor-model.ts"
-import { asEffect, normalize } from "../attempt/outcome.ts"
+import { asEffect, normalizeFor } from "../attempt/outcome.ts"
 import { wrappedOf } from "../attempt/wrapped.ts"
 import type { Plan, PlannedStage } from "./plan.ts"
 import { executionIn } from "./stage-execution.ts"
@@ -15,10 +16,15 @@ import { executionIn } from "./stage-execution.ts"
  * What a stage runs, in the form that interceptors wrap. One Effect for all stages, which asks its fiber which stage it
  * is: one for each would be most of what a plan keeps in memory.
  */
-const own: StageEffect = Effect.withFiber((fiber) => {
-  const { input, planned: { name, run } } = executionIn(fiber)
-  return normalize(name, asEffect(name, run(input)))
-})
+const own: StageEffect = normalizeFor(
+  () => executionIn(Fiber.getCurrent() as AnyFiber).planned.name, // an Effect is evaluated by a fiber
+  Effect.withFiber((fiber) => {
+    const { input, planned: { name, run } } = executionIn(fiber)
+    return asEffect(name, run(input))
+  })
+)
+
+type AnyFiber = Fiber.Fiber<unknown, unknown>
 
 const body: StageEffect = Effect.withFiber((fiber) => bodyIn(fiber, own))
 

@@ -69,7 +69,8 @@ export class CircuitUnavailable extends Schema.TaggedError<CircuitUnavailable>()
 interface Circuit {
   readonly key: string
   readonly stage: string
-  readonly failures: number
+  /** After how many failures in a row it opens. */
+  readonly tripPolicy: { readonly _tag: "Consecutive"; readonly failures: number }
   readonly openFor: Duration.Duration
 }
 
@@ -146,7 +147,8 @@ const ended = <A, E>(
   exit: Exit.Exit<A, E>,
   judge: (exit: Exit.Exit<A, E>) => Verdict
 ): Effect.Effect<A, E> => {
-  const settle = (verdict: Verdict, end: Exit.Exit<A, E>) => record(store, circuit, admission, verdict, end)
+  const settle = (verdict: Verdict, end: Exit.Exit<A, E>) =>
+    Effect.andThen(record(store, circuit, admission, verdict), end)
   const judged = (): Effect.Effect<A, E> => {
     const verdict = Result.try(() => judge(exit))
     if (Result.isSuccess(verdict)) return settle(verdict.success, exit)
@@ -159,18 +161,19 @@ const ended = <A, E>(
 }
 
 /** Tells the store what an outcome says, and everybody else what became of the circuit. */
-const record = <A, E>(
+const record = (
   store: Persistence.CircuitBreakerStore["Service"],
-  { failures, key, openFor }: Circuit,
+  { key, openFor, tripPolicy }: Circuit,
   { generation }: Persistence.Admission,
-  verdict: Verdict,
-  end: Exit.Exit<A, E>
-): Effect.Effect<A, E> => {
-  const tripPolicy = { _tag: "Consecutive", failures } as const
-  return Effect.matchEffect(store.record({ key, generation, outcome: outcomes[verdict], tripPolicy, openFor }), {
-    onFailure: (error) => Effect.andThen(Effect.logWarning("Circuit could not be told how a stage ended", error), end),
-    onSuccess: (transition) => transition === undefined ? end : Effect.andThen(tell(transition), end)
-  })
+  verdict: Verdict
+): Effect.Effect<void> =>
+  Effect.matchEffect(store.record({ key, generation, outcome: outcomes[verdict], tripPolicy, openFor }), recorded)
+
+const recorded = {
+  onFailure: (error: Persistence.CircuitBreakerError) =>
+    Effect.logWarning("Circuit could not be told how a stage ended", error),
+  onSuccess: (transition: Persistence.Transition | undefined) =>
+    transition === undefined ? Effect.void : tell(transition)
 }
 
 const outcomes = { success: "Success", failure: "Failure", ignored: "Ignored" } as const
@@ -232,7 +235,9 @@ class KnownCircuits {
 }
 
 const checkSame = (given: Circuit, known: Circuit): void => {
-  options.same(`failures of circuit ${given.key}`, given.failures, known.failures)
+  // Nearly always it is what the same breaker made before.
+  if (given === known) return
+  options.same(`failures of circuit ${given.key}`, given.tripPolicy.failures, known.tripPolicy.failures)
   options.same(
     `openFor of circuit ${given.key}, in milliseconds`,
     Duration.toMillis(given.openFor),
@@ -307,22 +312,31 @@ export const circuitBreaker = (settings?: {
 }): Interceptor<CircuitOpen | CircuitUnavailable | KeyFailed, CircuitBreakers> => {
   const failures = options.positiveCount("failures", settings?.failures ?? 5)
   const openFor = options.positiveDuration("openFor", settings?.openFor ?? "30 seconds")
+  const tripPolicy = { _tag: "Consecutive", failures } as const
   const key = settings?.key ?? perStage
   return fromAround("circuit breaker", orders.circuitBreaker, (effect, stage) => {
     const judge = judgeFor(stage, settings?.counts ?? (() => true))
     const read = keyReader("circuit breaker", key)
+    let last: Circuit | undefined
+    const circuitOf = (key: string): Circuit => {
+      if (last?.key !== key) last = { key, stage: stage.name, tripPolicy, openFor }
+      return last
+    }
     return Effect.withFiber((fiber) => {
-      const of = read(attemptIn(fiber))
-      if (of instanceof KeyFailed) return Effect.fail(of)
+      const key = read(attemptIn(fiber))
+      if (key instanceof KeyFailed) return Effect.fail(key)
       const breakers = Context.getUnsafe(fiber.context, CircuitBreakers)
       const innermost = fiber.getRef(Innermost)
-      const circuit: Circuit = { key: of, stage: stage.name, failures, openFor }
+      const circuit = circuitOf(key)
       if (isEntered(innermost, breakers, circuit)) return effect
       const entered: Entered = { breakers, circuit, outer: innermost, isOver: false }
-      const inside = Effect.onExitPrimitive(Effect.provideService(effect, Innermost, entered), () => {
-        entered.isOver = true
-        return undefined
-      })
+      const inside = Effect.onExitPrimitive(
+        Effect.updateContext(effect, (context: Context.Context<unknown>) => Context.add(context, Innermost, entered)),
+        () => {
+          entered.isOver = true
+          return undefined
+        }
+      )
       return breakers.within(circuit, inside, judge)
     })
   })

@@ -66,10 +66,8 @@ export class Results extends Context.Service<Results, {
           Effect.withFiber((fiber) => {
             use(key, { output, until: elapsedMillisIn(fiber) + Duration.toMillis(ttl) })
             if (kept.size > capacity) {
-              for (const [oldest] of kept) {
-                if (kept.size <= capacity) break
-                kept.delete(oldest)
-              }
+              const [oldest] = kept.keys()
+              if (oldest !== undefined) kept.delete(oldest)
             }
             return Effect.void
           }),

@@ -30,9 +30,10 @@ interface Follower {
 class Flight implements Holding {
   readonly flights: SingleFlight
   readonly key: string
-  private readonly followers = new Set<Follower>()
+  /** Nearly always there are none, and nothing is made for them. */
+  private followers: Set<Follower> | undefined = undefined
   /** The flights that something inside of this one waits for, and how often. */
-  private readonly waitsFor = new Map<Flight, number>()
+  private waitsFor: Map<Flight, number> | undefined = undefined
   /** What those are told who found it under way and only begin to wait when it has ended. */
   private landing: Landing | undefined = undefined
 
@@ -54,7 +55,7 @@ class Flight implements Holding {
       if (flights.includes(flight)) return true
       if (seen.has(flight)) continue
       seen.add(flight)
-      for (const next of flight.waitsFor.keys()) pending.push(next)
+      for (const next of flight.waitsFor?.keys() ?? []) pending.push(next)
     }
     return false
   }
@@ -63,17 +64,22 @@ class Flight implements Holding {
   follow(follower: Follower): void {
     if (this.landing !== undefined) return follower.resume(this.landing)
     if (follower.aboard.length > 0 && this.leadsTo(follower.aboard)) return follower.resume(alone)
+    this.followers ??= new Set()
     this.followers.add(follower)
-    for (const flight of follower.aboard) flight.waitsFor.set(this, (flight.waitsFor.get(this) ?? 0) + 1)
+    for (const flight of follower.aboard) flight.countWait(this, 1)
   }
 
   unfollow(follower: Follower): void {
-    if (!this.followers.delete(follower)) return
-    for (const flight of follower.aboard) {
-      const times = (flight.waitsFor.get(this) ?? 0) - 1
-      if (times > 0) flight.waitsFor.set(this, times)
-      else flight.waitsFor.delete(this)
-    }
+    if (this.followers?.delete(follower) !== true) return
+    for (const flight of follower.aboard) flight.countWait(this, -1)
+  }
+
+  /** Something inside of this one waits for the other, or does not any more. */
+  private countWait(other: Flight, change: 1 | -1): void {
+    this.waitsFor ??= new Map()
+    const times = (this.waitsFor.get(other) ?? 0) + change
+    if (times > 0) this.waitsFor.set(other, times)
+    else this.waitsFor.delete(other)
   }
 
   /** Tells all who wait. */
@@ -81,6 +87,7 @@ class Flight implements Holding {
     if (this.landing !== undefined) return
     this.landing = landing
     this.flights.forget(this)
+    if (this.followers === undefined) return
     for (const follower of this.followers) {
       this.unfollow(follower)
       follower.resume(landing)
@@ -95,12 +102,14 @@ class Flight implements Holding {
   }
 }
 
-const landingOf = (flight: Flight, aboard: ReadonlyArray<Flight>): Effect.Effect<Landing> =>
-  Effect.callback<Landing>((resume) => {
-    const follower: Follower = { aboard, resume: (landing) => resume(Effect.succeed(landing)) }
-    flight.follow(follower)
-    return Effect.sync(() => flight.unfollow(follower))
-  })
+const landingOf = (flight: Flight): Effect.Effect<Landing> =>
+  Effect.flatMap(Holdings, (holdings) =>
+    Effect.callback<Landing>((resume) => {
+      const aboard = Flight.in(holdings)
+      const follower: Follower = { aboard, resume: (landing) => resume(Effect.succeed(landing)) }
+      flight.follow(follower)
+      return Effect.sync(() => flight.unfollow(follower))
+    }))
 
 export class SingleFlight {
   private readonly flights = new Map<string, Flight>()
@@ -108,36 +117,31 @@ export class SingleFlight {
   /** The Effect's own result, or that of the one who runs it already. */
   run<A, E, R>(key: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
     // Nobody is interrupted between taking the lead and the promise to tell the others.
-    return Effect.uninterruptibleMask((restore) =>
-      Effect.withFiber((fiber) => {
-        const holdings = Context.get(fiber.context, Holdings)
-        const flight = this.flights.get(key)
-        return flight !== undefined
-          ? restore(this.follow(flight, effect, Flight.in(holdings)))
-          : this.lead(key, holdings, (inside) => restore(Effect.provideService(effect, Holdings, inside)))
-      })
-    )
+    return Effect.uninterruptibleMask((restore) => {
+      const flight = this.flights.get(key)
+      return flight === undefined ? this.lead(key, effect, restore) : restore(this.follow(flight, effect))
+    })
   }
 
   private lead<A, E, R>(
     key: string,
-    holdings: ReadonlyArray<Holding>,
-    runWith: (holdings: ReadonlyArray<Holding>) => Effect.Effect<A, E, R>
+    effect: Effect.Effect<A, E, R>,
+    restore: (effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
   ): Effect.Effect<A, E, R> {
     const flight = new Flight(this, key)
     this.flights.set(key, flight)
-    return Effect.onExitPrimitive(runWith([...holdings, flight]), (exit) => {
+    const aboard = Effect.updateContext(
+      effect,
+      (context: Context.Context<R>) => Context.add(context, Holdings, [...Context.get(context, Holdings), flight])
+    )
+    return Effect.onExitPrimitive(restore(aboard), (exit) => {
       flight.end({ _tag: "Landed", exit })
       return undefined
     })
   }
 
-  private follow<A, E, R>(
-    flight: Flight,
-    effect: Effect.Effect<A, E, R>,
-    aboard: ReadonlyArray<Flight>
-  ): Effect.Effect<A, E, R> {
-    return Effect.flatMap(landingOf(flight, aboard), (landing) => {
+  private follow<A, E, R>(flight: Flight, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+    return Effect.flatMap(landingOf(flight), (landing) => {
       if (landing._tag === "Alone") return effect
       return landing._tag === "Again" || Exit.hasInterrupts(landing.exit)
         ? this.run(flight.key, effect)

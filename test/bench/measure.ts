@@ -12,7 +12,7 @@ import { interceptedRunsOf, type InterceptorName, interceptorNames } from "./int
 import { mulberry32, shuffled } from "./random.ts"
 import type { Section } from "./sections.ts"
 import { graphOf, type Shape, shapes } from "./shapes.ts"
-import { modes, type SubjectName, subjectsOf, waitingModes } from "./subjects.ts"
+import { floors, modes, type SubjectName, subjectsOf, waitingModes } from "./subjects.ts"
 
 export const sizes = [10, 100, 1_000, 10_000] as const
 
@@ -36,7 +36,7 @@ const stagesPerSample = 10_000
 /** The floor is so fast that a sample of the same number of stages would be within the noise. */
 const floorStagesPerSample = 50_000
 
-const subjectNames: ReadonlyArray<SubjectName> = [...modes, ...waitingModes, "floor"]
+const subjectNames: ReadonlyArray<SubjectName> = [...modes, ...waitingModes, ...floors]
 
 const median = (values: ReadonlyArray<number>): number => {
   const sorted = values.toSorted((a, b) => a - b)
@@ -89,7 +89,7 @@ interface Group {
  */
 const groups: ReadonlyArray<Group> = [
   { section: "stages", names: ["bare", "events", "spans", "floor"] },
-  { section: "defaults", names: ["defaults"] },
+  { section: "defaults", names: ["defaults", "stackByHand"] },
   { section: "waiting", names: ["bareAwaiting", "bareYielding"] },
   { section: "waiting", names: ["defaultsAwaiting", "defaultsYielding"] }
 ]

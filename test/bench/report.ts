@@ -5,7 +5,7 @@ import { interceptorNames } from "./interceptors.ts"
 import type { Large } from "./large.ts"
 import { type Measured, sizes } from "./measure.ts"
 import { shapes } from "./shapes.ts"
-import { modes, type SubjectName, waitingModes } from "./subjects.ts"
+import { floors, modes, type SubjectName, waitingModes } from "./subjects.ts"
 import type { Target } from "./targets.ts"
 import type { Form } from "./typecheck.ts"
 
@@ -80,7 +80,7 @@ const targets = (report: Report): string =>
 /** The report as tables. */
 export const format = (report: Report): string =>
   [
-    costs(report, "µs per stage", [...modes, "floor"]),
+    costs(report, "µs per stage", [...modes, ...floors]),
     costs(report, "µs per stage that waits", waitingModes),
     ownCosts(report),
     others(report),

@@ -1,7 +1,7 @@
 /**
  * What is measured: a graph as a pipeline in each of the modes, and the same graph written by hand.
  */
-import { Effect, Layer, type Scope } from "effect"
+import { Duration, Effect, Layer, Metric, type Scope } from "effect"
 import { EventSink, Interceptor, Pipeline, Snapshot, Stage } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
 import type { Graph, Node } from "./shapes.ts"
@@ -13,7 +13,10 @@ export const waitingModes = ["bareAwaiting", "bareYielding", "defaultsAwaiting",
 
 export type Mode = (typeof modes)[number] | (typeof waitingModes)[number]
 
-export type SubjectName = Mode | "floor"
+/** The same graph by hand: with nothing, and with what the default stack does, from Effect's own combinators. */
+export const floors = ["floor", "stackByHand"] as const
+
+export type SubjectName = Mode | (typeof floors)[number]
 
 /** What is measured: each makes an Effect of one run. */
 export type Subjects = Readonly<Record<SubjectName, Effect.Effect<Effect.Effect<unknown>, never, Scope.Scope>>>
@@ -71,26 +74,60 @@ export const subjectsOf = Effect.fnUntraced(function*(graph: Graph) {
     bareYielding: Effect.map(yieldingPipeline, bareRun),
     defaultsAwaiting: Effect.map(awaitingPipeline, defaultsRun),
     defaultsYielding: Effect.map(yieldingPipeline, defaultsRun),
-    floor: Effect.succeed(floorOf(graph))
+    floor: Effect.succeed(floorOf(graph, () => noOp)),
+    stackByHand: Effect.succeed(floorOf(graph, withStackByHand))
   } satisfies Subjects
 })
 
-/** What somebody would write who needs this graph once, and nothing else that a pipeline gives. */
-const floorOf = (graph: Graph): Effect.Effect<unknown> => graph.shape === "chain" ? inARow(graph) : layerByLayer(graph)
+/** The run of a stage by its index. */
+type RunOf = (index: number) => Run
 
-const inARow = ({ layers }: Graph): Effect.Effect<unknown> =>
+/** What somebody would write who needs this graph once, and nothing else that a pipeline gives. */
+const floorOf = (graph: Graph, runOf: RunOf): Effect.Effect<unknown> => {
+  const runs = graph.layers.flat().map(({ index }) => runOf(index))
+  const run = (index: number, inputs: unknown) => (runs[index] as Run)(inputs)
+  return graph.shape === "chain" ? inARow(graph, run) : layerByLayer(graph, run)
+}
+
+type RunStage = (index: number, inputs: unknown) => ReturnType<Run>
+
+const inARow = ({ layers }: Graph, run: RunStage): Effect.Effect<unknown> =>
   Effect.gen(function*() {
     let before: unknown = undefined
-    for (let index = 0; index < layers.length; index++) before = yield* noOp({ before })
+    for (let index = 0; index < layers.length; index++) before = yield* run(index, { before })
     return before
   })
 
-const layerByLayer = ({ layers }: Graph): Effect.Effect<unknown> =>
+const layerByLayer = ({ layers }: Graph, run: RunStage): Effect.Effect<unknown> =>
   Effect.gen(function*() {
     const outputs: Array<unknown> = []
-    const run = ({ dependencies }: Node) => noOp(dependencies.map((dependency) => outputs[dependency]))
+    const runNode = ({ dependencies, index }: Node) => run(index, dependencies.map((dependency) => outputs[dependency]))
     for (const layer of layers) {
-      for (const output of yield* Effect.all(layer.map(run), { concurrency: "unbounded" })) outputs.push(output)
+      for (const output of yield* Effect.all(layer.map(runNode), { concurrency: "unbounded" })) outputs.push(output)
     }
     return outputs
   })
+
+const boundaries = Metric.exponentialBoundaries({ start: 1, factor: 2, count: 18 })
+
+/** One stage with a timeout, two spans, two metrics and annotations for its logs: what the default stack gives it. */
+const withStackByHand: RunOf = (index) => {
+  const stage = nameOf(index)
+  const attributes = { pipeline: "by hand", stage, kind: "transform" }
+  const duration = Metric.histogram("by_hand_duration_ms", { boundaries, attributes })
+  const ended = Metric.counter("by_hand_total", { incremental: true, attributes: { ...attributes, status: "ok" } })
+  const ids = { runId: "run", correlationId: "run" }
+  return (inputs) =>
+    noOp(inputs).pipe(
+      Effect.annotateLogs({ pipeline: "by hand", stage, attempt: 1, ...ids }),
+      Effect.withSpan(`attempt 1 of ${stage}`, { attributes: { stage, attempt: 1 } }, withoutStack),
+      Effect.timeout("30 seconds"),
+      Effect.timed,
+      Effect.tap(([took]) => Effect.andThen(Metric.update(duration, Duration.toMillis(took)), Metric.update(ended, 1))),
+      Effect.map(([, output]) => output),
+      Effect.withSpan(`stage ${stage}`, { attributes: { ...attributes, ...ids, outcome: "Ok" } }, withoutStack),
+      Effect.orDie
+    )
+}
+
+const withoutStack = { captureStackTrace: false }

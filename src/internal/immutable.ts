@@ -40,13 +40,18 @@ const isContainer = (value: object): boolean =>
 const isSettled = (value: unknown): boolean => {
   if (!isObject(value) || deeplyFrozen.has(value)) return true
   if (!isContainer(value)) return true
-  if (!isPlain(value) || !Object.isFrozen(value) || !holdsNoObjects(value)) return false
-  deeplyFrozen.add(value)
+  if (!isPlain(value) || !Object.isFrozen(value)) return false
+  const keys = Reflect.ownKeys(value)
+  if (!holdsNoObjects(value, keys)) return false
+  if (keys.length > worthRemembering) deeplyFrozen.add(value)
   return true
 }
 
-const holdsNoObjects = (value: object): boolean => {
-  for (const key of Reflect.ownKeys(value)) {
+/** To look at this many properties again takes less than to remember that they were looked at. */
+const worthRemembering = 8
+
+const holdsNoObjects = (value: object, keys: ReadonlyArray<PropertyKey>): boolean => {
+  for (const key of keys) {
     const descriptor = Object.getOwnPropertyDescriptor(value, key)
     if (descriptor === undefined || !("value" in descriptor) || isObject(descriptor.value)) return false
   }

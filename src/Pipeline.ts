@@ -205,9 +205,9 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
    *
    * With an `output` schema the value is validated, and encoded as the schema says.
    */
-  returns<N extends AnyNode, E, R, S, D = unknown>(
-    this: Pipeline<N, E, R>,
-    value: <Stages extends Handles<N>>(stages: StagesBefore<"returns", Stages>) => Checked<S, ReturnsProblem<S, D>>,
+  returns<N extends AnyNode, E, R, V, S, D = unknown>(
+    this: Pipeline<N, E, R, V>,
+    value: <Stages extends Handles<N>>(stages: StagesBefore<"returns", Stages>) => Checked<S, ReturnsProblem<S, D, V>>,
     options?: { readonly output?: Schema.Codec<D, any> | undefined }
   ): Pipeline<N, E, R, unknown extends D ? SourceValue<S> : D>
 }
@@ -246,8 +246,8 @@ export interface InlineOptions<
   /** The condition without which it is skipped. */
   when?<Stages extends Handles<Nodes>>(stages: StagesBefore<Name, Stages>): When
   /**
-   * What is put around it: `Stage.timeout("5 seconds")`, or several with `flow`. A handler that is to know the stage's
-   * types takes the stage: `(stage) => Stage.catch(stage, (error) => ...)`.
+   * What is put around it, written behind `run`: `Stage.timeout("5 seconds")`, or several, or a handler, as a function of
+   * the stage: `(stage) => stage.pipe(Stage.timeout("5 seconds"), Stage.retry())`.
    */
   wrap?(
     stage: InlineStage<Name, InlineInput<Found<Nodes, Inputs>, Nodes["name"], Inputs, Sources>, A, E, R, Y, G, O, D>
@@ -307,7 +307,8 @@ export interface AddInline {
       FailsWith<E, Y>,
       O,
       D,
-      X
+      X,
+      W
     >,
     options: InlineOptions<Name, Inputs, After, Sources, When, A, E, R, Y, G, O, D, X, W, N>
   ): Pipeline<
@@ -407,7 +408,7 @@ export type Failure<N extends AnyNode, E, O = {}, V = unknown> = Shown<
   | Outside<E>
   | Invalid<N>
   | (N extends InputNode<unknown> ? SnapshotInvalid : never)
-  | (unknown extends V ? never : ValueFailed)
+  | (unknown extends V ? never : ValueFailed<Outputs<N>>)
 >
 
 /** The errors that fail a run outside of any stage. */
@@ -562,7 +563,8 @@ class PipelineImpl implements Any {
     const stage = makeStage(kind, name, { run, output, error })
     const wiring = {
       inputs: typeof inputs === "function" ? inputs(this.stages) : inputs,
-      when: when === undefined ? undefined : options.callable("when", when)(this.stages),
+      // A condition that is not there was meant as one.
+      when: when === undefined ? undefined : options.callable("when", when)(this.stages) ?? null,
       after
     }
     const wrapped = wrap === undefined ? stage : options.callable("wrap", wrap)(stage)
@@ -595,6 +597,7 @@ class PipelineImpl implements Any {
   returns(value: (stages: object) => unknown, given: ReturnsOptions = {}): PipelineImpl {
     const { output } = options.fields<ReturnsOptions>("options", ["output"], given)
     const source = options.callable("value", value)(this.stages)
+    options.ofKind("returns", "a pipeline that returns nothing yet", returnsNothing, this)
     return this.with({
       value: {
         source: options.ofKind("value", "a function that gives a Source", isSource, source),
@@ -615,6 +618,9 @@ class PipelineImpl implements Any {
     }
   }
 }
+
+const returnsNothing = (given: unknown): given is PipelineImpl =>
+  given instanceof PipelineImpl && given.value === undefined
 
 const union = <A>(left: ReadonlyArray<A>, right: ReadonlyArray<A>): ReadonlyArray<A> =>
   Array.from(new Set([...left, ...right]))
@@ -683,6 +689,7 @@ export const extend = <N1 extends AnyNode, E1, R1, V1, N2 extends AnyNode, E2, R
 
 /** A node without the services that something else provides. */
 type Without<N extends AnyNode, P> = [P] extends [never] ? N
+  : N extends InputNode<unknown> ? N
   : N extends Node<infer Name, infer D, infer S, infer E, infer R> ? Node<Name, D, S, E, Exclude<R, P>>
   : never
 

@@ -62,7 +62,7 @@ export class ResultInvalid extends Schema.TaggedError<ResultInvalid>()("ResultIn
     const problems = describeProblems(this.problems)
     return this.code === "RESULT_NOT_ENCODABLE"
       ? `A result of pipeline "${this.pipeline}" cannot be encoded: ${problems}. `
-        + `Data and errors that are not plain data need an output or error schema of their stage.`
+        + `Data and errors that are not plain data need an output or error schema of their stage, and a value one of \`returns\`.`
       : `A result of pipeline "${this.pipeline}" cannot be decoded: ${problems}`
   }
 }

@@ -179,15 +179,28 @@ export class LayerFailed<out Error = unknown>
 /**
  * What a pipeline `returns` could not be given: its function threw, or its schema rejects the value.
  */
-export class ValueFailed extends Schema.TaggedError<ValueFailed>()("ValueFailed", {
+export class ValueFailed<out Outputs = unknown> extends Schema.TaggedError<ValueFailed<unknown>>()("ValueFailed", {
   pipeline: Schema.String,
   problems: Schema.Array(Problem),
   /** What was thrown, when something was. */
-  cause: Schema.optionalKey(Schema.Defect())
+  cause: Schema.optionalKey(Schema.Defect()),
+  result: Schema.Unknown
 }) {
   readonly code = "VALUE_FAILED"
+  /** The result without the value: every stage has ended. */
+  declare readonly result: Completed<Outputs>
   override get message(): string {
     return `What pipeline "${this.pipeline}" returns is invalid: ${describeProblems(this.problems)}`
+  }
+
+  /** What a log shows of it: none of the data. */
+  override toJSON() {
+    const { _tag, code, message, pipeline, problems, result } = this
+    return { _tag, code, message, pipeline, problems, runId: result.lineage.runId }
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")]() {
+    return this.toJSON()
   }
 }
 

@@ -39,15 +39,27 @@ export type Input<I = unknown> =
   & { readonly input?: I | undefined }
 
 declare const Carried: unique symbol
+declare const Nothing: unique symbol
 
 /**
- * A snapshot that carries the extensions `X` and, unless it is `unknown`, the input `I` of a pipeline.
+ * The input of a snapshot that is not known to have one.
  */
-export type With<X, I = unknown> =
+export interface NoInput {
+  readonly [Nothing]: never
+}
+
+/** `any` is an input like any other. */
+type IsNone<I> = 0 extends 1 & I ? false : [I] extends [NoInput] ? true : false
+
+/**
+ * A snapshot that carries the extensions `X` and the input `I` of a pipeline: the type of a parameter that is handed to
+ * such a pipeline.
+ */
+export type With<X, I = NoInput> =
   & Snapshot
   & Pipeable
   & { readonly [Carried]: (_: X) => void }
-  & (unknown extends I ? unknown : { readonly input: I })
+  & (IsNone<I> extends true ? unknown : { readonly input: I })
 
 /**
  * The extensions that a snapshot is known to carry.
@@ -55,9 +67,9 @@ export type With<X, I = unknown> =
 export type CarriedBy<S> = S extends { readonly [Carried]: (_: infer X) => void } ? X : never
 
 /**
- * The input of a pipeline that a snapshot is known to carry, `unknown` when it is not known.
+ * The input of a pipeline that a snapshot is known to carry, or `NoInput`.
  */
-export type InputOf<S> = S extends { readonly input: infer I } ? I : unknown
+export type InputOf<S> = S extends { readonly input: infer I } ? I : NoInput
 
 /**
  * A snapshot could not be read: what is wrong, and where.
@@ -101,15 +113,18 @@ const build = (fields: Input, extensions: Context.Context<never>): Snapshot => {
   return seal(Object.assign(snapshot, immutable({ ...snapshot })), extensions)
 }
 
+/** A snapshot with the input that was given. Nothing is learnt of it from where the snapshot is used. */
+type Made<I> = IsNone<I> extends true ? With<never> : With<never, NoInfer<I>>
+
 /**
  * Makes a snapshot. What you pass in is copied; it stays yours and unchanged.
  *
  * `input` is what a pipeline with an `input` schema takes. Use `decode` for data that the compiler has not checked: `make`
  * throws `SnapshotInvalid` on it.
  */
-export const make = <const I = unknown>(fields: Input<I> = {}): With<never, NoInfer<I>> =>
+export const make = <const I = NoInput>(fields: Input<I> = {}): Made<I> =>
   // The phantom of With is never there at run time.
-  build(fields, Context.empty()) as With<never, NoInfer<I>>
+  build(fields, Context.empty()) as Made<I>
 
 /**
  * Whether a value is a snapshot.
@@ -153,7 +168,7 @@ export const extend: {
 )
 
 /** The snapshot with its input changed, when one is given. */
-type Updated<Of, I> = With<CarriedBy<Of>, unknown extends I ? InputOf<Of> : I>
+type Updated<Of, I> = With<CarriedBy<Of>, IsNone<I> extends true ? InputOf<Of> : I>
 
 /**
  * Changes some fields of a snapshot. What it carries, its extensions included, stays.
@@ -162,11 +177,11 @@ type Updated<Of, I> = With<CarriedBy<Of>, unknown extends I ? InputOf<Of> : I>
  * pipeline with its own `input`.
  */
 export const update: {
-  <const I = unknown>(fields: Omit<Input<I>, "extensions">): <Of extends Snapshot>(self: Of) => Updated<Of, I>
-  <Of extends Snapshot, const I = unknown>(self: Of, fields: Omit<Input<I>, "extensions">): Updated<Of, I>
+  <const I = NoInput>(fields: Omit<Input<I>, "extensions">): <Of extends Snapshot>(self: Of) => Updated<Of, I>
+  <Of extends Snapshot, const I = NoInput>(self: Of, fields: Omit<Input<I>, "extensions">): Updated<Of, I>
 } = dual(
   2,
-  <Of extends Snapshot, const I = unknown>(self: Of, fields: Omit<Input<I>, "extensions">): Updated<Of, I> =>
+  <Of extends Snapshot, const I = NoInput>(self: Of, fields: Omit<Input<I>, "extensions">): Updated<Of, I> =>
     // The extensions are those of `self`, which carries them.
     build({ ...self, ...fields, extensions: self.extensions }, extensionsOf(self)) as unknown as Updated<Of, I>
 )
@@ -213,35 +228,42 @@ export const encode = (self: Snapshot, of: OfInput = {}): Schema.Json => {
   return Schema.encodeUnknownSync(Encoded)({ version, snapshot }) as Schema.Json
 }
 
-// The schema of an input needs no services.
+type Problems = ReadonlyArray<Problem>
+
+/** What a schema makes of an input. Its own code can throw, and an asynchronous one cannot be waited for. */
+const converted = (convert: () => Result.Result<unknown, Schema.SchemaError>): Result.Result<unknown, Problems> => {
+  const result = Result.try(convert)
+  if (Result.isFailure(result)) {
+    return Result.fail([{ path: [], message: "Its schema threw, or is asynchronous, when the input went through it" }])
+  }
+  return Result.mapError(result.success, ({ issue }) => problemsOf(issue))
+}
+
+const under = <A>(result: Result.Result<A, Problems>): Result.Result<A, Problems> =>
+  Result.mapError(result, (problems) => problemsUnder(["input"], problems))
+
 const inputAsJson = (input: unknown, schema: OfInput["input"]): Schema.Json =>
   Result.getOrThrowWith(
-    schema === undefined
-      ? PlainJson.write(input)
-      : Result.mapError(
-        Schema.encodeUnknownResult(Schema.toCodecJson(schema as Schema.Codec<unknown>))(input, {
-          errors: "all"
-        }) as Result.Result<
-          Schema.Json, // toCodecJson encodes to JSON
-          Schema.SchemaError
-        >,
-        ({ issue }) => problemsOf(issue)
-      ),
-    (problems) => invalid(problemsUnder(["input"], problems))
+    under(
+      schema === undefined
+        ? PlainJson.write(input)
+        : converted(() =>
+          // The schema of an input needs no services.
+          Schema.encodeUnknownResult(Schema.toCodecJson(schema as Schema.Codec<unknown>))(input, { errors: "all" })
+        ) as Result.Result<Schema.Json, Problems> // toCodecJson encodes to JSON
+    ),
+    (problems) => invalid(problems)
   )
 
-const inputFromJson = (
-  json: unknown,
-  schema: OfInput["input"]
-): Result.Result<unknown, ReadonlyArray<Problem>> =>
-  Result.mapError(
-    schema === undefined
-      ? PlainJson.readBack(json)
-      : Result.mapError(
-        Schema.decodeUnknownResult(Schema.toCodecJson(schema as Schema.Codec<unknown>))(json, { errors: "all" }),
-        ({ issue }) => problemsOf(issue)
-      ),
-    (problems) => problemsUnder(["input"], problems)
+const inputFromJson = (json: unknown, schema: OfInput["input"]): Result.Result<unknown, Problems> =>
+  under(
+    schema === undefined ? PlainJson.readBack(json) : converted(() => {
+      const known = schema as Schema.Codec<unknown> // it needs no services
+      // An input that is `undefined` is not written.
+      return json === undefined
+        ? Schema.decodeUnknownResult(Schema.toType(known))(json, { errors: "all" })
+        : Schema.decodeUnknownResult(Schema.toCodecJson(known))(json, { errors: "all" })
+    })
   )
 
 const invalid = (problems: ReadonlyArray<Problem>, code: SnapshotInvalid["code"] = "SNAPSHOT_INVALID") =>
@@ -294,11 +316,11 @@ const decodeCarried = (snapshot: Snapshot, extensions: ReadonlyArray<AnyExtensio
 
 /**
  * Decodes a snapshot from JSON that nobody has checked, with the extensions that it must carry and, through the schema of
- * its pipeline, the input: `Snapshot.decode(json, { extensions: [Skills], input: pipeline.input })`.
+ * its pipeline, the input: `Snapshot.decode(json, { extensions: [Skills], input: Bill })`.
  *
  * Fails with every problem at once and the path to each. Keys such as `__proto__` are data and pollute nothing.
  */
-export const decode = <const E extends ReadonlyArray<AnyExtension> = [], I = unknown>(
+export const decode = <const E extends ReadonlyArray<AnyExtension> = [], I = NoInput>(
   json: unknown,
   options?: { readonly extensions?: E | undefined; readonly input?: Schema.Codec<I, any> | undefined }
 ): Effect.Effect<With<E[number]["Identifier"], I>, SnapshotInvalid> => {

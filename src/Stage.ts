@@ -49,7 +49,9 @@ import { timeoutAround } from "./attempt/timeout.ts"
 import { type Wrapped, wrappedOf } from "./attempt/wrapped.ts"
 import type { CheckedName, FailsWith, Gives, Needs, Ports, Returned } from "./checks/stage.ts"
 import type { Interceptor } from "./Interceptor.ts"
+import { type AnyGenerator, isGenerator } from "./internal/generator.ts"
 import { immutable } from "./internal/immutable.ts"
+import * as options from "./internal/options.ts"
 import { changedOk } from "./internal/output-model.ts"
 import { effectOfPromise } from "./internal/promise.ts"
 import type { Current } from "./internal/snapshot-model.ts"
@@ -224,10 +226,7 @@ const runOf = (run: Effect.Effect<unknown, unknown, unknown> | ((inputs: never) 
   }
 }
 
-type AnyGenerator = Generator<Effect.Effect<unknown, unknown, unknown>, unknown, never>
-
-const isGenerator = (value: unknown): value is AnyGenerator =>
-  Object.prototype.toString.call(value) === "[object Generator]"
+const isSchema = (given: unknown): given is Schema.Top => Schema.isSchema(given)
 
 /**
  * Makes a stage of any kind; the six kinds below are this with the kind given.
@@ -259,8 +258,8 @@ export const make = <
     name,
     kind,
     run: runOf(run),
-    output,
-    error,
+    output: output === undefined ? undefined : options.ofKind("output", "a schema", isSchema, output),
+    error: error === undefined ? undefined : options.ofKind("error", "a schema", isSchema, error),
     annotations: Context.empty(),
     arounds: output === undefined ? [] : [validated(output)],
     gates: []

@@ -161,7 +161,12 @@ export type Data<A> = A extends Ok<infer D> ? D
  * needs to be in a stage for (`R`).
  */
 export type Signal<A, R = never> =
-  | (A extends Skip ? "skip" : A extends Cancel ? "cancel" : A extends Retry ? "retry" : never)
+  // Nothing is known of `any`: it is not taken for all of them.
+  | (0 extends 1 & A ? never
+    : A extends Skip ? "skip"
+    : A extends Cancel ? "cancel"
+    : A extends Retry ? "retry"
+    : never)
   | (R extends InStage<infer S> ? S : never)
 
 /**

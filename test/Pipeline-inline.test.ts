@@ -2,7 +2,7 @@
  * Stages that are written where they are added.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, flow, Option, Schedule, Schema } from "effect"
+import { Effect, Option, Schedule, Schema } from "effect"
 import { Pipeline, Snapshot, Stage, type StageError, StageOutput } from "stageflow"
 
 class Down extends Schema.TaggedError<Down>()("Down", { at: Schema.String }) {}
@@ -84,7 +84,7 @@ describe("a stage that is written where it is added", () => {
             if (++attempts < 3) return yield* StageOutput.retry("not yet")
             return { attempts }
           },
-          wrap: flow(Stage.timeout("5 seconds"), Stage.retry(Schedule.recurs(5)))
+          wrap: (stage) => stage.pipe(Stage.timeout("5 seconds"), Stage.retry(Schedule.recurs(5)))
         })
       const run = Pipeline.run(pipeline, Snapshot.make())
       const isSame: Same<
@@ -141,6 +141,9 @@ describe("a stage that is written where it is added", () => {
       assert.throws(() => untyped.work("x", { wen: () => true, run: Effect.void }), /"wen"/)
       assert.throws(() => untyped.work("x", { when: true, run: Effect.void }), /"when"/)
       assert.throws(() => untyped.work("x", { wrap: 1, run: Effect.void }), /"wrap"/)
+      assert.throws(() => untyped.work("x", { output: 5, run: Effect.void }), /"output"/)
+      assert.throws(() => untyped.work("x", { error: {}, run: Effect.void }), /"error"/)
+      assert.include(yield* problemsOf(untyped.work("x", { when: () => undefined, run: Effect.void })), "when")
       assert.throws(() => untyped.work("x", 42), /"options"/)
     }))
 

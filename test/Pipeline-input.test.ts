@@ -2,8 +2,9 @@
  * Pipelines that take an input and return a value: typed functions.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Option, Schema, Stream } from "effect"
+import { Context, Effect, Layer, Option, Schema, SchemaGetter, Stream } from "effect"
 import { EventSink, Interceptor, Pipeline, ResultCodec, RunResult, Snapshot, Source, Stage } from "stageflow"
+import { Simulation } from "stageflow/testing"
 
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false
 
@@ -39,6 +40,49 @@ describe("a pipeline with an input and a value", () => {
       assert.strictEqual(last.value, 4)
       const piped = yield* billing.pipe(Pipeline.run(five))
       assert.strictEqual(piped.value, 4)
+    }))
+
+  it.effect("keeps its input and its value when a Layer, an interceptor and an annotation are put around it", () =>
+    Effect.gen(function*() {
+      class Rate extends Context.Service<Rate, { readonly rate: number }>()("Rate") {}
+      const rated = billing
+        .work("rate", {
+          inputs: ["input"],
+          run: ({ input }) => Effect.map(Rate, ({ rate }) => ({ n: rate * input.amount }))
+        })
+        .pipe(Pipeline.provide(Layer.succeed(Rate, { rate: 2 })))
+      const { outputs, value } = yield* Pipeline.run(rated, five)
+      assert.deepStrictEqual([Object.keys(outputs), outputs.rate.data, value], [["tax", "net", "rate"], { n: 10 }, 4])
+      // @ts-expect-error this pipeline takes an input
+      const missing = yield* Effect.flip(Pipeline.run(rated, Snapshot.make()))
+      assert.instanceOf(missing, Snapshot.SnapshotInvalid)
+      const simulated = yield* Simulation.run(rated, five)
+      assert.strictEqual((yield* simulated.exit).value, 4)
+    }))
+
+  it.effect("is read as an Option as well, and not twice told what it returns", () =>
+    Effect.gen(function*() {
+      const optional = Pipeline.make("p", { input: Schema.UndefinedOr(Schema.Int) })
+        .work("look", { inputs: ["input?"], run: ({ input }) => Effect.succeed({ n: Option.getOrThrow(input) ?? 0 }) })
+      assert.strictEqual((yield* Pipeline.run(optional, Snapshot.make())).outputs.look.data.n, 0)
+      assert.strictEqual((yield* Pipeline.run(optional, Snapshot.make({ input: 3 }))).outputs.look.data.n, 3)
+      const json = Snapshot.encode(Snapshot.make(), optional)
+      const back = yield* Snapshot.decode(json, { input: Schema.UndefinedOr(Schema.Int) })
+      assert.isUndefined(back.input)
+      // @ts-expect-error returns: this pipeline says already what it returns
+      assert.throws(() => billing.returns((s) => s.tax), /"returns"/)
+    }))
+
+  it.effect("a schema that cannot be used without waiting is SnapshotInvalid where it is decoded, and works in a run", () =>
+    Effect.gen(function*() {
+      const slow = Schema.String.pipe(Schema.decode({
+        decode: SchemaGetter.transformEffect((text: string) => Effect.as(Effect.sleep(1), text)),
+        encode: SchemaGetter.passthrough()
+      }))
+      const json = Snapshot.encode(Snapshot.make({ input: "x" }))
+      const failed = yield* Effect.flip(Snapshot.decode(json, { input: slow }))
+      assert.strictEqual(failed._tag, "SnapshotInvalid")
+      assert.include(failed.message, "input")
     }))
 
   it.effect("does not start with an input that its schema rejects, and says where", () =>
@@ -117,6 +161,8 @@ describe("a pipeline with an input and a value", () => {
       const thrown = yield* Effect.flip(Pipeline.run(throwing, Snapshot.make()))
       assert(thrown instanceof RunResult.ValueFailed)
       assert.notInclude(thrown.message, "hunter2")
+      assert.notInclude(JSON.stringify(thrown), "hunter2")
+      assert.deepStrictEqual(thrown.result.outputs.one.data, { n: 1 })
       const rejecting = base.returns((s) => s.one.map(({ n }) => n), {
         output: Schema.Number.check(Schema.isGreaterThan(1))
       })
@@ -173,7 +219,7 @@ describe("a pipeline with an input and a value", () => {
 
   it.effect("is found wrong at run time as well: a stage called input, and a value of a stage that is not there", () =>
     Effect.gen(function*() {
-      const untyped = billing as unknown as {
+      const untyped = Pipeline.make("p", { input: Bill }).work("net", { run: Effect.void }) as unknown as {
         readonly add: (stage: Stage.Any) => Pipeline.Any
         readonly returns: (value: unknown, options?: unknown) => Pipeline.Any
       }

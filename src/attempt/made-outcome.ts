@@ -7,6 +7,7 @@ import * as Effect from "effect/Effect"
 import { constVoid } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
+import { isGenerator } from "../internal/generator.ts"
 import { immutable } from "../internal/immutable.ts"
 import {
   type Artifact,
@@ -21,6 +22,7 @@ import type { Problem } from "../internal/problems.ts"
 /** Whether a value is what stages give as data: an object, and nothing that was forgotten to be waited for. */
 export const isData = (value: unknown): value is object =>
   typeof value === "object" && value !== null && !Predicate.isPromiseLike(value) && !Effect.isEffect(value)
+  && !isGenerator(value)
 
 /** Hears what a promise rejects with that nobody will look at: unheard, it would end the process. */
 const disregard = (promise: PromiseLike<unknown>): void => {
@@ -35,12 +37,13 @@ export const kindOf = (value: unknown): string => {
     disregard(value)
     return "a Promise"
   }
-  if (typeof value === "object") return "an object"
+  if (typeof value === "object") return isGenerator(value) ? "a generator" : "an object"
   return typeof value === "number" && Number.isNaN(value) ? "NaN" : `a ${typeof value}`
 }
 
 const advice: Readonly<Record<string, string>> = {
   "an Effect": " (did you forget yield* ?)",
+  "a generator": " (did you forget yield* ?)",
   "a Promise": " (use Stage.promise, or Effect.tryPromise)"
 }
 

@@ -55,11 +55,14 @@ export type InlineNames<Known extends string, Inputs extends Names> = unknown ex
 // the stage
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** The data of a stage that gives `A`, and has the data `D` in its schema when there is one. */
+type DataGiven<A, D> = unknown extends D ? Data<A> : D
+
 /** The stage that an inline stage is before anything wraps it. */
 export type InlineStage<Name extends string, Input, A, E, R, Y, G, O, D> = Stage.Stage<
   Name,
   Input,
-  unknown extends D ? Data<Gives<A, G, O>> : D,
+  DataGiven<Gives<A, G, O>, D>,
   Signal<Gives<A, G, O>, Needs<R, Y>>,
   Errors<Gives<A, G, O>, FailsWith<E, Y>>,
   Ports<Needs<R, Y>>
@@ -71,12 +74,27 @@ type SourceProblem<Reader extends string, Key, Have> = Have extends Source<unkno
   : `stage '${Reader}', input '${Key & string}': this is not a Source`
 
 type SourcesProblem<Reader extends string, Sources> = [Sources] extends [NotGiven] ? never
-  : Sources extends Names ? `stage '${Reader}', inputs: a function gives a record of sources, not a list of names`
+  : Sources extends ReadonlyArray<unknown> ?
+    `stage '${Reader}', inputs: a function gives a record of sources, not a list`
+  : Sources extends Source<unknown> | Readable ?
+    `stage '${Reader}', inputs: a function gives a record of sources, not one`
   : { [K in keyof Sources]: SourceProblem<Reader, K, Sources[K]> }[keyof Sources]
 
 type WhenProblem<Reader extends string, When> = [When] extends [NotGiven] ? never
   : When extends Source<boolean> ? never
   : `stage '${Reader}', when: this is not a Source of a boolean, such as .is(route) or .map((data) => data.ready)`
+
+/** What is wrong with the stage `W` that is wrapped, which gave `Data` and takes `Input`. */
+type WrapProblem<Name extends string, W extends Stage.Any, Input, Data> = W["name"] extends Name
+  ? unknown extends Stage.Input<W> ? WrappedDataProblem<Name, Stage.DataOf<W>, Data>
+  : Input extends Stage.Input<W> ? WrappedDataProblem<Name, Stage.DataOf<W>, Data>
+  : `stage '${Name}', wrap: it gives a stage that takes other inputs`
+  : `stage '${Name}', wrap: it gives a stage of another name`
+
+/** A function that is made of several is typed before the stage is known, and then knows nothing of it. */
+type WrappedDataProblem<Name extends string, Wrapped, Data> = unknown extends Wrapped ? unknown extends Data ? never
+  : `stage '${Name}', wrap: it loses the types; write (stage) => stage.pipe(...)`
+  : never
 
 type InlineProblem<
   Name extends string,
@@ -84,10 +102,19 @@ type InlineProblem<
   F extends AnyNode,
   Inputs extends Names,
   Sources,
-  When
+  When,
+  W extends Stage.Any,
+  Input,
+  Data
 > = First<
   NameTaken<Name, Known>,
-  First<NameProblem<Name, Inputs[number], Known, F>, First<SourcesProblem<Name, Sources>, WhenProblem<Name, When>>>
+  First<
+    NameProblem<Name, Inputs[number], Known, F>,
+    First<
+      SourcesProblem<Name, Sources>,
+      First<WhenProblem<Name, When>, WrapProblem<Name, W, Input, Data>>
+    >
+  >
 >
 
 /** The name itself when nothing is wrong with the stage, otherwise the sentence. */
@@ -102,9 +129,14 @@ export type InlineName<
   E,
   O,
   D,
-  X
-> = [InlineProblem<Name, Known, F, Inputs, Sources, When>] extends [never] ? CheckedName<Name, A, E, O, D, X>
-  : NoInfer<InlineProblem<Name, Known, F, Inputs, Sources, When>>
+  X,
+  W extends Stage.Any
+> = [
+  InlineProblem<Name, Known, F, Inputs, Sources, When, W, InlineInput<F, Known, Inputs, Sources>, DataGiven<A, D>>
+] extends [never] ? CheckedName<Name, A, E, O, D, X>
+  : NoInfer<
+    InlineProblem<Name, Known, F, Inputs, Sources, When, W, InlineInput<F, Known, Inputs, Sources>, DataGiven<A, D>>
+  >
 
 type Skipping<S> = S extends Source<unknown, infer Skips> ? Skips : false
 

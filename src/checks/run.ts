@@ -2,7 +2,7 @@
  * Checks, in the compiler, that the snapshot of a run carries what the stages read from it, and the pipeline's input.
  */
 import type { Among, Names } from "../Extension.ts"
-import type { CarriedBy, InputOf, Snapshot } from "../Snapshot.ts"
+import type { CarriedBy, InputOf, NoInput, Snapshot } from "../Snapshot.ts"
 import type { Mismatch, OneOf } from "./sentence.ts"
 import type { AnyNode, InputNode, StagesOf } from "./wiring.ts"
 
@@ -11,11 +11,13 @@ type Lacking<N extends AnyNode, R, S> = Names<Exclude<Among<N["services"] | R>, 
 /** What the pipeline takes, `never` when it takes nothing. */
 type Taken<N> = N extends InputNode<infer Data> ? Data : never
 
-/** Nothing is wrong with what is not known: it is checked when the run starts. */
 type InputProblem<Wanted, Given> = [Wanted] extends [never] ? never
   : unknown extends Wanted ? never
-  : unknown extends Given ? `this pipeline takes an input: Snapshot.make({ input: ... })`
-  : Given extends Wanted ? never
+  : 0 extends 1 & Given ? never
+  : [Given] extends [NoInput] ? undefined extends Wanted ? never
+    : `this pipeline takes an input: Snapshot.make({ input: ... }), or a parameter of type Snapshot.With<never, Input>`
+  : unknown extends Given ? `the type of the snapshot's input is not known: check it, or read it with Snapshot.decode`
+  : [Given] extends [Wanted] ? never
   : `the snapshot's input has ${Mismatch<Wanted, Given>}`
 
 /** What is wrong with running the stages `N`, that need `R` besides, with a snapshot. */

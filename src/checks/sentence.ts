@@ -30,6 +30,7 @@ type AnyMisfit<Wanted, Given> = {
 export type Misfit<Wanted, Given> = OneOf<AnyMisfit<Wanted, Given>>
 
 /** How data does not fit, as what comes after "gives". */
-export type Mismatch<Wanted, Given> = Misfit<Wanted, Given> extends infer K extends string
-  ? K extends keyof Given ? `'${K}' with another type` : `no '${K}'`
+export type Mismatch<Wanted, Given> = [Misfit<Wanted, Given>] extends [never] ? `data of another type`
+  : Misfit<Wanted, Given> extends infer K extends string ?
+    K extends keyof Given ? `'${K}' with another type` : `no '${K}'`
   : `data of another type`

@@ -40,19 +40,24 @@ export type Needs<R, Y> = R | (Y extends Effect.Effect<infer _A, infer _E, infer
 type Verdict<A, Wanted> = A extends Wanted ? "fits" : "misfits"
 
 /** While the compiler has not yet looked at `run`, nothing is known of it: then nothing is wrong yet. */
-type VerdictOnRun<O> = [O] extends [AnyEffect | AnyGenerator] ? "fits" : "misfits"
+type VerdictOnRun<O> = [O] extends [AnyEffect | Generator<AnyEffect, unknown, never>] ? "fits" : "misfits"
 
-type VerdictOnData<A, D> = [A] extends [never] ? "fits" : unknown extends A ? "fits" : Verdict<A, Returned<D>>
+type VerdictOnData<A, O, D> = [A] extends [never] ? "fits" : unknown extends A ? "fits" : VerdictOf<A, O, Returned<D>>
 
 /** A Promise and an Effect are objects and no data: somebody forgot to wait for them. */
-type VerdictOnWaiting<A> = [A] extends [never] ? "fits" : unknown extends A ? "fits" : Verdict<A, Waited>
+type VerdictOnWaiting<A, O> = [A] extends [never] ? "fits" : unknown extends A ? "fits" : VerdictOf<A, O, Waited>
+
+/** The type of `run` itself says no more of what a generator gives: everything in it has to fit. */
+type VerdictOf<A, O, Wanted> = [O] extends [never] ? Verdict<A, Wanted>
+  : [O] extends [AnyGenerator] ? [A] extends [Wanted] ? "fits" : "misfits"
+  : Verdict<A, Wanted>
 
 type Waited = void | StageOutput | (object & { readonly then?: never; readonly "~effect/Effect"?: never })
 
-type VerdictOnErrors<E, X> = unknown extends X ? "fits"
+type VerdictOnErrors<E, O, X> = unknown extends X ? "fits"
   : [E] extends [never] ? "fits"
   : unknown extends E ? "fits"
-  : Verdict<E, X>
+  : VerdictOf<E, O, X>
 
 type Waiting<D> = D extends PromiseLike<unknown> ? `a Promise (use Stage.promise, or Effect.tryPromise)`
   : D extends AnyEffect ? `an Effect (did you forget yield* ?)`
@@ -67,8 +72,13 @@ type NoData<D> = D extends string ? `a string`
   : D extends null ? `null`
   : Waiting<D>
 
-type RunProblem<Name extends string, O> = O extends PromiseLike<unknown>
-  ? `stage '${Name}': run is an async function; use Stage.promise, or Effect.tryPromise in an Effect`
+/** What of a union does not fit. */
+type Without<A, Wanted> = A extends Wanted ? never : A
+
+type RunProblem<Name extends string, O> = O extends AnyGenerator
+  ? `stage '${Name}': run yields something that is no Effect; write yield* before an Effect`
+  : O extends PromiseLike<unknown>
+    ? `stage '${Name}': run is an async function; use Stage.promise, or Effect.tryPromise in an Effect`
   : `stage '${Name}': run returns a value; return an Effect (Effect.succeed), or write function*`
 
 /** Why a value has another type than it should. */
@@ -77,7 +87,8 @@ type Widened<Wanted, Given> = string extends Given ?
   : `it with another type`
 
 type DataProblem<Name extends string, D, Wanted> = [NoData<D>] extends [never]
-  ? Misfit<Wanted, D> extends infer K extends string
+  ? [Misfit<Wanted, D>] extends [never] ? `stage '${Name}', output: run gives data of another type`
+  : Misfit<Wanted, D> extends infer K extends string
     ? `stage '${Name}', output '${K}': run ${K extends keyof D & keyof Wanted ? `gives ${Widened<Wanted[K], D[K]>}`
       : `does not give it`}`
   : `stage '${Name}', output: run gives data of another type`
@@ -97,13 +108,13 @@ type ErrorProblem<Name extends string, E, X> = `stage '${Name}', error: run fail
 export type CheckedName<Name extends string, A, E, O, D, X> = [Name] extends [never] ? Name : {
   readonly misfits: NoInfer<RunProblem<Name, O>>
   readonly fits: {
-    readonly misfits: NoInfer<DataProblem<Name, Data<A>, D>>
+    readonly misfits: NoInfer<DataProblem<Name, Data<OneOf<Without<A, Returned<D>>>>, D>>
     readonly fits: {
       readonly misfits: NoInfer<WaitingProblem<Name, Data<A>>>
       readonly fits: {
         readonly misfits: NoInfer<ErrorProblem<Name, Errors<A, E>, X>>
         readonly fits: Name
-      }[VerdictOnErrors<E, X>]
-    }[VerdictOnWaiting<A>]
-  }[VerdictOnData<A, D>]
+      }[VerdictOnErrors<E, O, X>]
+    }[VerdictOnWaiting<A, O>]
+  }[VerdictOnData<A, O, D>]
 }[VerdictOnRun<O>]

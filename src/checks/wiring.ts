@@ -264,8 +264,11 @@ type ByNameProblem<S extends Stage.Any, Known extends string, F extends AnyNode,
     : never
     : Unwired<S, never>
 
-/** What is wrong with the source that a pipeline returns; `D` is the data of its schema. */
-export type ReturnsProblem<S, D> = S extends Source<infer Given, infer Skips>
+/** What is wrong with the source that a pipeline returns; `D` is the data of its schema, `V` what it returns already. */
+export type ReturnsProblem<S, D, V> = unknown extends V ? SourceOfValueProblem<S, D>
+  : `returns: this pipeline says already what it returns`
+
+type SourceOfValueProblem<S, D> = S extends Source<infer Given, infer Skips>
   ? Skips extends false ? unknown extends D ? never : Given extends D ? never
     : `returns: its source gives ${Mismatch<D, Given>}`
   : `returns: its source may be empty; read it with .option or .orElse`

@@ -6,7 +6,7 @@ import type * as Schema from "effect/Schema"
 import type { Any as AnyInterceptor } from "../attempt/interceptor-model.ts"
 import { wrappedOf } from "../attempt/wrapped.ts"
 import { define, shape } from "../internal/record.ts"
-import { internalsOf, Missing, StageSource, type Use } from "../internal/source-model.ts"
+import { internalsOf, Missing, some, StageSource, type Use } from "../internal/source-model.ts"
 import { PipelineInvalid, type Problem } from "../PipelineInvalid.ts"
 import { composedEffects } from "./composed.ts"
 import { findCycles, neverFreed } from "./cycles.ts"
@@ -87,6 +87,11 @@ class Compilation {
     return this.takesInput && name === inputName
   }
 
+  /** Whether a name stands for the input as an Option. */
+  private isInputOption(name: string): boolean {
+    return this.takesInput && name === `${inputName}?` && !this.indexOf.has(name)
+  }
+
   problem(problem: Problem): void {
     this.problems.push(problem)
   }
@@ -131,7 +136,10 @@ class Compilation {
       for (const [from, use] of uses) edge(from, "condition", undefined, use)
       resolved.when = read
     }
-    if (Array.isArray(wiring.inputs) && wiring.inputs.some((name: string) => this.isInput(name))) {
+    if (
+      Array.isArray(wiring.inputs) &&
+      wiring.inputs.some((name: string) => this.isInput(name) || this.isInputOption(name))
+    ) {
       resolved.inputs = readAll(this.readsByName(wiring.inputs as ReadonlyArray<string>, edge))
     } else if (Array.isArray(wiring.inputs)) {
       const names = (wiring.inputs as ReadonlyArray<string>).map((name) => inputNamed(name, this.indexOf))
@@ -161,6 +169,7 @@ class Compilation {
   ): ReadonlyArray<readonly [key: string, read: ReadInputs]> {
     return names.map((name) => {
       if (this.isInput(name)) return [name, ({ snapshot }) => snapshot.input]
+      if (this.isInputOption(name)) return [inputName, ({ snapshot }) => some(snapshot.input)]
       const { from, optional } = inputNamed(name, this.indexOf)
       edge(from, "data", from, optional ? "optional" : "required")
       const source = new StageSource(from)

@@ -10,7 +10,7 @@ import { immutable } from "../internal/immutable.ts"
 import { type Problem, problemsOf, problemsUnder } from "../internal/problems.ts"
 import { type Snapshot, withInput } from "../internal/snapshot-model.ts"
 import { internalsOf, Missing, type Reader } from "../internal/source-model.ts"
-import { ValueFailed } from "../RunResult.ts"
+import { type Completed, ValueFailed } from "../RunResult.ts"
 import { SnapshotInvalid } from "../Snapshot.ts"
 import type { ReturnedValue } from "./plan.ts"
 
@@ -40,15 +40,16 @@ export const withValidInput = (input: Schema.Top, snapshot: Snapshot): Effect.Ef
 
 /** What a pipeline returns of stages that have all ended. */
 export const valueOf = (
-  pipeline: string,
+  result: Completed<unknown>,
   { output, source }: ReturnedValue,
   reader: Reader
 ): Effect.Effect<unknown, ValueFailed> => {
-  const failed = (problems: ReadonlyArray<Problem>) => new ValueFailed({ pipeline, problems })
+  const { pipeline } = result
+  const failed = (problems: ReadonlyArray<Problem>) => new ValueFailed({ pipeline, problems, result })
   const read = Result.try(() => internalsOf(source).read(reader))
   if (Result.isFailure(read)) {
     const problems = [{ path: [], message: "Its function threw (see `cause`)" }]
-    return Effect.fail(new ValueFailed({ pipeline, problems, cause: read.failure }))
+    return Effect.fail(new ValueFailed({ pipeline, problems, cause: read.failure, result }))
   }
   const value = read.success
   // The compiler rules it out; code without types can write it.

@@ -224,9 +224,9 @@ class OneRun {
 
   /** The result with what the pipeline returns. */
   private withValue(completed: Completed<unknown>, state: ActiveRun): Effect.Effect<Ended, Failed> {
-    const { pipeline, value } = this.plan
+    const { value } = this.plan
     if (value === undefined) return Effect.succeed(completed as Ended)
-    const read = valueOf(pipeline, value, state.inputs) as Effect.Effect<unknown> // its error is in the pipeline's type
+    const read = valueOf(completed, value, state.inputs) as Effect.Effect<unknown> // its error is in the pipeline's type
     return Effect.map(read, (value) => ({ ...completed, value }) as Ended)
   }
 

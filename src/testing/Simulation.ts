@@ -281,22 +281,22 @@ export const simulate: {
  * A run that fails is no failure of the simulation: it is in `exit`. A run that does not end is, as `SimulationTimeout`.
  */
 export const run: {
-  <N extends AnyNode, E, R, S extends Snapshot, const O extends Options & RunOptions = {}>(
-    self: Pipeline.Pipeline<N, E, R>,
+  <N extends AnyNode, E, R, V, S extends Snapshot, const O extends Options & RunOptions = {}>(
+    self: Pipeline.Pipeline<N, E, R, V>,
     snapshot: Checked<S, SnapshotProblem<N, R, S>>,
     given?: O
   ): Effect.Effect<
-    Simulated<Pipeline.Result<N, E, O>, Pipeline.Failure<N, E, O>>,
+    Simulated<Pipeline.Result<N, E, O, V>, Pipeline.Failure<N, E, O, V>>,
     SimulationTimeout,
     Pipeline.Services<N, R, S>
   >
   <S, const O extends Options & RunOptions = {}>(
     snapshot: S extends Snapshot ? S : Snapshot,
     ...given: OptionsAfter<S, O>
-  ): <N extends AnyNode, E, R>(
-    self: Checked<Pipeline.Pipeline<N, E, R>, SnapshotProblem<N, R, S>>
+  ): <N extends AnyNode, E, R, V>(
+    self: Checked<Pipeline.Pipeline<N, E, R, V>, SnapshotProblem<N, R, S>>
   ) => Effect.Effect<
-    Simulated<Pipeline.Result<N, E, O>, Pipeline.Failure<N, E, O>>,
+    Simulated<Pipeline.Result<N, E, O, V>, Pipeline.Failure<N, E, O, V>>,
     SimulationTimeout,
     Pipeline.Services<N, R, S>
   >

@@ -343,6 +343,58 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
     }
   },
   "a stage written where it is added": {
+    "generator-one-misfit": sentence(
+      "\"answer\"",
+      "\"answer\"",
+      "stage 'answer', output 'text': run gives it with another type",
+      ["answer", "text"]
+    ),
+    "generator-one-primitive": sentence(
+      "\"answer\"",
+      "\"answer\"",
+      "stage 'answer': run gives a number; data must be an object",
+      ["answer", "a number"]
+    ),
+    "generator-yields-no-effect": sentence(
+      "\"answer\"",
+      "\"answer\"",
+      "stage 'answer': run yields something that is no Effect; write yield* before an Effect",
+      ["answer", "yield*"]
+    ),
+    "inline-list-of-sources": sentence(
+      "\"llm\"",
+      "\"llm\"",
+      "stage 'llm', inputs: a function gives a record of sources, not a list",
+      ["llm", "inputs"]
+    ),
+    "inline-wrap-flow": sentence(
+      "\"llm\"",
+      "\"llm\"",
+      "stage 'llm', wrap: it loses the types; write (stage) => stage.pipe(...)",
+      ["llm", "wrap"]
+    ),
+    "inline-wrap-other-inputs": sentence(
+      "\"llm\"",
+      "\"llm\"",
+      "stage 'llm', wrap: it gives a stage that takes other inputs",
+      ["llm", "wrap"]
+    ),
+    "inline-wrap-renames": sentence("\"llm\"", "\"llm\"", "stage 'llm', wrap: it gives a stage of another name", [
+      "llm",
+      "wrap"
+    ]),
+    "input-nullable": sentence(
+      "Snapshot.make(",
+      "With<never, NoInfer<{ readonly a: \"x\"; }>>",
+      "the snapshot's input has data of another type",
+      ["input"]
+    ),
+    "input-unknown": sentence(
+      "Snapshot.make(",
+      "With<never, unknown>",
+      "the type of the snapshot's input is not known: check it, or read it with Snapshot.decode",
+      ["input", "decode"]
+    ),
     "inline-async": sentence(
       "\"llm\"",
       "\"llm\"",
@@ -418,8 +470,8 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
   "an input and what is returned": {
     "input-missing": sentence(
       "Snapshot.make(",
-      "With<never, unknown>",
-      "this pipeline takes an input: Snapshot.make({ input: ... })",
+      "With<never, NoInput>",
+      "this pipeline takes an input: Snapshot.make({ input: ... }), or a parameter of type Snapshot.With<never, Input>",
       ["input"]
     ),
     "input-wrong": sentence(
@@ -466,15 +518,15 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
     }
   },
   "a run": {
-    "no-extension": sentence("Snapshot.make(", "With<never, unknown>", lacks, ["skills"]),
-    "no-extension-decoded": sentence("snapshot)", "With<never, unknown>", lacks, ["skills"]),
-    "no-extension-simulated": sentence("Snapshot.make(", "With<never, unknown>", lacks, ["skills"]),
+    "no-extension": sentence("Snapshot.make(", "With<never, NoInput>", lacks, ["skills"]),
+    "no-extension-decoded": sentence("snapshot)", "With<never, NoInput>", lacks, ["skills"]),
+    "no-extension-simulated": sentence("Snapshot.make(", "With<never, NoInput>", lacks, ["skills"]),
     "extension-wrong-value": {
       at: "level: 3",
       names: ["number", "string"],
       lines: ["Type 'number' is not assignable to type 'string'."]
     },
-    "empty-pipeline": sentence("Snapshot.make(", "With<never, unknown>", "this pipeline has no stages", ["no stages"]),
+    "empty-pipeline": sentence("Snapshot.make(", "With<never, NoInput>", "this pipeline has no stages", ["no stages"]),
     "options-misspelt": {
       at: "concurency: 1",
       names: ["concurency", "concurrency"],

@@ -717,7 +717,9 @@ type LayerFailure<E> = [E] extends [never] ? never : LayerFailed<E>
 /**
  * Gives the pipeline ports of its own: the layer is built once for each run, and released when the run ends.
  *
- * A layer that fails to build fails the run with `LayerFailed`, before any stage starts.
+ * A layer that fails to build fails the run with `LayerFailed`, before any stage starts. Layers are built inside of the
+ * interceptors that wrap the run: for a run that one of them denies none is built, and a `deadline` counts the building.
+ * A release that takes longer than the run's grace is left behind, which is logged as a warning.
  */
 export const provide: {
   <P, E2, R2>(layer: Layer.Layer<P, E2, R2>): <N extends AnyNode, E, R, V>(
@@ -862,7 +864,8 @@ export const run: {
 )
 
 /**
- * Starts a pipeline and gives the handle of its run: cancel it, await it, watch it.
+ * Starts a pipeline and gives the handle of its run: cancel it, await it, watch it. The handle is there at once, while the
+ * layers of the pipeline are built.
  *
  * The run belongs to the scope: closing the scope interrupts it.
  */
@@ -871,13 +874,13 @@ export const start: {
     self: Pipeline<N, E, R, V>,
     snapshot: Checked<S, SnapshotProblem<N, R, S>>,
     options?: O
-  ): Effect.Effect<Started<N, E, O, V>, Invalid<N> | Extract<E, LayerFailed>, Services<N, R, S> | Scope.Scope>
+  ): Effect.Effect<Started<N, E, O, V>, Invalid<N>, Services<N, R, S> | Scope.Scope>
   <S, const O extends RunOptions = {}>(
     snapshot: S extends Snapshot ? S : Snapshot,
     ...options: OptionsAfter<S, O>
   ): <N extends AnyNode, E, R, V>(
     self: Checked<Pipeline<N, E, R, V>, SnapshotProblem<N, R, S>>
-  ) => Effect.Effect<Started<N, E, O, V>, Invalid<N> | Extract<E, LayerFailed>, Services<N, R, S> | Scope.Scope>
+  ) => Effect.Effect<Started<N, E, O, V>, Invalid<N>, Services<N, R, S> | Scope.Scope>
 } = dual(
   pipelineFirst,
   (self: Any, snapshot: Snapshot, options?: RunOptions) => Runner.start(runnable(self), snapshot, options)
@@ -889,7 +892,7 @@ export const start: {
 export type Started<N extends AnyNode, E, O = {}, V = unknown> = Shown<
   Run<
     Exclude<Result<N, E, O, V>, { readonly _tag: "Cancelled" }> | Cancelled<Outputs<N>, CancelledBy<N> | undefined>,
-    Exclude<Failure<N, E, O, V>, PipelineInvalid | LayerFailed>,
+    Exclude<Failure<N, E, O, V>, PipelineInvalid>,
     Called<StagesOf<N>["name"]>
   >
 >

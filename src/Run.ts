@@ -19,8 +19,8 @@ export interface RunOptions {
    */
   readonly failure?: "fail-fast" | "continue" | undefined
   /**
-   * How long interrupted stages may clean up before the run ends without them. 10 seconds unless the
-   * `Stage.InterruptionGrace` in the environment says otherwise.
+   * How long interrupted stages may clean up, and the pipeline's layers may take to be released, before the run ends
+   * without them. 10 seconds unless the `Stage.InterruptionGrace` in the environment says otherwise.
    */
   readonly interruptionGrace?: Duration.Input | undefined
 }

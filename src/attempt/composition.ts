@@ -93,12 +93,15 @@ const guardedRun = (part: Wrapper, aroundRun: AroundRun, effect: RunEffect, run:
     }
     let hasRun = false
     let end: unknown
+    /** What the run itself died of: the interceptor has no part in that. */
+    let ownDefects: ReadonlyArray<unknown> = []
     const once = Effect.suspend(() => {
       if (hasRun) return reject(new TypeError("It ran the run a second time; a run happens once"))
       hasRun = true
-      return Effect.map(effect, (value) => {
-        end = value
-        return value
+      return Effect.onExitPrimitive(effect, (exit) => {
+        if (exit._tag === "Success") end = exit.value
+        else ownDefects = exit.cause.reasons.filter(Cause.isDieReason).map(({ defect }) => defect)
+        return undefined
       })
     })
     const wrapped = Result.try(() => aroundRun(once, run))
@@ -112,6 +115,7 @@ const guardedRun = (part: Wrapper, aroundRun: AroundRun, effect: RunEffect, run:
       onFailure: (cause) => {
         const defect = cause.reasons.find(Cause.isDieReason)
         const isNamed = defect === undefined || defect.defect instanceof RunRejected
+          || ownDefects.includes(defect.defect)
         return isNamed || cause.reasons.some(Cause.isFailReason) ? Effect.failCause(cause) : reject(defect.defect)
       }
     })

@@ -9,6 +9,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
+import { together } from "../internal/causes.ts"
 import {
   type Fail,
   isStageOutput,
@@ -74,7 +75,7 @@ const endingOfOutput = (stage: string, made: StageOutput): Ending => {
   if (output !== undefined && reader.problems.length === 0) return output
   const fault = invalidOutput(stage, reader.problems)
   const cause = Cause.fail(fault)
-  return new FailedEnding(fault, reader.thrown === undefined ? cause : Cause.combine(cause, Cause.die(reader.thrown)))
+  return new FailedEnding(fault, reader.thrown === undefined ? cause : together(cause, Cause.die(reader.thrown)))
 }
 
 /** What a stage's function returned, which without types need not be an Effect: an async function returns a Promise. */
@@ -177,13 +178,13 @@ export const causeOfInvalidData = (stage: string, cause: Cause.Cause<Schema.Sche
   const message = died.defect instanceof RangeError
     ? "It is nested too deep for its schema"
     : "Its schema threw when it was checked (see `cause`)"
-  return Cause.combine(Cause.fail(invalid(stage, message)), cause)
+  return together(Cause.fail(invalid(stage, message)), cause)
 }
 
 /** What a stage gave threw when it was read: a getter or a Proxy in it. */
 export const unreadable = (stage: string, defect: unknown): FailedEnding => {
   const fault = invalid(stage, "Its output threw when it was read (see `cause`)")
-  return new FailedEnding(fault, Cause.combine(Cause.fail(fault), Cause.die(defect)))
+  return new FailedEnding(fault, together(Cause.fail(fault), Cause.die(defect)))
 }
 
 /** A condition or an input of a stage threw. */

@@ -10,6 +10,7 @@ import { constVoid } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
+import { together } from "../internal/causes.ts"
 import * as options from "../internal/options.ts"
 import { isRefusal } from "../internal/refusal.ts"
 import { StageContext } from "../StageContext.ts"
@@ -138,12 +139,9 @@ const delayAfter = Effect.fnUntraced(function*(
   return (yield* granted) ? Option.some(delay) : Option.none()
 })
 
-/**
- * The same failure, with what went wrong besides. `Cause.combine` would compare the errors with one another, and run what
- * is in their getters.
- */
+/** The same failure, with what went wrong besides. */
 const withBesides = <A>(exit: Exit.Exit<A, unknown>, besides: Cause.Cause<never>): Exit.Exit<A, unknown> =>
-  exit._tag === "Success" ? exit : Exit.failCause(Cause.fromReasons([...exit.cause.reasons, ...besides.reasons]))
+  exit._tag === "Success" ? exit : Exit.failCause(together(exit.cause, besides))
 
 const isOver = (exit: Exit.Exit<Outcome, unknown>): boolean => exit._tag === "Success" && exit.value._tag !== "Retry"
 

@@ -7,6 +7,7 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import { together } from "../internal/causes.ts"
 import { Expiry } from "../internal/expiry.ts"
 import { InterruptionGrace, interruptWithin } from "../internal/interruption.ts"
 import * as options from "../internal/options.ts"
@@ -34,7 +35,7 @@ export const timeoutAround = (given: Duration.Input, givenGrace: Duration.Input 
         attempt: attemptOf(yield* StageContext).attempts,
         abandoned: abandoned.length > 0
       })
-      return yield* Effect.failCause(Cause.combine(Cause.fail(error), cleanUpFailures(attempt)))
+      return yield* Effect.failCause(together(Cause.fail(error), cleanUpFailures(attempt)))
     }
   )
   return (effect, stage) =>

@@ -1,8 +1,8 @@
 /**
  * Concludes a run whose stages have ended: makes its result.
  */
-import * as Cause from "effect/Cause"
 import { isRefusedBy } from "../attempt/refusal.ts"
+import { together } from "../internal/causes.ts"
 import type { Settled } from "../internal/output-model.ts"
 import { define } from "../internal/record.ts"
 import { noteRejection } from "../internal/refusal.ts"
@@ -57,7 +57,7 @@ const failed = (run: ActiveRun, { attempts, cause, data, error, stage }: Failure
     error,
     attempts,
     data,
-    cause: run.failuresWhileStopping.reduce<Cause.Cause<unknown>>((all, another) => Cause.combine(all, another), cause),
+    cause: run.failuresWhileStopping.reduce(together, cause),
     outputs: outputsOf(run),
     ...leftBehind(run),
     ...runSummary(run, durationMs)

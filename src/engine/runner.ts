@@ -20,8 +20,9 @@ import type { Gate } from "../attempt/gate.ts"
 import { installedIn } from "../attempt/installed.ts"
 import type { Any as AnyInterceptor } from "../attempt/interceptor-model.ts"
 import { EventSink } from "../EventSink.ts"
+import { together } from "../internal/causes.ts"
 import { immutable } from "../internal/immutable.ts"
-import { InterruptionGrace, interruptWithin, within } from "../internal/interruption.ts"
+import { exitWithin, InterruptionGrace, interruptWithin, within } from "../internal/interruption.ts"
 import * as options from "../internal/options.ts"
 import { define } from "../internal/record.ts"
 import { isRefusal, noteRejection } from "../internal/refusal.ts"
@@ -49,7 +50,7 @@ export interface Runnable extends Planned {
 }
 
 type Ended = Exclude<Conclusion, StageFailed>
-type Failed = StageFailed<unknown, unknown>
+type Failed = StageFailed<unknown, unknown> | LayerFailed
 
 // ---------------------------------------------------------------------------------------------------------------------
 // options
@@ -85,21 +86,56 @@ const isSnapshot = (given: unknown): given is Snapshot => given instanceof Snaps
 // the environment
 // ---------------------------------------------------------------------------------------------------------------------
 
-/** The environment with the pipeline's own layers built into it; they live as long as the scope. */
-const environmentIn = (
-  { layers, name }: Runnable,
+/** What the pipeline's own layers give; it lives as long as the scope. */
+const built = (
+  { layers: [first, ...rest], name }: Runnable,
   scope: Scope.Scope
 ): Effect.Effect<Context.Context<never>, LayerFailed> => {
-  const [first, ...rest] = layers
-  if (first === undefined) return Effect.context<never>()
+  if (first === undefined) return Effect.succeed(Context.empty())
   // The pipeline's type asks its caller for what its layers need.
   const layer = Layer.mergeAll(first, ...rest) as Layer.Layer<unknown, unknown>
-  return Effect.gen(function*() {
-    const environment = yield* Effect.context<never>()
-    const built = yield* Layer.buildWithScope(layer, scope)
-    return Context.merge(environment, built as Context.Context<never>) // its services are in the pipeline's type
-  }).pipe(Effect.mapError((error) => new LayerFailed({ pipeline: name, error })))
+  return Layer.buildWithScope(layer, scope).pipe(
+    Effect.mapError((error) => new LayerFailed({ pipeline: name, error })),
+    Effect.map((services) => services as Context.Context<never>) // they are in the pipeline's type
+  )
 }
+
+/** The environment with what the layers give, but for what the interceptors around the run have given: that stays. */
+const environmentWith = (
+  built: Context.Context<never>,
+  inside: Context.Context<never>,
+  outside: Context.Context<never>
+): Context.Context<never> => {
+  const services = new Map(inside.mapUnsafe)
+  for (const [key, value] of built.mapUnsafe) {
+    if (inside.mapUnsafe.get(key) === outside.mapUnsafe.get(key)) services.set(key, value)
+  }
+  return Context.makeUnsafe(services)
+}
+
+/**
+ * Releases the layers of a pipeline and waits for that, up to the grace. Nobody else interrupts a release: one that was
+ * interrupted did that itself, and went wrong like one that dies.
+ */
+const release = Effect.fnUntraced(function*(
+  pipeline: string,
+  layers: Scope.Closeable,
+  exit: Exit.Exit<unknown, unknown>,
+  grace: Duration.Duration
+): Effect.fn.Return<Cause.Cause<never> | undefined> {
+  const released = yield* exitWithin(Scope.close(layers, exit), grace)
+  if (released === undefined) {
+    yield* Effect.logWarning(
+      `A layer of pipeline "${pipeline}" is not released within the grace: its run ends without it`
+    )
+    return undefined
+  }
+  if (released._tag === "Success") return undefined
+  const reasons = released.cause.reasons.filter((reason) => !Cause.isInterruptReason(reason))
+  return reasons.length > 0
+    ? Cause.fromReasons(reasons)
+    : Cause.die(new Error(`The release of a layer of pipeline "${pipeline}" interrupted itself`))
+})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // one run
@@ -138,6 +174,7 @@ class OneRun {
   private conclusion: Conclusion | undefined = undefined
   private readonly ended = Deferred.makeUnsafe<void>()
   private isCancelled = false
+  private hasStarted = false
 
   constructor(
     pipeline: Runnable,
@@ -159,7 +196,12 @@ class OneRun {
     const sink = Option.getOrUndefined(Context.getOption(environment, EventSink))
     const heard = sink === undefined ? listeners : [...listeners, offerTo(sink)]
     this.announcer = heard.length === 0 ? undefined : new Announcer(plan.pipeline, this.lineage, heard, this.clock)
-    this.announcer?.runStarted(plan.stages.length)
+  }
+
+  /** The run starts: from here on it has an end, and \`end\` is told of it. */
+  start(): void {
+    this.hasStarted = true
+    this.announcer?.runStarted(this.plan.stages.length)
   }
 
   private identityIn(snapshot: Snapshot, environment: Context.Context<never>): RunIdentity {
@@ -171,19 +213,54 @@ class OneRun {
     return this.options.interruptionGrace ?? Context.get(environment, InterruptionGrace)
   }
 
-  /** The stages with every interceptor around them that wraps whole runs, in the environment of the run. */
-  intercepted(environment: Context.Context<never>): Effect.Effect<Ended, Failed> {
-    const installed = installedIn(environment)
-    const stages = Effect.contextWith((innermost: Context.Context<never>) =>
-      // What was left behind when the run was cancelled starts nothing any more.
-      this.isCancelled ? Effect.interrupt : this.stages(innermost, installed)
-    )
-    const around = runAround([...installed, ...this.pipeline.interceptors], {
-      pipeline: this.plan.pipeline,
-      snapshot: this.snapshot
+  /** All of the run: its layers and stages with every interceptor around them that wraps whole runs. */
+  get all(): Effect.Effect<Ended, Failed> {
+    return Effect.contextWith((outside: Context.Context<never>) => {
+      const installed = installedIn(outside)
+      return this.around([...installed, ...this.pipeline.interceptors], this.equipped(outside, installed))
     })
+  }
+
+  private around(interceptors: ReadonlyArray<AnyInterceptor>, inner: Effect.Effect<Ended, Failed>) {
+    const around = runAround(interceptors, { pipeline: this.plan.pipeline, snapshot: this.snapshot })
     // What they add to errors and services is in the pipeline's type.
-    return Effect.provideContext(around(stages), environment) as Effect.Effect<Ended, Failed>
+    return around(inner) as Effect.Effect<Ended, Failed>
+  }
+
+  /** The stages, with the layers of the pipeline built before them and released after them. */
+  private equipped(
+    outside: Context.Context<never>,
+    installed: ReadonlyArray<AnyInterceptor>
+  ): Effect.Effect<Ended, Failed> {
+    if (this.pipeline.layers.length === 0) return this.begun(installed)
+    return Effect.uninterruptibleMask((restore) =>
+      withLayers(
+        this.pipeline,
+        this.graceIn(outside),
+        (built) =>
+          restore(Effect.flatMap(built, (services) =>
+            Effect.updateContext(
+              this.installedBy(services, installed),
+              (inside: Context.Context<never>) => environmentWith(services, inside, outside)
+            )))
+      )
+    )
+  }
+
+  /** The stages, with what the pipeline's own layers installed around them. */
+  private installedBy(
+    services: Context.Context<never>,
+    installed: ReadonlyArray<AnyInterceptor>
+  ): Effect.Effect<Ended, Failed> {
+    const own = installedIn(services)
+    return own.length === 0 ? this.begun(installed) : this.around(own, this.begun([...installed, ...own]))
+  }
+
+  /** The stages, unless the run was cancelled before: what was left behind then starts nothing any more. */
+  private begun(installed: ReadonlyArray<AnyInterceptor>): Effect.Effect<Ended, Failed> {
+    return Effect.contextWith((environment: Context.Context<never>) =>
+      this.isCancelled ? Effect.interrupt : this.stages(environment, installed)
+    )
   }
 
   /** The stages, in the environment of the fiber that asks for them. */
@@ -273,12 +350,11 @@ class OneRun {
     return endOf(conclude(state) as Conclusion) // only an interrupted run has none
   }
 
-  /** The run is over: `exit` is what it ended with, `released` how the release of its layers went. */
-  end(exit: Exit.Exit<Ended, Failed>, released: Exit.Exit<unknown>): Exit.Exit<Ended, Failed> {
-    const end = released._tag === "Failure" ? withRelease(exit, released.cause) : exit
+  /** The run is over, with all that was around it. */
+  end(exit: Exit.Exit<Ended, Failed>): void {
+    if (!this.hasStarted) return
     const elapsedMs = Number(this.clock.monotonicTimeNanosUnsafe() - this.startedNanos) / 1_000_000
-    this.announcer?.runEnded(Exit.hasInterrupts(end) ? this.endBeforeInterruption ?? end : end, elapsedMs)
-    return end
+    this.announcer?.runEnded(Exit.hasInterrupts(exit) ? this.endBeforeInterruption ?? exit : exit, elapsedMs)
   }
 
   /** What a stage had ended the run with before its caller was interrupted. */
@@ -299,45 +375,43 @@ const endOf = (conclusion: Conclusion): Effect.Effect<Ended, Failed> =>
 const withRelease = (exit: Exit.Exit<Ended, Failed>, cause: Cause.Cause<never>): Exit.Exit<Ended, Failed> => {
   if (exit._tag === "Success") return Exit.failCause(cause)
   const failed = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-  if (!(failed instanceof StageFailed)) return Exit.failCause(Cause.combine(exit.cause, cause))
-  const both = new StageFailed({ ...failed, cause: Cause.combine(failed.cause, cause) })
+  if (!(failed instanceof StageFailed)) return Exit.failCause(together(exit.cause, cause))
+  const both = new StageFailed({ ...failed, cause: together(failed.cause, cause) })
   if (isRefusal(failed)) noteRejection(both)
   return Exit.fail(both)
 }
+
+const withLayers = Effect.fnUntraced(function*(
+  pipeline: Runnable,
+  grace: Duration.Duration,
+  use: (built: Effect.Effect<Context.Context<never>, LayerFailed>) => Effect.Effect<Ended, Failed>
+): Effect.fn.Return<Ended, Failed> {
+  const layers = yield* Scope.make()
+  const exit = yield* Effect.exit(use(built(pipeline, layers)))
+  const wrong = yield* release(pipeline.name, layers, exit, grace)
+  return yield* wrong === undefined ? exit : withRelease(exit, wrong)
+})
 
 export const run = (
   self: Runnable,
   snapshot: Snapshot,
   given: RunOptions | undefined
-): Effect.Effect<Ended, Failed | LayerFailed | PipelineInvalid> => {
+): Effect.Effect<Ended, Failed | PipelineInvalid> => {
   const options = check(snapshot, given)
   return Effect.flatMap(planOf(self), (plan) =>
     Effect.contextWith((outside: Context.Context<never>) => {
       const run = new OneRun(self, plan, snapshot, options, [], outside)
-      if (self.layers.length === 0) {
-        return Effect.onExitPrimitive(run.intercepted(outside), (exit) => {
-          run.end(exit, Exit.void)
-          return undefined
-        })
-      }
-      return Effect.uninterruptibleMask((restore) =>
-        runWithLayers(run, self, (inside) =>
-          restore(Effect.flatMap(inside, (environment) =>
-            run.intercepted(environment))))
-      )
+      // It starts where nothing can come between its start and the promise to tell of its end.
+      const started = Effect.suspend(() => {
+        run.start()
+        return run.all
+      })
+      return Effect.onExitPrimitive(started, (exit) => {
+        run.end(exit)
+        return undefined
+      })
     }))
 }
-
-const runWithLayers = Effect.fnUntraced(function*(
-  run: OneRun,
-  self: Runnable,
-  use: (environment: Effect.Effect<Context.Context<never>, LayerFailed>) => Effect.Effect<Ended, Failed | LayerFailed>
-): Effect.fn.Return<Ended, Failed | LayerFailed> {
-  const layers = yield* Scope.make()
-  const exit = yield* Effect.exit(use(environmentIn(self, layers)))
-  const released = yield* Effect.exit(Scope.close(layers, exit))
-  return yield* run.end(exit as Exit.Exit<Ended, Failed>, released)
-})
 
 // ---------------------------------------------------------------------------------------------------------------------
 // a run and its handle
@@ -355,12 +429,12 @@ const statusOf = ({ stages }: Plan, run: ActiveRun | undefined): Readonly<Record
  */
 const awaitOrCancel = Effect.fnUntraced(function*(
   run: OneRun,
-  environment: Context.Context<never>,
   cancelled: Deferred.Deferred<Cancellation>,
   restore: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 ): Effect.fn.Return<Ended, Failed> {
+  const environment = yield* Effect.context<never>()
   const grace = run.graceIn(environment)
-  const fiber = yield* Effect.forkDetach(run.intercepted(environment), { startImmediately: true })
+  const fiber = yield* Effect.forkDetach(run.all, { startImmediately: true })
   const first = yield* restore(Effect.raceFirst(Fiber.await(fiber), Deferred.await(cancelled))).pipe(
     Effect.onInterrupt(() => Fiber.interrupt(fiber))
   )
@@ -377,30 +451,24 @@ const awaitOrCancel = Effect.fnUntraced(function*(
   return yield* exit === undefined || Exit.hasInterrupts(exit) ? run.endAsCancelled(environment, first) : exit
 })
 
+// Nothing can come between the start of a run and the fiber that tells of its end: nobody is interrupted in here.
 const begin = Effect.fnUntraced(function*(
   self: Runnable,
+  plan: Plan,
   snapshot: Snapshot,
   options: CheckedOptions
-): Effect.fn.Return<Run<Ended, Failed>, LayerFailed | PipelineInvalid, Scope.Scope> {
-  const plan = yield* planOf(self)
+): Effect.fn.Return<Run<Ended, Failed>, never, Scope.Scope> {
   const log = new EventLog()
   const result = yield* Deferred.make<Ended, Failed>()
-  const run = new OneRun(self, plan, snapshot, options, [log.append], yield* Effect.context<never>())
-  const layers = yield* Scope.fork(yield* Scope.Scope)
-  const environment = yield* environmentIn(self, layers).pipe(
-    Effect.onExit((exit) =>
-      Effect.sync(() => {
-        if (exit._tag === "Failure") run.end(exit as Exit.Exit<never, never>, Exit.void)
-      })
-    )
-  )
   const cancelled = yield* Deferred.make<Cancellation>()
+  const run = new OneRun(self, plan, snapshot, options, [log.append], yield* Effect.context<never>())
+  run.start()
   const toEnd = Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
-      const exit = yield* Effect.exit(awaitOrCancel(run, environment, cancelled, restore))
-      const end = run.end(exit, yield* Effect.exit(Scope.close(layers, exit)))
+      const exit = yield* Effect.exit(awaitOrCancel(run, cancelled, restore))
+      run.end(exit)
       log.end()
-      Deferred.doneUnsafe(result, end)
+      Deferred.doneUnsafe(result, exit)
     })
   )
   yield* Effect.forkScoped(toEnd, { startImmediately: true })
@@ -422,5 +490,7 @@ export const start = (
   self: Runnable,
   snapshot: Snapshot,
   given: RunOptions | undefined
-): Effect.Effect<Run<Ended, Failed>, LayerFailed | PipelineInvalid, Scope.Scope> =>
-  begin(self, snapshot, check(snapshot, given))
+): Effect.Effect<Run<Ended, Failed>, PipelineInvalid, Scope.Scope> => {
+  const options = check(snapshot, given)
+  return Effect.flatMap(planOf(self), (plan) => Effect.uninterruptible(begin(self, plan, snapshot, options)))
+}

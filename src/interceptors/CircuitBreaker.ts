@@ -30,6 +30,7 @@ import { attemptIn } from "../attempt/attempt.ts"
 import { fromAround } from "../attempt/interceptor-model.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
 import type { Interceptor, Outcome, StageInfo } from "../Interceptor.ts"
+import { together } from "../internal/causes.ts"
 import * as options from "../internal/options.ts"
 import { StageFault } from "../StageError.ts"
 import { isBeingInterrupted } from "./internal/ending.ts"
@@ -154,7 +155,7 @@ const ended = <A, E>(
     if (Result.isSuccess(verdict)) return settle(verdict.success, exit)
     // Whatever kept it from being judged, it failed with what it failed with, and a probe gives its place back.
     const defect = Cause.die(verdict.failure)
-    return settle("ignored", Exit.failCause(exit._tag === "Success" ? defect : Cause.combine(exit.cause, defect)))
+    return settle("ignored", Exit.failCause(exit._tag === "Success" ? defect : together(exit.cause, defect)))
   }
   if (exit._tag === "Success" || !Cause.hasInterrupts(exit.cause)) return judged()
   return Effect.flatMap(isBeingInterrupted, (isInterrupted) => isInterrupted ? settle("ignored", exit) : judged())

@@ -38,7 +38,7 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("De
 }
 
 /**
- * Limits how long a whole run may take. Every stage in flight is interrupted, and the run fails with
+ * Limits how long a whole run may take, the building of its layers included. Every stage in flight is interrupted, and the run fails with
  * `DeadlineExceeded` when they have ended, or after the run's grace. A retry inside of it does not begin a wait that would
  * outlast it.
  */

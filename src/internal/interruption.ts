@@ -68,6 +68,16 @@ export const closeWithin = Effect.fnUntraced(function*(
   yield* leaveBehind(fibers)
 })
 
+/** Runs an Effect in a fiber of its own and waits for its end, up to the grace: after that it is left behind. */
+export const exitWithin = Effect.fnUntraced(function*<A, E>(effect: Effect.Effect<A, E>, grace: Duration.Duration) {
+  const fiber = yield* Effect.forkDetach(effect, { startImmediately: true })
+  if (isRunning(fiber)) {
+    yield* within(Fiber.await(fiber), grace)
+    yield* leaveBehind([fiber])
+  }
+  return fiber.pollUnsafe()
+})
+
 /** Waits for an Effect, up to the grace. */
 export const within = <A>(effect: Effect.Effect<A>, grace: Duration.Duration): Effect.Effect<unknown> =>
   Duration.isFinite(grace) ? Effect.timeoutOption(effect, grace) : effect

@@ -5,7 +5,9 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
 import { InvalidOption } from "../internal/options.ts"
+import { noteRefusals } from "../internal/refusal.ts"
 import { RunRejected } from "../StageError.ts"
+import { attemptIn } from "./attempt.ts"
 import { type Gate, gateOrder } from "./gate.ts"
 import {
   type Any,
@@ -35,7 +37,9 @@ export const onStage = (self: Any): { readonly around: Around | undefined; reado
       ? undefined
       : (effect, stage) => arounds.reduceRight((inner, around) => around(inner, stage), effect),
     gates: parts.flatMap(({ around, isGate, name }) =>
-      isGate === true && around !== undefined ? [{ name, around: failingClosed(name, around), needs: undefined }] : []
+      isGate === true && around !== undefined
+        ? [{ name, around: denying(failingClosed(name, around)), needs: undefined }]
+        : []
     )
   }
 }
@@ -61,7 +65,11 @@ export const aroundGates = (interceptors: ReadonlyArray<Any>) => {
 
 /** What interceptors do around stages, outermost first. */
 const stageArounds = (interceptors: ReadonlyArray<Any>): ReadonlyArray<Around> =>
-  outermostFirst(interceptors).flatMap(({ around, name }) => around === undefined ? [] : failingClosed(name, around))
+  outermostFirst(interceptors).flatMap(({ around, isGate, name }) => {
+    if (around === undefined) return []
+    const closed = failingClosed(name, around)
+    return isGate === true ? denying(closed) : closed
+  })
 
 /** Fails closed: an interceptor that throws, or gives no Effect, stops the stages that it was to wrap. */
 const failingClosed = (name: string, around: Around): Around => (effect, stage) => {
@@ -70,6 +78,28 @@ const failingClosed = (name: string, around: Around): Around => (effect, stage) 
   return Effect.isEffect(wrapped.success)
     ? wrapped.success
     : Effect.die(new TypeError(`Interceptor "${name}" gave no Effect for stage "${stage.name}"`))
+}
+
+/** Remembers what a gate fails with before it lets the stage run: it has denied the stage, whatever its error is. */
+const denying = (around: Around): Around => {
+  const letIn = new WeakSet<object>()
+  return (effect, stage) => {
+    const inside = Effect.withFiber((fiber) => {
+      letIn.add(attemptIn(fiber))
+      return effect
+    })
+    const asked = around(inside, stage)
+    // It asks nothing of this stage.
+    if (asked === inside) return effect
+    return Effect.withFiber((fiber) => {
+      const attempt = attemptIn(fiber)
+      letIn.delete(attempt)
+      return Effect.onExitPrimitive(asked, (exit) => {
+        if (exit._tag === "Failure" && !letIn.has(attempt)) noteRefusals(exit.cause)
+        return undefined
+      })
+    })
+  }
 }
 
 type RunEffect = Effect.Effect<unknown, unknown, unknown>
@@ -113,6 +143,8 @@ const guardedRun = (part: Wrapper, aroundRun: AroundRun, effect: RunEffect, run:
           ? Effect.succeed(value)
           : reject(new TypeError("It ended with something else than what the run ended with")),
       onFailure: (cause) => {
+        // Who fails before the run begins has denied it.
+        if (!hasRun) noteRefusals(cause)
         const defect = cause.reasons.find(Cause.isDieReason)
         const isNamed = defect === undefined || defect.defect instanceof RunRejected
           || ownDefects.includes(defect.defect)

@@ -32,6 +32,7 @@ import { isRefusedBy } from "../attempt/refusal.ts"
 import type { Interceptor, Outcome, StageInfo } from "../Interceptor.ts"
 import { together } from "../internal/causes.ts"
 import * as options from "../internal/options.ts"
+import { RefusalTypeId } from "../internal/refusal.ts"
 import { StageFault } from "../StageError.ts"
 import { isBeingInterrupted } from "./internal/ending.ts"
 import { keyReader } from "./internal/keys.ts"
@@ -61,6 +62,7 @@ export class CircuitUnavailable extends Schema.TaggedError<CircuitUnavailable>()
   stage: Schema.String
 }) {
   readonly code = "CIRCUIT_UNAVAILABLE"
+  readonly [RefusalTypeId] = true
   override get message(): string {
     return `Stage "${this.stage}" did not run: the state of its circuit could not be read`
   }

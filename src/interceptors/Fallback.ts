@@ -3,12 +3,14 @@
  *
  * The result says so: the output's `events` hold a `fallback.used`, and so do the run's events. `usedFallback` asks for it.
  */
+import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as ExecutionPlan from "effect/ExecutionPlan"
 import type * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
 import type * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import type * as Schedule from "effect/Schedule"
 import { attemptOf } from "../attempt/attempt.ts"
 import { aroundOf } from "../attempt/composition.ts"
@@ -20,6 +22,7 @@ import { isRefusedBy } from "../attempt/refusal.ts"
 import type { Ports } from "../checks/stage.ts"
 import type { Interceptor, Outcome, StageInfo } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
+import { isRefusal } from "../internal/refusal.ts"
 import * as Stage from "../Stage.ts"
 import { StageContext } from "../StageContext.ts"
 import { StageFault } from "../StageError.ts"
@@ -46,9 +49,13 @@ const around = (
 ) =>
   fromAround("fallback", orders.fallback, (effect, stage) =>
     Effect.flatMap(StageContext, (context) =>
-      // What the failed attempt has added goes with it.
-      Effect.catch(attemptOf(context).firstAttempt(effect), (error) => {
-        if (!isTyped(error) || !when(error, stage)) return Effect.fail(error)
+      // What the failed attempt has added goes with it. What is not replaced leaves with its whole cause.
+      Effect.catchCause(attemptOf(context).firstAttempt(effect), (cause) => {
+        const failed = Cause.findErrorOption(cause)
+        if (Option.isNone(failed) || !isTyped(failed.value) || !when(failed.value, stage)) {
+          return Effect.failCause(cause)
+        }
+        const error = failed.value
         const instead = normalize(stage.name, Effect.suspend(() => to(error, stage)))
         return Effect.map(instead, noted({ error: errorSummaryOf(error) }))
       })))
@@ -59,6 +66,8 @@ const always = () => true
  * Replaces the errors of a stage that `when` accepts (all typed errors, when left out) with something else.
  *
  * `to` is read like what any stage returns. Defects and invalid outputs are not typed errors, so it does not replace them.
+ * Nobody falls back from a denial, that of a child run included: `when` is not asked. What the stage finds when it is a
+ * guard is its own error, and can be replaced.
  */
 export const fallbackTo: {
   <E, A2 extends object | void, E2, R2>(
@@ -92,15 +101,17 @@ export const fallbackTo: {
     self: Stage.Stage<Name, In, D, S, E, R>,
     to: (error: E) => Effect.Effect<A2, E2, R2>,
     given?: { readonly when?: ((error: E) => boolean) | undefined }
-  ) =>
-    // What is no fault is one of the stage's typed errors, E.
-    Stage.intercept(
+  ) => {
+    const accepts = given?.when ?? always
+    return Stage.intercept(
       self,
       around(
-        (given?.when ?? always) as (error: unknown) => boolean,
+        // What is no fault is one of the stage's typed errors, E.
+        (error) => !isRefusal(error) && accepts(error as E),
         to as (error: unknown) => Effect.Effect<A2, E2, R2>
       )
     )
+  }
 )
 
 /** What a fallback of many stages may not give, as a sentence. */
@@ -149,12 +160,7 @@ type LayerErrors<S> = S extends Provider<never, infer E, unknown> ? E : never
 type LayerServices<S> = S extends Provider<never, unknown, infer R> ? R : never
 
 /** A failure that no other provider is tried after. */
-class Final {
-  readonly error: unknown
-  constructor(error: unknown) {
-    this.error = error
-  }
-}
+class Final {}
 
 /** What an ExecutionPlan takes as a step. Whether another attempt makes sense is decided where an attempt has failed. */
 const stepOf = ({ attempts, provide, schedule }: AnyProvider) => ({
@@ -194,16 +200,28 @@ export const providers = <
   const plan = ExecutionPlan.make(stepOf(first), ...rest.map(stepOf))
   return fromAround("providers", orders.fallback, (effect, stage) =>
     Effect.flatMap(asAttempts(effect), (attempt) => {
+      /** What the last attempt failed with, as a whole: the plan hands on errors only. */
+      const tries: { last?: { readonly cause: Cause.Cause<unknown>; readonly error: unknown } } = {}
       const tried = Effect.gen(function*() {
         const { stepIndex } = yield* ExecutionPlan.CurrentMetadata
         const goesOn = (error: unknown) =>
           isTyped(error) && !isRefusedBy(stage, error) && (steps[stepIndex]?.while?.(error) ?? true)
-        const outcome = yield* Effect.mapError(attempt, (error) => goesOn(error) ? error : new Final(error))
+        const outcome = yield* Effect.catchCause(attempt, (cause) => {
+          const failed = Cause.findErrorOption(cause)
+          if (Option.isNone(failed)) return Effect.failCause(cause)
+          const error = goesOn(failed.value) ? failed.value : new Final()
+          tries.last = { cause, error }
+          return Effect.fail(error)
+        })
         return stepIndex === 0 ? outcome : noted({ provider: stepIndex })(outcome)
       })
-      return Effect.mapError(
+      return Effect.catch(
         Effect.withExecutionPlan(tried, plan),
-        (error) => error instanceof Final ? error.error : error
+        // A Layer of a provider fails without an attempt.
+        (error) => {
+          const { last } = tries
+          return last !== undefined && last.error === error ? Effect.failCause(last.cause) : Effect.fail(error)
+        }
       )
     }))
 }

@@ -13,6 +13,7 @@ import * as Schema from "effect/Schema"
 import { type Interceptor, make } from "../Interceptor.ts"
 import { elapsedMillis } from "../internal/clock.ts"
 import * as options from "../internal/options.ts"
+import { RefusalTypeId } from "../internal/refusal.ts"
 import { Counters, type Rate } from "./internal/counters.ts"
 import { orders } from "./internal/orders.ts"
 import { PlaceForEachKey } from "./internal/places.ts"
@@ -41,6 +42,7 @@ export class RateLimitUnavailable extends Schema.TaggedError<RateLimitUnavailabl
   stage: Schema.String
 }) {
   readonly code = "RATE_LIMIT_UNAVAILABLE"
+  readonly [RefusalTypeId] = true
   override get message(): string {
     return `Stage "${this.stage}" did not run: its rate limit could not be read`
   }

@@ -1,18 +1,29 @@
 /**
  * Tells refusals from failures: errors that say no, which nobody may retry, fall back from, hedge or keep.
  */
+import * as Cause from "effect/Cause"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 
 /** Marks an error as a refusal. */
 export const RefusalTypeId = "~stageflow/Refusal"
 
-/** The failures of runs that a refusal ended: nothing else of a failed run says what kind of stage it was that failed. */
+/**
+ * What says no without a mark of its own: the failures of runs that a refusal ended, and errors of somebody else's that
+ * denied a stage or a run.
+ */
 const rejections = new WeakSet<object>()
 
-/** Remembers that a run failed because one of its stages was refused. */
+/** Remembers that this is how something was refused. */
 export const noteRejection = (failed: object): void => {
   rejections.add(failed)
+}
+
+/** Remembers that whoever failed with this has refused. */
+export const noteRefusals = (cause: Cause.Cause<unknown>): void => {
+  for (const reason of cause.reasons) {
+    if (Cause.isFailReason(reason) && Predicate.isObjectKeyword(reason.error)) noteRejection(reason.error)
+  }
 }
 
 /** Whether an error says no, or is that of a run in which one of its stages did. */
@@ -23,11 +34,20 @@ export const isRefusal = (error: unknown): boolean =>
 const saysNo = (error: unknown): boolean => {
   for (let next = error, depth = 0; depth < deepest && typeof next === "object" && next !== null; depth++) {
     if (rejections.has(next) || Predicate.hasProperty(next, RefusalTypeId)) return true
-    if (!Predicate.isTagged(next, "StageFailed") || !("error" in next)) return false
-    next = next.error
+    next = within(next)
   }
   return false
 }
 
-/** How many runs inside of each other are looked through. */
+/** The error that another one tells of: that of a run, or of an interceptor that a Layer installed. */
+const within = (error: object): unknown => {
+  if (Predicate.isTagged(error, "StageFailed") || Predicate.isTagged(error, "RunRejected")) {
+    return "error" in error ? error.error : undefined
+  }
+  if (!Predicate.isTagged(error, "StageFault") || !("reason" in error)) return undefined
+  const { reason } = error
+  return Predicate.isTagged(reason, "InterceptorFailed") && "error" in reason ? reason.error : undefined
+}
+
+/** How many errors inside of each other are looked through. */
 const deepest = 100

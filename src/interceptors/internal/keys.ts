@@ -5,6 +5,7 @@ import { constVoid } from "effect/Function"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
+import { RefusalTypeId } from "../../internal/refusal.ts"
 import type { StageContext } from "../../StageContext.ts"
 
 /**
@@ -21,6 +22,7 @@ export class KeyFailed extends Schema.TaggedError<KeyFailed>()("KeyFailed", {
   defect: Schema.Defect()
 }) {
   readonly code = "KEY_FAILED"
+  readonly [RefusalTypeId] = true
   override get message(): string {
     return `Stage "${this.stage}" did not run: the interceptor "${this.interceptor}" could not compute its key `
       + `(see \`defect\`)`

@@ -8,12 +8,10 @@
  * that it sees one outcome for each stage, and counts it once. What says nothing about the dependency does not count: a
  * skip, a cancel, an interruption from outside, and the rejection of a guard, also of one in a run that the stage started.
  *
- * The states are kept by the store of `effect/persistence/CircuitBreaker`. Its `execute` is not used: it tells of
- * transitions through a stream, which misses the first ones, and opens a scope for each call, which costs more than all
- * the rest.
+ * `effect/persistence/CircuitBreaker` would do, but it goes by the clock on the wall, which can be set back, keeps a healthy
+ * circuit for an hour, and tells of transitions through a stream, which misses the first ones.
  */
 import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
@@ -22,7 +20,6 @@ import { constVoid } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Metric from "effect/Metric"
 import * as Option from "effect/Option"
-import * as Persistence from "effect/persistence/CircuitBreaker"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
@@ -31,9 +28,18 @@ import { fromAround } from "../attempt/interceptor-model.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
 import type { Interceptor, Outcome, StageInfo } from "../Interceptor.ts"
 import { together } from "../internal/causes.ts"
+import { elapsedMillisIn } from "../internal/clock.ts"
 import * as options from "../internal/options.ts"
 import { RefusalTypeId } from "../internal/refusal.ts"
 import { StageFault } from "../StageError.ts"
+import {
+  type Admission,
+  checkSame,
+  Circuits,
+  type CircuitSettings,
+  type Rejection,
+  type Transition
+} from "./internal/circuits.ts"
 import { isBeingInterrupted } from "./internal/ending.ts"
 import { keyReader } from "./internal/keys.ts"
 import { orders } from "./internal/orders.ts"
@@ -69,12 +75,8 @@ export class CircuitUnavailable extends Schema.TaggedError<CircuitUnavailable>()
 }
 
 /** One circuit, for one stage that runs in it. */
-interface Circuit {
-  readonly key: string
+interface Circuit extends CircuitSettings {
   readonly stage: string
-  /** After how many failures in a row it opens. */
-  readonly tripPolicy: { readonly _tag: "Consecutive"; readonly failures: number }
-  readonly openFor: Duration.Duration
 }
 
 /** What an outcome says about the dependency. */
@@ -94,64 +96,46 @@ export class CircuitBreakers extends Context.Service<CircuitBreakers, {
   readonly state: (key: string) => Effect.Effect<"closed" | "open" | "half-open">
 }>()("stageflow/interceptors/CircuitBreakers") {
   /**
-   * Circuits in memory. One that nobody has used for an hour is forgotten.
+   * Circuits in memory. A healthy one is forgotten a minute after it was used, any other after an hour.
    */
-  static readonly layerMemory: Layer.Layer<CircuitBreakers> = Layer.effect(
-    CircuitBreakers,
-    Effect.map(Persistence.CircuitBreakerStore, (store) => {
-      const known = new KnownCircuits()
-      return {
-        within: <A, E, R>(
-          circuit: Circuit,
-          effect: Effect.Effect<A, E, R>,
-          judge: (exit: Exit.Exit<A, E>) => Verdict
-        ) =>
-          // Nobody is interrupted between being let in and telling how it ended.
-          Effect.uninterruptibleMask((restore) =>
-            Effect.matchEffect(admit(store, known, circuit), {
-              onFailure: (error) => Effect.fail(rejection(circuit, error)),
-              onSuccess: (admission) => {
-                const told = (exit: Exit.Exit<A, E>) => ended(store, circuit, admission, exit, judge)
-                const run = Effect.matchCauseEffect(restore(effect), {
-                  onSuccess: (value) => told(Exit.succeed(value)),
-                  onFailure: (cause) => told(Exit.failCause(cause))
-                })
-                return admission.transition === undefined ? run : Effect.andThen(tell(admission.transition), run)
-              }
+  static readonly layerMemory: Layer.Layer<CircuitBreakers> = Layer.sync(CircuitBreakers, () => {
+    const circuits = new Circuits()
+    return {
+      within: <A, E, R>(
+        circuit: Circuit,
+        effect: Effect.Effect<A, E, R>,
+        judge: (exit: Exit.Exit<A, E>) => Verdict
+      ) =>
+        // Nobody is interrupted between being let in and telling how it ended.
+        Effect.uninterruptibleMask((restore) =>
+          Effect.withFiber((fiber): Effect.Effect<A, E | CircuitOpen, R> => {
+            const admission = circuits.admit(circuit, elapsedMillisIn(fiber))
+            if (!("circuit" in admission)) return Effect.fail(rejection(circuit, admission))
+            const told = (exit: Exit.Exit<A, E>) => ended(circuits, admission, exit, judge)
+            const run = Effect.matchCauseEffect(restore(effect), {
+              onSuccess: (value) => told(Exit.succeed(value)),
+              onFailure: (cause) => told(Exit.failCause(cause))
             })
-          ),
-        state: (key) =>
-          store.state(key).pipe(
-            Effect.map(({ _tag }) => states[_tag]),
-            Effect.orDie
-          )
-      }
-    })
-  ).pipe(Layer.provide(Persistence.layerStoreMemory()))
+            return admission.transition === undefined ? run : Effect.andThen(tell(admission.transition), run)
+          })
+        ),
+      state: (key) => Effect.sync(() => circuits.state(key))
+    }
+  })
 }
 
-/** Asks the store to let a stage in. */
-const admit = (
-  store: Persistence.CircuitBreakerStore["Service"],
-  known: KnownCircuits,
-  circuit: Circuit
-): Effect.Effect<Persistence.Admission, Persistence.CircuitBreakerError> =>
-  Effect.withFiber((fiber) => {
-    known.check(circuit, fiber.getRef(Clock.Clock).currentTimeMillisUnsafe())
-    // The scope is for what a store holds while a stage runs, a lease for one. The store in memory holds nothing.
-    return store.admit(circuit.key) as Effect.Effect<Persistence.Admission, Persistence.CircuitBreakerError>
-  })
-
-/** Tells the store how it ended, and ends like that. */
+/** Records how it ended, and ends like that. */
 const ended = <A, E>(
-  store: Persistence.CircuitBreakerStore["Service"],
-  circuit: Circuit,
-  admission: Persistence.Admission,
+  circuits: Circuits,
+  admission: Admission,
   exit: Exit.Exit<A, E>,
   judge: (exit: Exit.Exit<A, E>) => Verdict
 ): Effect.Effect<A, E> => {
   const settle = (verdict: Verdict, end: Exit.Exit<A, E>) =>
-    Effect.andThen(record(store, circuit, admission, verdict), end)
+    Effect.withFiber((fiber) => {
+      const transition = circuits.record(admission, verdict, elapsedMillisIn(fiber))
+      return transition === undefined ? end : Effect.andThen(tell(transition), end)
+    })
   const judged = (): Effect.Effect<A, E> => {
     const verdict = Result.try(() => judge(exit))
     if (Result.isSuccess(verdict)) return settle(verdict.success, exit)
@@ -163,90 +147,20 @@ const ended = <A, E>(
   return Effect.flatMap(isBeingInterrupted, (isInterrupted) => isInterrupted ? settle("ignored", exit) : judged())
 }
 
-/** Tells the store what an outcome says, and everybody else what became of the circuit. */
-const record = (
-  store: Persistence.CircuitBreakerStore["Service"],
-  { key, openFor, tripPolicy }: Circuit,
-  { generation }: Persistence.Admission,
-  verdict: Verdict
-): Effect.Effect<void> =>
-  Effect.matchEffect(store.record({ key, generation, outcome: outcomes[verdict], tripPolicy, openFor }), recorded)
-
-const recorded = {
-  onFailure: (error: Persistence.CircuitBreakerError) =>
-    Effect.logWarning("Circuit could not be told how a stage ended", error),
-  onSuccess: (transition: Persistence.Transition | undefined) =>
-    transition === undefined ? Effect.void : tell(transition)
-}
-
-const outcomes = { success: "Success", failure: "Failure", ignored: "Ignored" } as const
-
-const states = { Closed: "closed", Open: "open", HalfOpen: "half-open" } as const
-
-const rejection = (
-  { openFor, stage }: Circuit,
-  { reason }: Persistence.CircuitBreakerError
-): CircuitOpen | CircuitUnavailable => {
-  switch (reason._tag) {
-    case "CircuitOpen":
-      return new CircuitOpen({ stage, state: "open", retryAfter: reason.retryAfter })
-    case "CircuitHalfOpen":
-      return new CircuitOpen({ stage, state: "half-open", retryAfter: openFor })
-    case "CircuitBreakerStoreError":
-      return new CircuitUnavailable({ stage })
-  }
-}
+const rejection = ({ stage }: Circuit, { retryAfter, state }: Rejection): CircuitOpen =>
+  new CircuitOpen({ stage, state, retryAfter: Duration.millis(retryAfter) })
 
 const gauge = Metric.gauge("stageflow_circuit_state", { description: "0 closed, 1 half open, 2 open" })
 
-const gauged = { Closed: 0, HalfOpen: 1, Open: 2 } as const
+const gauged = { "closed": 0, "half-open": 1, "open": 2 } as const
 
 /** Tells of a transition. A logger or a metric that throws changes nothing. */
-const tell = ({ key, to }: Persistence.Transition): Effect.Effect<void> =>
+const tell = ({ key, to }: Transition): Effect.Effect<void> =>
   Metric.update(Metric.withAttributes(gauge, { circuit: key }), gauged[to]).pipe(
-    Effect.andThen(Effect.logWarning(`Circuit ${states[to]}`)),
+    Effect.andThen(Effect.logWarning(`Circuit ${to}`)),
     Effect.annotateLogs({ circuit: key }),
     Effect.catchCause(() => Effect.void)
   )
-
-/** How long a store in memory keeps a circuit that nobody uses. */
-const idleTime = 3_600_000
-
-/** What each circuit was used with. Two breakers of one key are one circuit: it cannot have two thresholds. */
-class KnownCircuits {
-  private readonly circuits = new Map<string, { readonly circuit: Circuit; usedAt: number }>()
-  private sweptAt = 0
-
-  check(circuit: Circuit, now: number): void {
-    this.sweep(now)
-    const known = this.circuits.get(circuit.key)
-    if (known === undefined || now - known.usedAt >= idleTime) {
-      this.circuits.set(circuit.key, { circuit, usedAt: now })
-      return
-    }
-    known.usedAt = now
-    checkSame(circuit, known.circuit)
-  }
-
-  private sweep(now: number): void {
-    if (now - this.sweptAt < idleTime) return
-    this.sweptAt = now
-    for (const [key, { usedAt }] of this.circuits) {
-      if (now - usedAt >= idleTime) this.circuits.delete(key)
-    }
-  }
-}
-
-const checkSame = (given: Circuit, known: Circuit): void => {
-  // Nearly always it is what the same breaker made before.
-  if (given === known) return
-  options.same(`failures of circuit ${given.key}`, given.tripPolicy.failures, known.tripPolicy.failures)
-  options.same(
-    `openFor of circuit ${given.key}, in milliseconds`,
-    Duration.toMillis(given.openFor),
-    Duration.toMillis(known.openFor)
-  )
-}
 
 const judgeFor =
   ({ kind }: StageInfo, counts: (error: unknown) => boolean) => (exit: Exit.Exit<Outcome, unknown>): Verdict => {
@@ -315,14 +229,13 @@ export const circuitBreaker = (settings?: {
 }): Interceptor<CircuitOpen | CircuitUnavailable | KeyFailed, CircuitBreakers> => {
   const failures = options.positiveCount("failures", settings?.failures ?? 5)
   const openFor = options.positiveDuration("openFor", settings?.openFor ?? "30 seconds")
-  const tripPolicy = { _tag: "Consecutive", failures } as const
   const key = settings?.key ?? perStage
   return fromAround("circuit breaker", orders.circuitBreaker, (effect, stage) => {
     const judge = judgeFor(stage, settings?.counts ?? (() => true))
     const read = keyReader("circuit breaker", key)
     let last: Circuit | undefined
     const circuitOf = (key: string): Circuit => {
-      if (last?.key !== key) last = { key, stage: stage.name, tripPolicy, openFor }
+      if (last?.key !== key) last = { key, stage: stage.name, failures, openFor }
       return last
     }
     return Effect.withFiber((fiber) => {

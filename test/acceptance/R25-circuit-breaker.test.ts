@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import {
   Cause,
+  Clock,
   Context,
   Deferred,
+  type Duration,
   Effect,
   Fiber,
   Layer,
@@ -520,5 +522,51 @@ describe("R25 a run inside of a circuit", () => {
       const tags: Array<string> = []
       yield* runOf(Effect.map(inner, (tag) => void tags.push(tag)), forProvider)
       assert.deepStrictEqual(tags, ["Down"])
+    }).pipe(Effect.provide(Interceptors.CircuitBreakers.layerMemory)))
+})
+
+describe("R25 a circuit goes by a clock that nobody sets", () => {
+  it.effect("the clock on the wall is set back: the probe is let through all the same", () =>
+    Effect.gen(function*() {
+      const clock = yield* Clock.Clock
+      let setBack = 0
+      const wall = {
+        ...clock,
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe() - setBack,
+        currentTimeMillis: Effect.sync(() => clock.currentTimeMillisUnsafe() - setBack),
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+        sleep: (duration: Duration.Duration) => clock.sleep(duration)
+      }
+      const { call, state } = dependency()
+      const run = ended(
+        Effect.provideService(runOf(call, { failures: 1, openFor: "30 seconds" }), Clock.Clock, wall as Clock.Clock)
+      )
+      assert.strictEqual(yield* run, "Down")
+      assert.strictEqual(yield* run, "CircuitOpen")
+      setBack = 3_600_000
+      yield* TestClock.adjust("30 seconds")
+      state.broken = false
+      assert.strictEqual(yield* run, "Completed")
+    }).pipe(Effect.provide(Interceptors.CircuitBreakers.layerMemory)))
+
+  it.effect("a circuit that is open for longer than an hour is not forgotten before", () =>
+    Effect.gen(function*() {
+      const { call } = dependency()
+      const run = ended(runOf(call, { failures: 1, openFor: "3 hours" }))
+      assert.strictEqual(yield* run, "Down")
+      yield* TestClock.adjust("2 hours")
+      assert.strictEqual(yield* run, "CircuitOpen")
+    }).pipe(Effect.provide(Interceptors.CircuitBreakers.layerMemory)))
+
+  it.effect("a stage that takes longer than a circuit is remembered still counts", () =>
+    Effect.gen(function*() {
+      const settings = { failures: 2, openFor: "1 hour" } as const
+      const slow = ended(runOf(Effect.andThen(Effect.sleep("2 minutes"), Effect.fail(new Down())), settings))
+      const ends = yield* during(
+        Effect.all([slow, Effect.andThen(Effect.sleep("90 seconds"), slow)], { concurrency: 2 }),
+        "10 minutes"
+      )
+      assert.deepStrictEqual(ends, ["Down", "Down"])
+      assert.strictEqual(yield* ended(runOf(Effect.succeed({}), settings)), "CircuitOpen")
     }).pipe(Effect.provide(Interceptors.CircuitBreakers.layerMemory)))
 })

@@ -81,4 +81,24 @@ describe("100,000 keys", () => {
       const { after } = yield* kept((key) => within({ ...place, key }, Effect.void))
       assert.isBelow(after, 10)
     }).pipe(Effect.provide(Interceptors.Bulkheads.layerMemory), clock))
+
+  it.live("of a circuit breaker", () =>
+    Effect.gen(function*() {
+      const { within } = yield* Interceptors.CircuitBreakers
+      const circuit = { stage: "stage", failures: 2, openFor: Duration.minutes(1) }
+      const { after, during } = yield* kept((key) => within({ ...circuit, key }, Effect.void, () => "success"))
+      assert.isAbove(during, 50)
+      assert.isBelow(after, 10)
+    }).pipe(Effect.provide(Interceptors.CircuitBreakers.layerMemory), clock))
+
+  it.live("of a circuit breaker, with a failure before", () =>
+    Effect.gen(function*() {
+      const { within } = yield* Interceptors.CircuitBreakers
+      const circuit = { stage: "stage", failures: 2, openFor: Duration.minutes(1) }
+      const { after } = yield* kept((key) =>
+        Effect.forEach(["failure", "success"] as const, (verdict) =>
+          within({ ...circuit, key }, Effect.void, () => verdict))
+      )
+      assert.isBelow(after, 10)
+    }).pipe(Effect.provide(Interceptors.CircuitBreakers.layerMemory), clock))
 })

@@ -17,6 +17,7 @@ import * as Outcome from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
+import { gateOfAnnotation } from "./attempt/gate.ts"
 import type { InlineInput, InlineName, InlineNames, InlineSkips, InlineStage } from "./checks/inline.ts"
 import type { OptionsAfter, SnapshotProblem } from "./checks/run.ts"
 import type { First } from "./checks/sentence.ts"
@@ -757,6 +758,13 @@ export const annotate: {
     key: Context.Key<I, A>,
     value: A
   ): Pipeline<N, E, R, V> => {
+    if (gateOfAnnotation(key, value) !== undefined) {
+      throw new options.InvalidOption({
+        option: "key",
+        expected: "an annotation of pipelines; give one that asks before a stage runs to Stage.annotate",
+        given: key.key
+      })
+    }
     const pipeline = implementation(self)
     // Annotations are read with the key that they were made with.
     const annotations = Context.add(pipeline.annotations, key, value) as Context.Context<never>

@@ -15,9 +15,10 @@ import { type Gate, gatedKey } from "../attempt/gate.ts"
 import { undeclaringFaults } from "../attempt/interceptor-model.ts"
 import { combine, type FailsRun, type Interceptor, make } from "../Interceptor.ts"
 import { orders } from "../interceptors/internal/orders.ts"
+import * as options from "../internal/options.ts"
 import { RefusalTypeId } from "../internal/refusal.ts"
 import { ProvenIdentity } from "../Snapshot.ts"
-import { StageFault } from "../StageError.ts"
+import { InvalidOption, StageFault } from "../StageError.ts"
 import { AuthContext } from "./AuthContext.ts"
 import { BearerToken } from "./BearerToken.ts"
 import { AuthenticationFailed, type Claims, TokenVerifier } from "./TokenVerifier.ts"
@@ -70,7 +71,10 @@ const annotated = (
  */
 export const RequiredRoles: Context.Reference<ReadonlyArray<string>> = gatedKey(
   Context.Reference<ReadonlyArray<string>>("stageflow/auth/RequiredRoles", { defaultValue: () => [] }),
-  (roles) => roles.length === 0 ? undefined : annotated((stage, caller) => denial(stage, caller, roles, []))
+  (given) => {
+    const roles = options.names("RequiredRoles", given)
+    return roles.length === 0 ? undefined : annotated((stage, caller) => denial(stage, caller, roles, []))
+  }
 )
 
 /**
@@ -80,31 +84,49 @@ export const RequiredRoles: Context.Reference<ReadonlyArray<string>> = gatedKey(
  */
 export const RequiredScopes: Context.Reference<ReadonlyArray<string>> = gatedKey(
   Context.Reference<ReadonlyArray<string>>("stageflow/auth/RequiredScopes", { defaultValue: () => [] }),
-  (scopes) => scopes.length === 0 ? undefined : annotated((stage, caller) => denial(stage, caller, [], scopes))
+  (given) => {
+    const scopes = options.names("RequiredScopes", given)
+    return scopes.length === 0 ? undefined : annotated((stage, caller) => denial(stage, caller, [], scopes))
+  }
 )
 
-const text = (value: unknown): string | undefined => typeof value === "string" && value !== "" ? value : undefined
+const Text = Schema.String.check(Schema.isNonEmpty())
 
 /** A list of words, or words in one text as OAuth writes its scopes. */
-const words = (value: unknown): ReadonlyArray<string> => {
-  if (typeof value === "string") return value.split(" ").filter((word) => word !== "")
-  return Array.isArray(value) ? value.filter(Predicate.isString) : []
-}
+const Words = Schema.Union([Schema.String, Schema.Array(Schema.String)])
 
-/** Reads the claims as they are commonly named: `sub`, `sid`, `org_id`, `roles`, `scope` or `scp`, `email`. */
-const identityOfClaims = (claims: Claims): Effect.Effect<AuthContext["Service"], AuthenticationFailed> => {
-  const userId = text(claims["sub"])
-  if (userId === undefined) return Effect.fail(new AuthenticationFailed({ reason: "claims" }))
-  const email = text(claims["email"])
-  return Effect.succeed({
-    userId,
-    sessionId: text(claims["sid"]),
-    orgId: text(claims["org_id"]),
-    roles: words(claims["roles"]),
-    scopes: words(claims["scope"] ?? claims["scp"]),
-    email: email === undefined ? undefined : Redacted.make(email)
+/** A claim that need not be there. What is there has to be what it should be. */
+const optional = <S extends Schema.Top>(schema: S) => Schema.optionalKey(Schema.NullishOr(schema))
+
+/** The claims as they are commonly named. */
+const CommonClaims = Schema.Struct({
+  sub: Text,
+  sid: optional(Text),
+  org_id: optional(Text),
+  roles: optional(Words),
+  scope: optional(Words),
+  scp: optional(Words),
+  email: optional(Text)
+})
+
+const readClaims = Schema.decodeUnknownEffect(CommonClaims)
+
+const wordsOf = (words: typeof Words.Type | null | undefined): ReadonlyArray<string> =>
+  typeof words === "string" ? words.split(" ").filter((word) => word !== "") : words ?? []
+
+/** A claim of the wrong type is not taken for one that is missing: somebody without an organisation is somebody else. */
+const identityOfClaims = (claims: Claims): Effect.Effect<AuthContext["Service"], AuthenticationFailed> =>
+  Effect.mapBoth(readClaims(claims), {
+    onFailure: () => new AuthenticationFailed({ reason: "claims" }),
+    onSuccess: ({ email, org_id, roles, scope, scp, sid, sub }) => ({
+      userId: sub,
+      sessionId: sid ?? undefined,
+      orgId: org_id ?? undefined,
+      roles: wordsOf(roles),
+      scopes: wordsOf(scope ?? scp),
+      email: Predicate.isNullish(email) ? undefined : Redacted.make(email)
+    })
   })
-}
 
 const authenticated = (
   read: (claims: Claims) => Effect.Effect<AuthContext["Service"], AuthenticationFailed>
@@ -158,25 +180,44 @@ const authorization = make({
 })
 
 /**
+ * What a caller has to have: roles, scopes or both, all of them.
+ */
+export type Requirement =
+  | { readonly roles: ReadonlyArray<string>; readonly scopes?: ReadonlyArray<string> | undefined }
+  | { readonly roles?: ReadonlyArray<string> | undefined; readonly scopes: ReadonlyArray<string> }
+
+/**
  * Lets a stage run only for a caller with all of these roles and scopes: `Stage.intercept(Auth.require({ roles: ["admin"] }))`.
  *
  * It needs the `AuthContext`, so a pipeline with such a stage and without `authentication` does not compile. It is asked
  * before anything that could answer for the stage, a cache or a fallback around the pipeline for one. The annotations
  * `RequiredRoles` and `RequiredScopes` say the same without a type.
  */
-const require_ = (needed: {
-  readonly roles?: ReadonlyArray<string> | undefined
-  readonly scopes?: ReadonlyArray<string> | undefined
-}): Interceptor<AccessDenied, AuthContext> =>
-  make({
+const require_ = (needed: Requirement): Interceptor<AccessDenied, AuthContext> => {
+  const given = options.fields<Requirement>("needed", ["roles", "scopes"], needed)
+  const roles = required("roles", given.roles)
+  const scopes = required("scopes", given.scopes)
+  if (roles.length === 0 && scopes.length === 0) {
+    throw new InvalidOption({ option: "needed", expected: "roles or scopes", given: "neither" })
+  }
+  return make({
     name: "require",
     gate: true,
     around: (effect, { name }) =>
       Effect.gen(function*() {
-        const denied = denial(name, yield* AuthContext, needed.roles ?? [], needed.scopes ?? [])
+        const denied = denial(name, yield* AuthContext, roles, scopes)
         return denied === undefined ? yield* effect : yield* denied
       })
   })
+}
+
+/** What has to be there is named: an empty list would let everybody pass. */
+const required = (option: string, given: ReadonlyArray<string> | undefined): ReadonlyArray<string> => {
+  if (given === undefined) return []
+  const names = options.names(option, given)
+  if (names.length > 0) return names
+  throw new InvalidOption({ option, expected: "one name at least", given: "none" })
+}
 
 export {
   /**

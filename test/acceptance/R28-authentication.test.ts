@@ -1,7 +1,7 @@
 // One run here is not to compile, and says so.
 // @effect-diagnostics missingEffectContext:off
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Logger, Redacted } from "effect"
+import { Effect, Layer, Logger, Redacted, Result } from "effect"
 import { TestClock } from "effect/testing"
 import * as jose from "jose"
 import { generateKeyPairSync } from "node:crypto"
@@ -315,4 +315,92 @@ describe("R28 no permissive default", () => {
         assert.strictEqual(state.started, 0)
       }))
   })
+})
+
+describe("R28 what is required of a caller is checked where it is said", () => {
+  const untyped: ReadonlyArray<readonly [what: string, make: () => unknown]> = [
+    ["nothing", () => Auth.require({} as never)],
+    ["no requirement at all", () => Auth.require(undefined as never)],
+    ["an empty list of roles", () => Auth.require({ roles: [] })],
+    ["an empty list of scopes beside roles", () => Auth.require({ roles: ["admin"], scopes: [] })],
+    ["a misspelt key", () => Auth.require({ role: ["admin"] } as never)],
+    ["a role that is no list", () => Auth.require({ roles: "admin" as never })],
+    ["a role that is no text", () => Auth.require({ roles: [1] as never })],
+    ["annotated roles that are no list", () => Stage.annotate(plainStage, Auth.RequiredRoles, "admin" as never)],
+    ["annotated roles that are missing", () => Stage.annotate(plainStage, Auth.RequiredRoles, undefined as never)],
+    ["annotated scopes that are no texts", () => Stage.annotate(plainStage, Auth.RequiredScopes, [1] as never)],
+    [
+      "a pipeline, whose stages would not be asked",
+      () => Pipeline.annotate(Pipeline.make("p").add(plainStage), Auth.RequiredRoles, ["admin"])
+    ]
+  ]
+  const plainStage = Stage.work("stage", { run: Effect.void })
+  for (const [what, make] of untyped) {
+    it(what, () => {
+      const made = Result.try(make)
+      assert(Result.isFailure(made) && made.failure instanceof StageError.InvalidOption, String(made))
+    })
+  }
+
+  it("a list that is changed later changes nothing", () => {
+    const roles = ["admin"]
+    const stage = Stage.intercept(plainStage, Auth.require({ roles }))
+    roles.length = 0
+    const pipeline = Pipeline.make("p").add(stage).pipe(Pipeline.intercept(Auth.authentication()))
+    return Effect.gen(function*() {
+      const failed = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
+      assert(failed instanceof RunResult.StageFailed && failed.error instanceof Auth.AccessDenied)
+    }).pipe(
+      Effect.provide([
+        Auth.layerBearer("x"),
+        Layer.succeed(Auth.TokenVerifier, { verify: () => Effect.succeed({ sub: "somebody" }) })
+      ]),
+      Effect.runPromise
+    )
+  })
+})
+
+describe("R28 a claim of the wrong type is refused, not taken for one that is missing", () => {
+  const withClaims = (given: Readonly<Record<string, unknown>>) =>
+    runWith("token", Layer.succeed(Auth.TokenVerifier, { verify: () => Effect.succeed({ sub: "user-1", ...given }) }))
+
+  const wrong: ReadonlyArray<Readonly<Record<string, unknown>>> = [
+    { sub: 7 },
+    { sub: "" },
+    { org_id: 7 },
+    { org_id: "" },
+    { org_id: ["a"] },
+    { sid: {} },
+    { roles: [1] },
+    { roles: { admin: true } },
+    { scope: 5 },
+    { scp: [null] },
+    { email: 5 }
+  ]
+  for (const given of wrong) {
+    it.effect(JSON.stringify(given), () =>
+      Effect.gen(function*() {
+        const { run, state } = withClaims(given)
+        const error = yield* Effect.flip(run)
+        assert(error instanceof Auth.AuthenticationFailed, String(error))
+        assert.strictEqual(error.reason, "claims")
+        assert.strictEqual(state.started, 0)
+      }))
+  }
+
+  it.effect("what is missing or null is not there", () =>
+    Effect.gen(function*() {
+      const { run } = withClaims({ org_id: null, sid: undefined, roles: null, scope: null, scp: "read  write" })
+      const { outputs } = yield* run
+      const { caller, orgId } = outputs.a.data
+      assert.isUndefined(orgId)
+      assert.deepStrictEqual(caller, {
+        userId: "user-1",
+        sessionId: undefined,
+        orgId: undefined,
+        roles: [],
+        scopes: ["read", "write"],
+        email: undefined
+      })
+    }))
 })

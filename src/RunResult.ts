@@ -157,8 +157,8 @@ export class StageFailed<out Error = unknown, out Outputs = unknown>
 }
 
 const messageOf = (error: unknown): string => {
-  if (typeof error === "string") return error
   const { message, tag } = errorSummaryOf(error)
+  // Nobody said of a plain text that it may be shown: it is in `error` and nowhere else.
   if (typeof error !== "object" || error === null) return `a value of type ${tag}`
   return message === "" ? tag : `${tag}: ${message}`
 }

@@ -78,7 +78,7 @@ export const Reason = Schema.Union([Defect, InvalidOutput, SelfInterrupted, Wiri
  * - `InvalidOutput`: it returned something that is not an output, or data that its schema rejects.
  * - `SelfInterrupted`: it interrupted itself.
  * - `WiringFailed`: a condition or an input of its wiring threw, or a condition gave neither true nor false.
- * - `InterceptorFailed`: an interceptor that a Layer installed denied or failed.
+ * - `InterceptorFailed`: an interceptor that a Layer installed denied or failed, or any threw or gave no Effect.
  */
 export type Reason = typeof Reason.Type
 

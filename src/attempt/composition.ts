@@ -4,9 +4,10 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Result from "effect/Result"
+import { together } from "../internal/causes.ts"
 import { InvalidOption } from "../internal/options.ts"
 import { noteRefusals } from "../internal/refusal.ts"
-import { RunRejected } from "../StageError.ts"
+import { RunRejected, StageFault } from "../StageError.ts"
 import { attemptIn } from "./attempt.ts"
 import { type Gate, gateOrder } from "./gate.ts"
 import {
@@ -18,6 +19,8 @@ import {
   type Interceptor,
   partsOf,
   type RunInfo,
+  type StageEffect,
+  type StageInfo,
   type Wrapper
 } from "./interceptor-model.ts"
 
@@ -72,13 +75,18 @@ const stageArounds = (interceptors: ReadonlyArray<Any>): ReadonlyArray<Around> =
   })
 
 /** Fails closed: an interceptor that throws, or gives no Effect, stops the stages that it was to wrap. */
-const failingClosed = (name: string, around: Around): Around => (effect, stage) => {
+export const failingClosed = (name: string, around: Around): Around => (effect, stage) => {
   const wrapped = Result.try(() => around(effect, stage))
-  if (Result.isFailure(wrapped)) return Effect.die(wrapped.failure)
-  return Effect.isEffect(wrapped.success)
-    ? wrapped.success
-    : Effect.die(new TypeError(`Interceptor "${name}" gave no Effect for stage "${stage.name}"`))
+  if (Result.isFailure(wrapped)) return stoppedBy(name, stage, wrapped.failure)
+  if (Effect.isEffect(wrapped.success)) return wrapped.success
+  return stoppedBy(name, stage, new TypeError(`Interceptor "${name}" gave no Effect for stage "${stage.name}"`))
 }
+
+const stoppedBy = (interceptor: string, { name }: StageInfo, defect: unknown): StageEffect =>
+  Effect.suspend(() => {
+    const reason = { _tag: "InterceptorFailed", interceptor, error: defect } as const
+    return Effect.failCause(together(Cause.fail(new StageFault({ stage: name, reason })), Cause.die(defect)))
+  })
 
 /** Remembers what a gate fails with before it lets the stage run: it has denied the stage, whatever its error is. */
 const denying = (around: Around): Around => {

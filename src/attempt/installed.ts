@@ -13,7 +13,7 @@ import * as Tracer from "effect/Tracer"
 import { InterruptionGrace } from "../internal/interruption.ts"
 import { StageContext } from "../StageContext.ts"
 import { RunRejected, StageFault } from "../StageError.ts"
-import { outermostFirst } from "./composition.ts"
+import { failingClosed, outermostFirst } from "./composition.ts"
 import { type Any, build, combine, undeclaringFaults, type Wrapper } from "./interceptor-model.ts"
 
 const installed = "stageflow/Interceptor/Installed/"
@@ -53,15 +53,24 @@ export const enclosed = (interceptor: Any, own: Context.Context<never>): Any =>
   combine(...outermostFirst([interceptor]).map((part) => enclosedPart(part, own)))
 
 const enclosedPart = ({ around, aroundRun, isGate, name, order }: Wrapper, own: Context.Context<never>): Any => {
+  // What stopped the stage without an Effect of its own is named already.
   const failed = (stage: string, error: unknown) =>
-    new StageFault({ stage, reason: { _tag: "InterceptorFailed", interceptor: name, error } })
+    error instanceof StageFault
+      ? error
+      : new StageFault({ stage, reason: { _tag: "InterceptorFailed", interceptor: name, error } })
   const rejected = (pipeline: string, error: unknown) => new RunRejected({ pipeline, interceptor: name, error })
   const passing = new WeakSet<object>()
   const part = build<unknown, unknown, unknown>(name, order, {
     around: around === undefined ?
       undefined :
       (effect, stage) =>
-        withServices(effect, own, passing, (inner) => around(inner, stage), (error) => failed(stage.name, error)),
+        withServices(
+          effect,
+          own,
+          passing,
+          (inner) => failingClosed(name, around)(inner, stage),
+          (error) => failed(stage.name, error)
+        ),
     aroundRun: aroundRun === undefined ?
       undefined :
       (effect, run) =>

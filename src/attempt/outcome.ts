@@ -87,11 +87,15 @@ export const asEffect = (stage: string, returned: unknown): Effect.Effect<unknow
 /** What made a stage fail: its typed error if there is one, or a fault that says what else it was. */
 const errorOf = (stage: string, cause: Cause.Cause<unknown>): unknown => {
   const failed = cause.reasons.find(Cause.isFailReason)
-  if (failed !== undefined) return isStageOutput(failed.error) ? errorOfOutput(stage, failed.error) : failed.error
+  if (failed !== undefined) {
+    return isStageOutput(failed.error)
+      ? errorOfOutput(stage, failed.error, cause)
+      : failed.error
+  }
   const died = cause.reasons.find(Cause.isDieReason)
   if (died === undefined) return new StageFault({ stage, reason: { _tag: "SelfInterrupted" } })
   // Effect turns what was yielded, and a typed error, into a defect when a finalizer dies as well.
-  if (isStageOutput(died.defect)) return errorOfOutput(stage, died.defect)
+  if (isStageOutput(died.defect)) return errorOfOutput(stage, died.defect, cause)
   return diedOnTheWayOut(cause) && isTagged(died.defect) ? died.defect : faultOf(stage, died.defect)
 }
 
@@ -100,9 +104,22 @@ const diedOnTheWayOut = (cause: Cause.Cause<unknown>): boolean => cause.reasons.
 /** Whether it is what typed errors are: an error with a tag. A defect hardly ever is. */
 const isTagged = (defect: unknown): boolean => defect instanceof Error && Predicate.hasProperty(defect, "_tag")
 
-// An outcome was yielded and something else went wrong as well, a finalizer for one.
-const errorOfOutput = (stage: string, output: StageOutput): unknown =>
-  output._tag === "Fail" ? output.error : invalid(stage, `Ended as ${output._tag}, and failed on the way out`)
+/** What went wrong when an outcome was yielded and is not all there is: what a finalizer died of, for one. */
+const errorOfOutput = (stage: string, output: StageOutput, cause: Cause.Cause<unknown>): unknown => {
+  if (output._tag === "Fail") return output.error
+  const failed = cause.reasons.filter(Cause.isFailReason).find(({ error }) => !isStageOutput(error))
+  if (failed !== undefined) return failed.error
+  const died = cause.reasons.filter(Cause.isDieReason).find(({ defect }) => !isStageOutput(defect))
+  if (died !== undefined) return faultOf(stage, died.defect)
+  const ends = cause.reasons.flatMap((reason) => outcomeIn(reason)?._tag ?? [])
+  const besides = ends.length > 1 ? `Ended in several ways: ${ends.join(", ")}` : undefined
+  return invalid(stage, besides ?? `Ended as ${output._tag}, and interrupted itself on the way out`)
+}
+
+const outcomeIn = (reason: Cause.Reason<unknown>): StageOutput | undefined => {
+  const given = Cause.isFailReason(reason) ? reason.error : Cause.isDieReason(reason) ? reason.defect : undefined
+  return isStageOutput(given) ? given : undefined
+}
 
 const faultOf = (stage: string, defect: unknown): StageFault =>
   new StageFault({ stage, reason: { _tag: "Defect", defect } })

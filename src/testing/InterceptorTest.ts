@@ -462,7 +462,12 @@ const denialOf = (cause: Cause.Cause<unknown>): { readonly error: unknown } | { 
   if (failed === undefined) return { instead: causeInWords(cause) }
   const error = failed.error instanceof StageFailed ? failed.error.error : failed.error
   if (!(error instanceof StageFault)) return { error }
-  return error.reason._tag === "InterceptorFailed" ? { error: error.reason.error } : { instead: inWords(error) }
+  const { reason } = error
+  if (reason._tag !== "InterceptorFailed") return { instead: inWords(error) }
+  // One that threw or gave no Effect is named like one that a Layer installed.
+  const isBroken = failed.error instanceof StageFailed
+    && failed.error.cause.reasons.some((other) => Cause.isDieReason(other) && other.defect === reason.error)
+  return isBroken ? { instead: `died of ${inWords(reason.error)}` } : { error: reason.error }
 }
 
 /**

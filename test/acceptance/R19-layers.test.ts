@@ -198,7 +198,7 @@ describe("R20 a release that hangs does not hold up its run", () => {
 })
 
 describe("R31 the last event of a run says what the run ended with", () => {
-  const ends: Record<string, Effect.Effect<unknown, StageOutput.Cancel | string>> = {
+  const ends: Record<string, Effect.Effect<unknown, string, StageOutput.InStage<"cancel">>> = {
     completes: Effect.void,
     fails: Effect.fail("broken"),
     cancels: StageOutput.cancel("enough")

@@ -39,6 +39,7 @@ import {
   type StageInfo,
   type StageServices
 } from "./attempt/interceptor-model.ts"
+import * as check from "./internal/options.ts"
 import type { StageContext } from "./StageContext.ts"
 import type { RunRejected } from "./StageError.ts"
 
@@ -98,15 +99,37 @@ export const make = <
   Exclude<E, StageErrors> | ([E2] extends [never] ? never : FailsRun<Exclude<E2, RunErrors> | RunRejected>),
   Exclude<R | R2, StageServices | RunServices | StageContext>,
   Keys[number]["Identifier"]
-> =>
+> => {
+  checkOptions(options)
   // The placeholders stand for what stage and run really have; Effect does not look at types when it runs.
-  Object.assign(
+  return Object.assign(
     build<never, never, never>(options.name, options.order ?? (options.gate === true ? gateOrder : 100), {
       around: options.around as unknown as Around | undefined,
       aroundRun: options.aroundRun as unknown as AroundRun | undefined
     }),
     { isGate: options.gate === true }
   )
+}
+
+const isOrder = (given: unknown): given is number => typeof given === "number" && !Number.isNaN(given)
+
+const checkOptions = (given: {
+  readonly name: string
+  readonly order?: number | undefined
+  readonly gate?: boolean | undefined
+  readonly provides?: unknown
+  readonly around?: Function | undefined
+  readonly aroundRun?: Function | undefined
+}): void => {
+  check.only(["name", "order", "gate", "provides", "around", "aroundRun"], given)
+  check.name("name", given.name)
+  const { around, aroundRun, gate, order } = given
+  if (order !== undefined) check.ofKind("order", "a number", isOrder, order)
+  if (gate !== undefined) check.flag("gate", gate)
+  if (aroundRun !== undefined) check.callable("aroundRun", aroundRun)
+  // One of the two is what an interceptor does.
+  if (around !== undefined || aroundRun === undefined) check.callable("around", around as Function)
+}
 
 /**
  * Installs an interceptor around the stages of every pipeline that runs below the Layer.

@@ -100,11 +100,26 @@ const present = <A extends object>(fields: A): A =>
 
 /** What the compiler cannot rule out, an empty id for one, is thrown as `decode` would tell it. */
 const construct = (fields: Input): Snapshot => {
-  const given = present(fields) as ConstructorParameters<typeof Snapshot>[0]
-  const made = Result.try(() => new Snapshot(given, { parseOptions: { errors: "all" } }))
+  const made = Result.try(() => {
+    const isObject: boolean = typeof fields === "object" && fields !== null && !Array.isArray(fields)
+    if (!isObject) throw invalid([{ path: [], message: "Expected an object" }])
+    const given = present(fields) as ConstructorParameters<typeof Snapshot>[0]
+    return new Snapshot(given, { parseOptions: { errors: "all" } })
+  })
   if (Result.isSuccess(made)) return made.success
-  const issue = made.failure instanceof Error ? made.failure.cause : undefined
-  throw SchemaIssue.isIssue(issue) ? invalid(problemsOf(issue)) : made.failure
+  throw whyInvalid(made.failure)
+}
+
+/** Why no snapshot could be made: what is wrong with its fields, or what happened when they were read. */
+const whyInvalid = (thrown: unknown): SnapshotInvalid => {
+  if (thrown instanceof SnapshotInvalid) return thrown
+  const issue = thrown instanceof Error ? thrown.cause : undefined
+  if (SchemaIssue.isIssue(issue)) return invalid(problemsOf(issue))
+  // A schema looks into data by recursion, and the stack has an end.
+  return invalid([{
+    path: [],
+    message: thrown instanceof RangeError ? "Is nested too deep" : "Threw when it was read"
+  }])
 }
 
 const build = (fields: Input, extensions: Context.Context<never>): Snapshot => {

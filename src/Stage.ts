@@ -66,6 +66,8 @@ const TypeId = "~stageflow/Stage"
  */
 export type Kind = "transform" | "enrich" | "route" | "guard" | "work" | "agent"
 
+const kinds: ReadonlyArray<Kind> = ["transform", "enrich", "route", "guard", "work", "agent"]
+
 /**
  * A stage called `Name` that takes `Input`, gives `Data`, may end with `Signals`, fail with `Error` and needs
  * `Services`.
@@ -245,7 +247,7 @@ export const make = <
 >(
   kind: Kind,
   name: CheckedName<Name, Gives<A, G, O>, FailsWith<E, Y>, O, D, X>,
-  { error, output, run }: Options<Name, In, A, E, R, Y, G, O, D, X>
+  given: Options<Name, In, A, E, R, Y, G, O, D, X>
 ): Stage<
   Name,
   In,
@@ -253,10 +255,12 @@ export const make = <
   Signal<Gives<A, G, O>, Needs<R, Y>>,
   Errors<Gives<A, G, O>, FailsWith<E, Y>>,
   Ports<Needs<R, Y>>
-> =>
-  build({
+> => {
+  const isOptions = (value: unknown): value is typeof given => typeof value === "object" && value !== null
+  const { error, output, run } = options.ofKind("options", "an object", isOptions, given)
+  return build({
     name,
-    kind,
+    kind: options.oneOf("kind", kinds, kind),
     run: runOf(run),
     output: output === undefined ? undefined : options.ofKind("output", "a schema", isSchema, output),
     error: error === undefined ? undefined : options.ofKind("error", "a schema", isSchema, error),
@@ -264,6 +268,7 @@ export const make = <
     arounds: output === undefined ? [] : [validated(output)],
     gates: []
   })
+}
 
 interface Make {
   <

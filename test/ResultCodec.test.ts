@@ -870,3 +870,25 @@ describe("tampered JSON", () => {
       }
     }))
 })
+
+describe("ResultCodec writes nothing that it would not read", () => {
+  const given: Readonly<Record<string, Effect.Effect<unknown>>> = {
+    "a skip whose data is a list": Effect.succeed(StageOutput.skip("x", { data: [undefined] as never })),
+    "a cancel whose data is a list": Effect.succeed(StageOutput.cancel("x", { data: [1] as never })),
+    "a defect that is an Ok of a number": Effect.die(StageOutput.ok(5 as never))
+  }
+  for (const [what, run] of Object.entries(given)) {
+    it.effect(what, () =>
+      Effect.gen(function*() {
+        const pipeline = Pipeline.make("p").add(Stage.work("s", { run: run as Effect.Effect<void> }))
+        const result = yield* Effect.match(Pipeline.run(pipeline, Snapshot.make()), {
+          onFailure: (failed): any => failed,
+          onSuccess: (ended): any => ended
+        })
+        const written = yield* Effect.exit(ResultCodec.encode(pipeline, result))
+        if (written._tag === "Success") {
+          yield* ResultCodec.decode(pipeline, throughText(written.value))
+        }
+      }))
+  }
+})

@@ -154,3 +154,30 @@ describe("Snapshot", () => {
       assert.strictEqual(first.outputs.seen.data.current.pipelineRunId, first.identity.pipelineRunId)
     }))
 })
+
+describe("Snapshot.make of what no type allows", () => {
+  const wrong: Readonly<Record<string, () => unknown>> = {
+    "nothing": () => null,
+    "a number": () => 5,
+    "a list": () => [],
+    "a getter that throws": () => ({
+      metadata: {
+        get data() {
+          throw new Error("getter")
+        }
+      }
+    }),
+    "a Proxy that throws": () =>
+      new Proxy({}, {
+        ownKeys() {
+          throw new Error("proxy")
+        }
+      })
+  }
+  for (const [what, make] of Object.entries(wrong)) {
+    it(`${what} is SnapshotInvalid`, () => {
+      const made = Result.try(() => Snapshot.make(make() as never))
+      assert(Result.isFailure(made) && made.failure instanceof Snapshot.SnapshotInvalid, String(made))
+    })
+  }
+})

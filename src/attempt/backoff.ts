@@ -65,6 +65,7 @@ const waits = (growth: Growth, given: BackoffOptions): Schedule.Schedule<Duratio
 }
 
 const backoff = (growth: Growth, given: BackoffOptions = {}): Schedule.Schedule<Duration.Duration> => {
+  options.only(["attempts", "base", "cap", "jitter"], given)
   const attempts = options.positiveCount("attempts", given.attempts ?? 3)
   return Schedule.upTo(waits(growth, given), { times: attempts - 1 })
 }

@@ -116,7 +116,11 @@ export const outputCodec = (ok: JsonCodec, error: JsonCodec): JsonCodec<StageOut
     write: Effect.fnUntraced(function*(output) {
       const parts = new ProblemsOfParts()
       const others = yield* parts.part([], plainData.write(rest(output)))
-      const data = yield* parts.part(["data"], codecOfData(output._tag).write(output.data))
+      const data = yield* parts.part(
+        ["data"],
+        // What is no data of such an outcome, given without types, could not be read.
+        Effect.andThen(checkedData(output._tag, output.data), codecOfData(output._tag).write(output.data))
+      )
       const failure = output._tag === "Fail" ? yield* parts.part(["error"], error.write(output.error)) : undefined
       const json = yield* parts.whole(() => ({
         ...others as Schema.JsonObject, // what was written is an object

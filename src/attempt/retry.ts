@@ -74,14 +74,16 @@ const always = () => true
 const scheduleOf = (schedule: Policy["schedule"] | undefined, times: number | undefined): Policy["schedule"] =>
   times === undefined ? schedule ?? exponential() : Schedule.upTo(schedule ?? defaultWaits, { times })
 
-const policyOf = <E>(given: RetryPolicy<E, unknown> = {}): Policy => {
-  if (Schedule.isSchedule(given)) return { schedule: given, makesSense: always, faults: false, cap: longest }
+const policyOf = <E>(policy: RetryPolicy<E, unknown> = {}): Policy => {
+  if (Schedule.isSchedule(policy)) return { schedule: policy, makesSense: always, faults: false, cap: longest }
+  const given = options.fields("policy", ["schedule", "times", "while", "faults", "cap"], policy)
   const times = given.times === undefined ? undefined : options.count("times", given.times)
+  if (given.schedule !== undefined) options.ofKind("schedule", "a Schedule", Schedule.isSchedule, given.schedule)
   return {
     schedule: scheduleOf(given.schedule, times),
     // Only typed errors are asked about, and those are E.
-    makesSense: (given.while ?? always) as (error: unknown) => boolean,
-    faults: given.faults ?? false,
+    makesSense: options.callable("while", given.while ?? always) as (error: unknown) => boolean,
+    faults: options.flag("faults", given.faults ?? false),
     cap: given.cap === undefined ? longest : options.duration("cap", given.cap)
   }
 }
@@ -185,6 +187,6 @@ export const retryAround = <E, R, E2 = never, R2 = never>(
  * otherwise.
  */
 export const retryOwn = <E, R>(given: RetryPolicy<E, R> | undefined): Around => {
-  const decidesItself = given !== undefined && !Schedule.isSchedule(given) && given.while !== undefined
+  const decidesItself = Predicate.hasProperty(given, "while") && given.while !== undefined
   return retryAround(given, unlimited, (_, error) => !decidesItself && isRefusal(error))
 }

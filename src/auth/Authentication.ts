@@ -239,15 +239,17 @@ export const authentication = (settings?: {
   FailsRun<AuthenticationFailed> | AccessDenied,
   TokenVerifier | BearerToken,
   AuthContext
-> =>
-  combine(
+> => {
+  options.onlyIfGiven(["claims"], settings)
+  const claims = options.callable("claims", settings?.claims ?? identityOfClaims)
+  return combine(
     undeclaringFaults<FailsRun<AuthenticationFailed>, TokenVerifier | BearerToken, AuthContext>(make({
       name: "authentication",
       order: orders.authentication,
       provides: [AuthContext],
       aroundRun: (effect) =>
         Effect.gen(function*() {
-          const caller = yield* authenticated(settings?.claims ?? identityOfClaims)
+          const caller = yield* authenticated(claims)
           return yield* effect.pipe(
             Effect.provideService(AuthContext, caller),
             Effect.provideService(ProvenIdentity, proven(caller))
@@ -256,3 +258,4 @@ export const authentication = (settings?: {
     })),
     authorization
   )
+}

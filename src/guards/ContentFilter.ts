@@ -5,6 +5,7 @@
  * digits for letters (`sp4m`) or single letters (`s p a m`). Between the words of a phrase may be anything that is no
  * word.
  */
+import * as options from "../internal/options.ts"
 import { InvalidOption } from "../StageError.ts"
 import type { Detector } from "./Detector.ts"
 import { type Finding, merge } from "./Finding.ts"
@@ -25,7 +26,8 @@ export interface Options {
   readonly words: ReadonlyArray<string>
 }
 
-const phrasesToFind = ({ words }: Options): Phrases<undefined> => {
+const phrasesToFind = ({ words: given }: Options): Phrases<undefined> => {
+  const words = options.names("words", given)
   const phrases = new Phrases<undefined>()
   if (words.length === 0) {
     throw new InvalidOption({ option: "words", expected: "one word or phrase at least", given: "none" })
@@ -43,8 +45,8 @@ const phrasesToFind = ({ words }: Options): Phrases<undefined> => {
 /**
  * Finds words and phrases.
  */
-export const make = (options: Options): Detector<Kind> => {
-  const phrases = phrasesToFind(options)
+export const make = (given: Options): Detector<Kind> => {
+  const phrases = phrasesToFind(given)
   return {
     kinds: ["content"],
     detect: (text, meter = unreadMeter()) => {

@@ -17,6 +17,7 @@
  * A guard gives the text that passed. What comes after it reads that text, not the snapshot's: the snapshot still has
  * what was written. A text that is missing does not pass.
  */
+import * as options from "../internal/options.ts"
 import * as ContentFilter from "./ContentFilter.ts"
 import { ContentBlocked, InstructionOverrideFound, LengthOutOfRange, PersonalDataFound } from "./GuardError.ts"
 import type { Action, From, GuardStage } from "./GuardStage.ts"
@@ -51,15 +52,17 @@ export const personalData = <
   const F extends From = "snapshot"
 >(
   name: Name,
-  options: GuardOptions<A, F> & PersonalData.Options<K> & { readonly mask?: Mask<K> | undefined } = {}
-): GuardStage<Name, K, A, F, PersonalDataFound> =>
-  guardStage(name, {
-    detector: PersonalData.make(options),
-    action: options.action ?? "redact",
-    from: options.from ?? "snapshot",
-    mask: options.mask ?? kindInBrackets,
+  given: GuardOptions<A, F> & PersonalData.Options<K> & { readonly mask?: Mask<K> | undefined } = {}
+): GuardStage<Name, K, A, F, PersonalDataFound> => {
+  options.only(["action", "from", "mask", "kinds"], given)
+  return guardStage(name, {
+    detector: PersonalData.make(given),
+    action: given.action ?? "redact",
+    from: given.from ?? "snapshot",
+    mask: given.mask ?? kindInBrackets,
     error: PersonalDataFound
   }, allActions)
+}
 
 /**
  * Finds words and phrases that you give; cancels the run, when no other action is given.
@@ -70,15 +73,17 @@ export const contentFilter = <
   const F extends From = "snapshot"
 >(
   name: Name,
-  options: GuardOptions<A, F> & ContentFilter.Options & { readonly mask?: Mask<ContentFilter.Kind> | undefined }
-): GuardStage<Name, ContentFilter.Kind, A, F, ContentBlocked> =>
-  guardStage(name, {
-    detector: ContentFilter.make(options),
-    action: options.action ?? "cancel",
-    from: options.from ?? "snapshot",
-    mask: options.mask ?? removed,
+  given: GuardOptions<A, F> & ContentFilter.Options & { readonly mask?: Mask<ContentFilter.Kind> | undefined }
+): GuardStage<Name, ContentFilter.Kind, A, F, ContentBlocked> => {
+  options.only(["action", "from", "mask", "words"], given)
+  return guardStage(name, {
+    detector: ContentFilter.make(given),
+    action: given.action ?? "cancel",
+    from: given.from ?? "snapshot",
+    mask: given.mask ?? removed,
     error: ContentBlocked
   }, allActions)
+}
 
 /**
  * Finds phrases that try to change a model's instructions; cancels the run, when no other action is given.
@@ -90,17 +95,19 @@ export const instructionOverride = <
   const F extends From = "snapshot"
 >(
   name: Name,
-  options: GuardOptions<A, F> & InstructionOverride.Options<K> & {
+  given: GuardOptions<A, F> & InstructionOverride.Options<K> & {
     readonly mask?: Mask<InstructionOverride.Kind | K> | undefined
   } = {}
-): GuardStage<Name, InstructionOverride.Kind | K, A, F, InstructionOverrideFound> =>
-  guardStage(name, {
-    detector: InstructionOverride.make(options),
-    action: options.action ?? "cancel",
-    from: options.from ?? "snapshot",
-    mask: options.mask ?? removed,
+): GuardStage<Name, InstructionOverride.Kind | K, A, F, InstructionOverrideFound> => {
+  options.only(["action", "from", "mask", "patterns"], given)
+  return guardStage(name, {
+    detector: InstructionOverride.make(given),
+    action: given.action ?? "cancel",
+    from: given.from ?? "snapshot",
+    mask: given.mask ?? removed,
     error: InstructionOverrideFound
   }, allActions)
+}
 
 /**
  * Limits how many characters a text has; cancels the run, when no other action is given.
@@ -111,12 +118,14 @@ export const lengthLimit = <
   const F extends From = "snapshot"
 >(
   name: Name,
-  options: GuardOptions<A, F> & LengthLimit.Limits
-): GuardStage<Name, LengthLimit.Kind, A, F, LengthOutOfRange> =>
-  guardStage(name, {
-    detector: LengthLimit.make(options),
-    action: options.action ?? "cancel",
-    from: options.from ?? "snapshot",
+  given: GuardOptions<A, F> & LengthLimit.Limits
+): GuardStage<Name, LengthLimit.Kind, A, F, LengthOutOfRange> => {
+  options.only(["action", "from", "minimum", "maximum"], given)
+  return guardStage(name, {
+    detector: LengthLimit.make(given),
+    action: given.action ?? "cancel",
+    from: given.from ?? "snapshot",
     mask: removed,
     error: LengthOutOfRange
   }, ["cancel", "fail"])
+}

@@ -14,6 +14,7 @@
  * when something besides their form says so: a check digit, a plus, or a word. What is right by its form is found,
  * whoever it belongs to; what is spelt out in words is not.
  */
+import * as options from "../internal/options.ts"
 import { InvalidOption } from "../StageError.ts"
 import type { Detector } from "./Detector.ts"
 import { type Finding, merge } from "./Finding.ts"
@@ -82,7 +83,8 @@ const findNumbers = (reader: Reader, finders: ReadonlyArray<NumberFinder>): Find
   return found
 }
 
-const checkedKinds = (wanted: ReadonlyArray<Kind>): ReadonlyArray<Kind> => {
+const checkedKinds = (given: ReadonlyArray<Kind>): ReadonlyArray<Kind> => {
+  const wanted = options.names("kinds", given) as ReadonlyArray<Kind> // what else is among them is found here
   const unknown = wanted.find((kind) => !kinds.includes(kind))
   if (wanted.length > 0 && unknown === undefined) return Array.from(wanted)
   throw new InvalidOption({
@@ -95,8 +97,8 @@ const checkedKinds = (wanted: ReadonlyArray<Kind>): ReadonlyArray<Kind> => {
 /**
  * Finds personal data of the kinds that are wanted. Where findings overlap there is one, of the kind of the longest.
  */
-export const make = <const K extends Kind = Kind>(options: Options<K> = {}): Detector<K> => {
-  const wanted = checkedKinds(options.kinds ?? kinds)
+export const make = <const K extends Kind = Kind>(given: Options<K> = {}): Detector<K> => {
+  const wanted = checkedKinds(given.kinds ?? kinds)
   const inNumbers = findersOf(wanted, numberFinders)
   const inTexts = findersOf(wanted, textFinders)
   return {

@@ -4,6 +4,7 @@
  * What is left has no findings: a mask can join what stood apart (`12` and `34` around a mask of digits), so the result
  * is searched again until nothing is found. Should a text not come to rest after a few rounds, all of it is masked.
  */
+import * as Result from "effect/Result"
 import { InvalidOption } from "../StageError.ts"
 import type { Detector } from "./Detector.ts"
 import { type Finding, merge } from "./Finding.ts"
@@ -106,7 +107,15 @@ const masksByKind = <Kind extends string>(
   mask: Mask<Kind>
 ): ReadonlyMap<Kind, string> =>
   new Map(kinds.map((kind) => {
-    const text: unknown = typeof mask === "function" ? mask(kind) : mask
+    const given = Result.try((): unknown => typeof mask === "function" ? mask(kind) : mask)
+    if (Result.isFailure(given)) {
+      throw new InvalidOption({
+        option: "mask",
+        expected: "a text, or a function that gives one",
+        given: "one that throws"
+      })
+    }
+    const text = given.success
     if (typeof text !== "string") {
       throw new InvalidOption({ option: "mask", expected: "a text, or a function that gives one", given: typeof text })
     }

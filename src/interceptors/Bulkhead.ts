@@ -100,7 +100,9 @@ export const bulkhead = (settings: {
   /** Who takes turns with whom: tenants, when left out. */
   readonly key?: Key | undefined
 }): Interceptor<BulkheadFull | KeyFailed, Bulkheads> => {
-  const { key = perTenant, name } = settings
+  options.only(["name", "permits", "queue", "key"], settings)
+  const name = options.name("name", settings.name)
+  const key = options.callable("key", settings.key ?? perTenant)
   const permits = options.positiveCount("permits", settings.permits)
   const queue = options.count("queue", settings.queue ?? Math.min(permits * 10, Number.MAX_SAFE_INTEGER))
   return make({

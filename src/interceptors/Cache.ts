@@ -41,6 +41,7 @@ export class Results extends Context.Service<Results, {
    * Results in memory. When there are more than `capacity` (1,000 when left out), the one that was used longest ago goes.
    */
   static readonly layerMemory = (settings?: { readonly capacity?: number | undefined }): Layer.Layer<Results> => {
+    options.onlyIfGiven(["capacity"], settings)
     const capacity = options.positiveCount("capacity", settings?.capacity ?? 1000)
     return Layer.sync(Results, () => {
       const flights = new SingleFlight()
@@ -91,8 +92,10 @@ export const cache = (settings: {
   readonly of: Key
   readonly key?: Key | undefined
 }): Interceptor<KeyFailed, Results> => {
+  options.only(["ttl", "of", "key"], settings)
   const ttl = options.positiveDuration("ttl", settings.ttl)
-  const { key = perStage, of } = settings
+  const of = options.callable("of", settings.of)
+  const key = options.callable("key", settings.key ?? perStage)
   return fromAround("cache", orders.cache, (effect) => {
     const readScope = keyReader("cache", key)
     const readSubject = keyReader("cache", of)

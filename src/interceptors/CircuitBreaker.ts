@@ -229,9 +229,11 @@ export const circuitBreaker = (settings?: {
 }): Interceptor<CircuitOpen | CircuitUnavailable | KeyFailed, CircuitBreakers> => {
   const failures = options.positiveCount("failures", settings?.failures ?? 5)
   const openFor = options.positiveDuration("openFor", settings?.openFor ?? "30 seconds")
-  const key = settings?.key ?? perStage
+  options.onlyIfGiven(["failures", "openFor", "key", "counts"], settings)
+  const key = options.callable("key", settings?.key ?? perStage)
+  const counts = options.callable("counts", settings?.counts ?? (() => true))
   return fromAround("circuit breaker", orders.circuitBreaker, (effect, stage) => {
-    const judge = judgeFor(stage, settings?.counts ?? (() => true))
+    const judge = judgeFor(stage, counts)
     const read = keyReader("circuit breaker", key)
     let last: Circuit | undefined
     const circuitOf = (key: string): Circuit => {

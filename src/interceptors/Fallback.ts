@@ -9,9 +9,9 @@ import * as Effect from "effect/Effect"
 import * as ExecutionPlan from "effect/ExecutionPlan"
 import type * as Exit from "effect/Exit"
 import { dual } from "effect/Function"
-import type * as Layer from "effect/Layer"
+import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import type * as Schedule from "effect/Schedule"
+import * as Schedule from "effect/Schedule"
 import { attemptOf } from "../attempt/attempt.ts"
 import { aroundOf } from "../attempt/composition.ts"
 import { errorSummaryOf } from "../attempt/error-summary.ts"
@@ -102,7 +102,9 @@ export const fallbackTo: {
     to: (error: E) => Effect.Effect<A2, E2, R2>,
     given?: { readonly when?: ((error: E) => boolean) | undefined }
   ) => {
-    const accepts = given?.when ?? always
+    options.onlyIfGiven(["when"], given)
+    options.callable("to", to)
+    const accepts = options.callable("when", given?.when ?? always)
     return Stage.intercept(
       self,
       around(
@@ -132,12 +134,16 @@ export const fallback = <A extends object | void, E, R>(
     readonly when: (error: unknown) => boolean
     readonly to: (error: unknown, stage: StageInfo) => Effect.Effect<A, E, R>
   } & OnlyData<A, R>
-): Interceptor<Errors<A, E>, Ports<R>> =>
-  fromAround(
+): Interceptor<Errors<A, E>, Ports<R>> => {
+  options.only(["when", "to"], settings)
+  const when = options.callable("when", settings.when)
+  const to = options.callable("to", settings.to)
+  return fromAround(
     "fallback",
     orders.fallback,
-    aroundOf(around((error, stage) => !isRefusedBy(stage, error) && settings.when(error), settings.to))
+    aroundOf(around((error, stage) => !isRefusedBy(stage, error) && when(error), to))
   )
+}
 
 /**
  * One provider of a fallback across providers: the ports it gives, and how often it is tried.
@@ -163,12 +169,20 @@ type LayerServices<S> = S extends Provider<never, unknown, infer R> ? R : never
 class Final {}
 
 /** What an ExecutionPlan takes as a step. Whether another attempt makes sense is decided where an attempt has failed. */
-const stepOf = ({ attempts, provide, schedule }: AnyProvider) => ({
-  provide,
-  ...(attempts === undefined ? {} : { attempts: options.positiveCount("attempts", attempts) }),
-  ...(schedule === undefined ? {} : { schedule }),
-  while: (error: unknown) => !(error instanceof Final)
-})
+const stepOf = (provider: AnyProvider) => {
+  options.only(["provide", "attempts", "schedule", "while"], provider)
+  const { attempts, provide, schedule } = provider
+  if (attempts !== undefined) options.positiveCount("attempts", attempts)
+  options.ofKind("provide", "a Layer", Layer.isLayer, provide)
+  if (schedule !== undefined) options.ofKind("schedule", "a Schedule", Schedule.isSchedule, schedule)
+  if (provider.while !== undefined) options.callable("while", provider.while)
+  return {
+    provide,
+    ...(attempts === undefined ? {} : { attempts }),
+    ...(schedule === undefined ? {} : { schedule }),
+    while: (error: unknown) => !(error instanceof Final)
+  }
+}
 
 /** Runs an Effect again and again, each time as an attempt of its own. */
 const asAttempts = (effect: StageEffect): Effect.Effect<StageEffect, never, StageContext> =>

@@ -33,6 +33,7 @@ class Refused {
  * A first attempt that fails before the second has started fails the stage: trying again is the business of `retry`.
  */
 export const hedge = (settings: { readonly after: Duration.Input }): Interceptor => {
+  options.only(["after"], settings)
   const after = options.positiveDuration("after", settings.after)
   return fromAround("hedge", orders.hedge, (effect, stage) => {
     const unlessRefused = (attempt: StageEffect) =>

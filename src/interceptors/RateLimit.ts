@@ -113,6 +113,7 @@ export const rateLimit = (settings: {
   readonly onExceeded?: "fail" | "delay" | undefined
   readonly key?: Key | undefined
 }): Interceptor<RateLimited | RateLimitUnavailable | KeyFailed, RateLimits> => {
+  options.only(["limit", "window", "algorithm", "onExceeded", "key"], settings)
   const limit = options.positiveCount("limit", settings.limit)
   const window = options.positiveDuration("window", settings.window)
   const algorithm = options.oneOf(
@@ -121,7 +122,7 @@ export const rateLimit = (settings: {
     settings.algorithm ?? "token-bucket"
   )
   const onExceeded = options.oneOf("onExceeded", ["fail", "delay"], settings.onExceeded ?? "fail")
-  const { key = perStage } = settings
+  const key = options.callable("key", settings.key ?? perStage)
   return make({
     name: "rate limit",
     order: orders.rateLimit,

@@ -52,6 +52,7 @@ export class RetryBudget extends Context.Service<RetryBudget, {
     /** How long an attempt counts. 10 seconds when left out. */
     readonly window?: Duration.Input | undefined
   }): Layer.Layer<RetryBudget> => {
+    options.onlyIfGiven(["ratio", "minimum", "window"], given)
     const ratio = options.ratio("ratio", given?.ratio ?? 0.2)
     const minimum = options.count("minimum", given?.minimum ?? 10)
     const window = Duration.toMillis(options.positiveDuration("window", given?.window ?? "10 seconds"))
@@ -134,7 +135,8 @@ export const retryWithinBudget = <const E = unknown, R = never>(
   policy?: RetryPolicy<E, R>,
   settings?: { readonly key?: Key | undefined }
 ): Interceptor<RetryExhausted | KeyFailed, R | RetryBudget> => {
-  const key = settings?.key ?? oneForAll
+  options.onlyIfGiven(["key"], settings)
+  const key = options.callable("key", settings?.key ?? oneForAll)
   const grantedBy = Effect.gen(function*() {
     const budget = yield* RetryBudget
     const of = yield* keyOf("retry", key)

@@ -8,6 +8,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { type FailsRun, type Interceptor, make } from "../Interceptor.ts"
+import * as options from "../internal/options.ts"
 import { RefusalTypeId } from "../internal/refusal.ts"
 import { ProvenIdentity } from "../Snapshot.ts"
 import type { RunRejected } from "../StageError.ts"
@@ -61,8 +62,10 @@ export class CrossTenantAccess extends Schema.TaggedError<CrossTenantAccess>()("
  */
 export const tenant = <E = never, R = never>(settings?: {
   readonly lookUp?: (orgId: string) => Effect.Effect<Omit<OrgContext["Service"], "orgId">, E, R>
-}): Interceptor<FailsRun<TenantMissing | E | RunRejected>, R, OrgContext> =>
-  make({
+}): Interceptor<FailsRun<TenantMissing | E | RunRejected>, R, OrgContext> => {
+  options.onlyIfGiven(["lookUp"], settings)
+  if (settings?.lookUp !== undefined) options.callable("lookUp", settings.lookUp)
+  return make({
     name: "tenant",
     order: orders.tenant,
     provides: [OrgContext],
@@ -75,6 +78,7 @@ export const tenant = <E = never, R = never>(settings?: {
       })
     // The errors of `lookUp` are E, which `make` cannot tell from the placeholders it takes out.
   }) as Interceptor<FailsRun<TenantMissing | E | RunRejected>, R, OrgContext>
+}
 
 /**
  * Fails with `CrossTenantAccess` unless the resource belongs to the run's organisation.

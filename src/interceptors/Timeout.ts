@@ -22,7 +22,10 @@ import { orders } from "./internal/orders.ts"
 export const timeout = (
   duration: Duration.Input = "30 seconds",
   settings?: { readonly grace?: Duration.Input | undefined }
-): Interceptor<StageTimeout> => fromAround("timeout", orders.timeout, timeoutAround(duration, settings?.grace))
+): Interceptor<StageTimeout> => {
+  options.onlyIfGiven(["grace"], settings)
+  return fromAround("timeout", orders.timeout, timeoutAround(duration, settings?.grace))
+}
 
 /**
  * A run took longer than its deadline allows.

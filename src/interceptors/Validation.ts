@@ -59,6 +59,7 @@ export class InputChanged extends Schema.TaggedError<InputChanged>()("InputChang
  * (buffers and views of them) as many as they are.
  */
 export const outputSize = (settings: { readonly maxBytes: number }): Interceptor<OutputTooLarge> => {
+  options.only(["maxBytes"], settings)
   const limit = options.positiveCount("maxBytes", settings.maxBytes)
   return make({
     name: "output size",
@@ -79,6 +80,7 @@ export const outputSize = (settings: { readonly maxBytes: number }): Interceptor
 export const snapshotSize = (
   settings: { readonly maxBytes: number }
 ): Interceptor<FailsRun<SnapshotTooLarge>> => {
+  options.only(["maxBytes"], settings)
   const limit = options.positiveCount("maxBytes", settings.maxBytes)
   return undeclaringFaults<FailsRun<SnapshotTooLarge>>(make({
     name: "snapshot size",

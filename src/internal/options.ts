@@ -67,6 +67,14 @@ export const text = (option: string, given: string): string =>
 const isNames = (given: unknown): given is ReadonlyArray<string> =>
   Array.isArray(given) && Array.from(given as ReadonlyArray<unknown>).every((name) => typeof name === "string")
 
+/** A text that is more than blanks. */
+export const name = (option: string, given: string): string =>
+  typeof given === "string" && given.trim() !== "" ? given : reject(option, "a text that is not blank", given)
+
+/** Yes or no. */
+export const flag = (option: string, given: boolean): boolean =>
+  typeof given === "boolean" ? given : reject(option, "true or false", given)
+
 /** A list of names, copied. */
 export const names = (option: string, given: ReadonlyArray<string>): ReadonlyArray<string> => [
   ...ofKind(option, "a list of names", isNames, given)
@@ -95,6 +103,18 @@ export const fields = <O extends object>(
   }
   return read
 }
+
+/** The object that holds the options, with no other keys than these. */
+export const only = <O extends object>(known: ReadonlyArray<keyof O & string>, given: O): O => {
+  fields("options", known, given)
+  return given
+}
+
+/** The same, where the object can be left out. */
+export const onlyIfGiven = <O extends object>(
+  known: ReadonlyArray<keyof O & string>,
+  given: O | undefined
+): O | undefined => given === undefined ? undefined : only(known, given)
 
 const durationOf = (given: Duration.Input): Option.Option<Duration.Duration> =>
   Result.getOrElse(Result.try(() => Duration.fromInput(given)), Option.none)

@@ -3,7 +3,9 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { EventSink, Pipeline, Snapshot, Stage, StageError } from "stageflow"
+import { EventSink, Interceptor, Pipeline, Snapshot, Stage, StageError } from "stageflow"
+import * as Auth from "stageflow/auth"
+import * as Guards from "stageflow/guards"
 import * as Interceptors from "stageflow/interceptors"
 import { InterceptorTest } from "stageflow/testing"
 
@@ -143,4 +145,61 @@ describe("an option that cannot be", () => {
     assert.strictEqual(shown(Symbol("three")), "Symbol(three)")
     assert.strictEqual(ran, 0)
   })
+})
+
+describe("what cannot be an option at all", () => {
+  const keyOfNumber = 5 as Given
+  const given = (value: unknown) => value as Given
+  const wrong: Readonly<Record<string, () => unknown>> = {
+    "a policy that is null": () => Stage.retry(work, given(null)),
+    "a policy that is a number": () => Stage.retry(work, given(5)),
+    "a policy that is a list": () => Interceptors.retry(given([])),
+    "a misspelt policy": () => Stage.retry(work, given({ bogus: 1 })),
+    "faults that are text": () => Stage.retry(work, given({ faults: "yes" })),
+    "a schedule that is none": () => Interceptors.retry(given({ schedule: 5 })),
+    "while that is no function": () => Interceptors.retry(given({ while: 5 })),
+    "backoff that is misspelt": () => Interceptors.exponential(given({ retries: 5 })),
+    "counts of a breaker": () => Interceptors.circuitBreaker({ counts: keyOfNumber }),
+    "the key of a breaker": () => Interceptors.circuitBreaker({ key: keyOfNumber }),
+    "a breaker that is misspelt": () => Interceptors.circuitBreaker(given({ failure: 1 })),
+    "a cache of nothing": () => Interceptors.cache(given(null)),
+    "a cache without a subject": () => Interceptors.cache(given({ ttl: "1 second" })),
+    "a capacity that is misspelt": () => Interceptors.Results.layerMemory(given({ size: 1 })),
+    "a fallback of nothing": () => Interceptors.fallback(given({})),
+    "a fallback of numbers": () => Interceptors.fallback(given({ when: 5, to: 5 })),
+    "a fallback to nothing": () => Interceptors.fallbackTo(work, given(5)),
+    "a fallback that is misspelt": () => Interceptors.fallbackTo(work, () => Effect.void, given({ if: () => true })),
+    "no providers": () => Interceptors.providers(...given([])),
+    "a provider of nothing": () => Interceptors.providers(given({ provide: 5 })),
+    "a tenant that is looked up by a number": () => Interceptors.tenant({ lookUp: given(5) }),
+    "a bulkhead without a name": () => Interceptors.bulkhead({ name: " ", permits: 1 }),
+    "a bulkhead that is misspelt": () => Interceptors.bulkhead(given({ name: "b", permits: 1, size: 2 })),
+    "a rate limit of nothing": () => Interceptors.rateLimit(given(null)),
+    "a hedge of nothing": () => Interceptors.hedge(given(undefined)),
+    "a timeout that is misspelt": () => Interceptors.timeout("1 second", given({ graze: 1 })),
+    "a budget that is misspelt": () => Interceptors.RetryBudget.layerMemory(given({ min: 1 })),
+    "a size that is misspelt": () => Interceptors.outputSize(given({ bytes: 1 })),
+    "an interceptor without a name": () => Interceptor.make({ name: "", around: (effect) => effect }),
+    "an interceptor without an order": () =>
+      Interceptor.make({ name: "i", order: Number.NaN, around: (effect) => effect }),
+    "an interceptor of a number": () => Interceptor.make(given({ name: "i", around: 5 })),
+    "an interceptor that does nothing": () => Interceptor.make({ name: "i" }),
+    "an interceptor that is misspelt": () => Interceptor.make(given({ name: "i", arround: () => Effect.void })),
+    "claims of a number": () => Auth.authentication({ claims: given(5) }),
+    "a stage of no kind": () => Stage.make(given("bogus"), "s", { run: Effect.void }),
+    "a stage of nothing": () => Stage.work("s", given(null)),
+    "words in one text": () => Guards.contentFilter("g", { words: given("spam") }),
+    "words that are missing": () => Guards.contentFilter("g", given({})),
+    "words that are numbers": () => Guards.contentFilter("g", { words: given([5]) }),
+    "kinds in one text": () => Guards.personalData("g", { kinds: given("email") }),
+    "limits that are missing": () => Guards.lengthLimit("g", given(undefined)),
+    "a guard that is misspelt": () => Guards.personalData("g", given({ kind: ["email"] })),
+    "a mask that throws": () =>
+      Guards.personalData("g", {
+        mask: () => {
+          throw new Error("mask")
+        }
+      })
+  }
+  for (const [what, make] of Object.entries(wrong)) it(what, () => void problemOf(make))
 })

@@ -127,8 +127,7 @@ const checkOptions = (given: {
   if (order !== undefined) check.ofKind("order", "a number", isOrder, order)
   if (gate !== undefined) check.flag("gate", gate)
   if (aroundRun !== undefined) check.callable("aroundRun", aroundRun)
-  // One of the two is what an interceptor does.
-  if (around !== undefined || aroundRun === undefined) check.callable("around", around as Function)
+  if (around !== undefined) check.callable("around", around)
 }
 
 /**

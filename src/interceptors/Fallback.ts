@@ -165,8 +165,8 @@ type ProvidedPorts<S> = S extends Provider<infer P, unknown, unknown> ? P : neve
 type LayerErrors<S> = S extends Provider<never, infer E, unknown> ? E : never
 type LayerServices<S> = S extends Provider<never, unknown, infer R> ? R : never
 
-/** A failure that no other provider is tried after. */
-class Final {}
+/** Stands for a failure that no other provider is tried after. */
+const final = Symbol("final")
 
 /** What an ExecutionPlan takes as a step. Whether another attempt makes sense is decided where an attempt has failed. */
 const stepOf = (provider: AnyProvider) => {
@@ -180,7 +180,7 @@ const stepOf = (provider: AnyProvider) => {
     provide,
     ...(attempts === undefined ? {} : { attempts }),
     ...(schedule === undefined ? {} : { schedule }),
-    while: (error: unknown) => !(error instanceof Final)
+    while: (error: unknown) => error !== final
   }
 }
 
@@ -223,7 +223,7 @@ export const providers = <
         const outcome = yield* Effect.catchCause(attempt, (cause) => {
           const failed = Cause.findErrorOption(cause)
           if (Option.isNone(failed)) return Effect.failCause(cause)
-          const error = goesOn(failed.value) ? failed.value : new Final()
+          const error = goesOn(failed.value) ? failed.value : final
           tries.last = { cause, error }
           return Effect.fail(error)
         })

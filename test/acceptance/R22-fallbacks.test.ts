@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Layer, Redacted } from "effect"
-import { Interceptor, Pipeline, RunResult, Snapshot, Stage, StageOutput } from "stageflow"
+import { Interceptor, Pipeline, type RunResult, Snapshot, Stage, StageOutput } from "stageflow"
 import * as Auth from "stageflow/auth"
 import * as Guards from "stageflow/guards"
 import * as Interceptors from "stageflow/interceptors"

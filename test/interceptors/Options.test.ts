@@ -183,7 +183,6 @@ describe("what cannot be an option at all", () => {
     "an interceptor without an order": () =>
       Interceptor.make({ name: "i", order: Number.NaN, around: (effect) => effect }),
     "an interceptor of a number": () => Interceptor.make(given({ name: "i", around: 5 })),
-    "an interceptor that does nothing": () => Interceptor.make({ name: "i" }),
     "an interceptor that is misspelt": () => Interceptor.make(given({ name: "i", arround: () => Effect.void })),
     "claims of a number": () => Auth.authentication({ claims: given(5) }),
     "a stage of no kind": () => Stage.make(given("bogus"), "s", { run: Effect.void }),

@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { describeProblems, Problem } from "../../../internal/problems.ts"
+import { RefusalTypeId } from "../../../internal/refusal.ts"
 
 /**
  * A stage that may only run with an idempotency key has none, so it did not run.
@@ -11,6 +12,7 @@ export class IdempotencyKeyMissing extends Schema.TaggedError<IdempotencyKeyMiss
   stage: Schema.String
 }) {
   readonly code = "IDEMPOTENCY_KEY_MISSING"
+  readonly [RefusalTypeId] = true
   override get message(): string {
     return `Stage "${this.stage}" did not run: it needs an idempotency key, such as \`metadata.idempotencyKey\``
   }
@@ -24,6 +26,7 @@ export class IdempotencyMismatch extends Schema.TaggedError<IdempotencyMismatch>
   key: Schema.String
 }) {
   readonly code = "IDEMPOTENCY_MISMATCH"
+  readonly [RefusalTypeId] = true
   override get message(): string {
     return `Stage "${this.stage}" did not run: its idempotency key was used with other parameters. `
       + `Use a new key for a new request.`
@@ -47,6 +50,7 @@ export class IdempotencyUnavailable extends Schema.TaggedError<IdempotencyUnavai
   defect: Schema.Defect()
 }) {
   readonly code = "IDEMPOTENCY_UNAVAILABLE"
+  readonly [RefusalTypeId] = true
   override get message(): string {
     return `Stage "${this.stage}" ${consequences[this.operation]}: `
       + `its idempotency store is not available (see \`defect\`)`

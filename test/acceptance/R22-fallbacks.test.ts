@@ -12,6 +12,7 @@ const services = Layer.mergeAll(
   Interceptors.Bulkheads.layerMemory,
   Interceptors.RetryBudget.layerMemory(),
   Interceptors.Results.layerMemory(),
+  Interceptors.IdempotencyStore.layerMemory,
   Auth.layerBearer("anybody"),
   Layer.succeed(Auth.TokenVerifier, { verify: (token) => Effect.succeed({ sub: Redacted.value(token) }) })
 )
@@ -86,6 +87,7 @@ const denied: Record<string, Stage.Any> = {
   "a rate limit without a key": work.pipe(
     Stage.intercept(Interceptors.rateLimit({ limit: 1, window: "1 second", key: badKey }))
   ),
+  "an idempotency without its key": work.pipe(Stage.intercept(Interceptors.idempotency({ required: true }))),
   "a cache without a key": work.pipe(Stage.intercept(Interceptors.cache({ ttl: "1 second", of: badKey }))),
   "a retry budget without a key": work.pipe(
     Stage.intercept(Interceptors.retryWithinBudget({ times: 1 }, { key: badKey }))

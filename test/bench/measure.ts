@@ -29,9 +29,9 @@ export interface Measured {
   readonly interceptors: Partial<Record<InterceptorName, number>>
 }
 
-const turns = 4
+const turns = 3
 const warmUpRounds = 2
-const rounds = 8
+const rounds = 6
 const stagesPerSample = 10_000
 /** The floor is so fast that a sample of the same number of stages would be within the noise. */
 const floorStagesPerSample = 50_000

@@ -66,7 +66,8 @@ export class Circuits {
     checkSame(settings, circuit.settings)
     circuit.usedAt = now
     if (circuit.state === "open" && now < circuit.openUntil) {
-      return { state: "open", retryAfter: circuit.openUntil - now }
+      // Whole milliseconds, and never less than it takes.
+      return { state: "open", retryAfter: Math.ceil(circuit.openUntil - now) }
     }
     if (circuit.isProbing) return { state: "half-open", retryAfter: Duration.toMillis(settings.openFor) }
     const transition = circuit.state === "open" ? turn(circuit, "half-open") : undefined

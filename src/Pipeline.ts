@@ -45,6 +45,7 @@ import type {
   WiringSkips
 } from "./checks/wiring.ts"
 import { compile } from "./engine/compile.ts"
+import { lint as lintPlan, type Warning } from "./engine/lint.ts"
 import { type Edge, inputName, type Plan, planOf, type ReturnedValue } from "./engine/plan.ts"
 import * as Runner from "./engine/runner.ts"
 import * as Topology from "./engine/topology.ts"
@@ -825,17 +826,35 @@ export interface Description {
   readonly name: string
   readonly stages: ReadonlyArray<{ readonly name: string; readonly kind: Stage.Kind }>
   readonly edges: ReadonlyArray<Edge>
+  /** What is most likely a mistake; see `lint`. */
+  readonly warnings: ReadonlyArray<Warning>
 }
 
 /**
  * Describes a pipeline as plain data, its stages and edges, to draw it or to compare it.
  */
 export const describe = (self: Any): Effect.Effect<Description, PipelineInvalid> =>
-  Effect.map(planOf(implementation(self)), ({ edges, stages }) => ({
+  Effect.map(planOf(implementation(self)), (plan) => ({
     name: self.name,
-    stages: stages.map(({ info, name }) => ({ name, kind: info.kind as Stage.Kind })), // from the stage itself
-    edges
+    stages: plan.stages.map(({ info, name }) => ({ name, kind: info.kind as Stage.Kind })), // from the stage itself
+    edges: plan.edges,
+    warnings: lintPlan(plan, implementation(self).topology)
   }))
+
+/**
+ * Finds what is allowed in a pipeline and is most likely a mistake, as plain data: a code, the stage, a message and a fix.
+ *
+ * - `IDLE_GUARD`: a guard that no stage waits for, beside stages that run whatever it says. A guard of what everything else
+ *   leads to is fine: it judges the answer.
+ * - `UNREAD_DATA`: context or a route (`enrich`, `route`) that no stage, condition or returned value reads, though stages wait
+ *   for it or the pipeline ends in other stages; a transform that nothing reads, when the pipeline returns something else.
+ *   What work, guards and agents give is not asked about.
+ * - `END_MAY_SKIP`: a stage with which every transform and agent is skipped that the pipeline ends with. What `returns` an
+ *   Option, or ends in work, may have nothing to do.
+ * - `SIMILAR_NAMES`: names that differ in case only.
+ */
+export const lint = (self: Any): Effect.Effect<ReadonlyArray<Warning>, PipelineInvalid> =>
+  Effect.map(planOf(implementation(self)), (plan) => lintPlan(plan, implementation(self).topology))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // running
@@ -931,4 +950,4 @@ export const stream: {
     ))
 )
 
-export type { Added, AnyNode, BySource, Edge, Handles, Node, StagesBefore }
+export type { Added, AnyNode, BySource, Edge, Handles, Node, StagesBefore, Warning }

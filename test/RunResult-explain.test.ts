@@ -127,7 +127,7 @@ describe("RunResult.explain", () => {
       const pipeline = Pipeline.make("checkout")
         .add(Stage.enrich("order", { run: Effect.succeed({ id: 1 }) }))
         .add(Stage.work("stock", { run: Effect.never }))
-        .add(charge.pipe(Stage.retry({ times: 1 })), { after: ["order"] })
+        .add(charge.pipe(Stage.retry({ attempts: 2 })), { after: ["order"] })
         .add(Stage.work("ship", { run: Effect.void }), { after: ["charge"] })
       const fiber = yield* Effect.forkChild(Effect.flip(Pipeline.run(pipeline, Snapshot.make())))
       yield* TestClock.adjust("1 minute")

@@ -5,8 +5,20 @@ import * as Cause from "effect/Cause"
 import * as Formatter from "effect/Formatter"
 import * as Result from "effect/Result"
 import { formatFrame, framesOf } from "../internal/stack-frames.ts"
-import type { Entry } from "../OutputBag.ts"
 import { errorSummaryOf } from "./error-summary.ts"
+
+/** One attempt of a stage, as the run's bag has it. */
+interface Entry {
+  readonly stage: string
+  readonly attempt: number
+  readonly startedMs: number
+  readonly endedMs: number
+  readonly end:
+    | { readonly _tag: "Settled"; readonly output: { readonly _tag: string } }
+    | { readonly _tag: "Failed"; readonly error: { readonly tag: string; readonly message: string } }
+    | { readonly _tag: "RetryRequested"; readonly reason: string }
+    | { readonly _tag: "Interrupted"; readonly abandoned: boolean }
+}
 
 /** What is known of one stage's failure. */
 export interface ExplainedFailure {

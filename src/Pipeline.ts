@@ -29,6 +29,7 @@ import type {
   BySource,
   Checked,
   Found,
+  GivenPipeline,
   Handles,
   InputNode,
   KnownAfters,
@@ -38,6 +39,7 @@ import type {
   NotGiven,
   Parts,
   ReturnsProblem,
+  RootNode,
   RootProblem,
   StagesBefore,
   StagesOf,
@@ -106,8 +108,8 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
   /**
    * Adds a stage that takes no inputs and waits for nothing.
    */
-  add<S extends Stage.Any>(stage: Checked<S, RootProblem<S, Nodes["name"]>>): Pipeline<
-    Nodes | Node<S["name"], Stage.DataOf<S>, Stage.Signals<S>, Stage.Error<S>, Stage.Services<S>>,
+  add<S extends Stage.Any | GivenPipeline>(stage: Checked<S, RootProblem<S, Nodes["name"]>>): Pipeline<
+    Nodes | RootNode<S>,
     Error,
     Services,
     Value
@@ -146,8 +148,8 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
    * A gate that cancels, fails or is interrupted lets nothing pass; one that is skipped had nothing to check, and does. The
    * stages before it do not wait.
    */
-  gate<S extends Stage.Any>(stage: Checked<S, RootProblem<S, Nodes["name"]>>): Pipeline<
-    Nodes | Node<S["name"], Stage.DataOf<S>, Stage.Signals<S>, Stage.Error<S>, Stage.Services<S>>,
+  gate<S extends Stage.Any | GivenPipeline>(stage: Checked<S, RootProblem<S, Nodes["name"]>>): Pipeline<
+    Nodes | RootNode<S>,
     Error,
     Services,
     Value

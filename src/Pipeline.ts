@@ -19,6 +19,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { gateOfAnnotation } from "./attempt/gate.ts"
 import type { InlineInput, InlineName, InlineNames, InlineSkips, InlineStage } from "./checks/inline.ts"
+import type { NamedOutputs } from "./checks/opaque.ts"
 import type { OptionsAfter, SnapshotProblem } from "./checks/run.ts"
 import type { First } from "./checks/sentence.ts"
 import type { FailsWith, Gives } from "./checks/stage.ts"
@@ -367,7 +368,7 @@ type OutputByName<N extends AnyNode> = {
 /**
  * How each stage of a completed run ended, by its name. One that cannot skip is `Ok`.
  */
-export type Outputs<N extends AnyNode> = OutputByName<N> extends infer O ? { readonly [K in keyof O]: O[K] } : never
+export type Outputs<N extends AnyNode> = NamedOutputs<OutputByName<N>>
 
 /** A type, shown as what it is and not by the name of the type that computed it. */
 type Shown<A> = [A] extends [infer B] ? B : never

@@ -642,18 +642,19 @@ const displayed: Readonly<Record<string, string>> = {
   "stageThatCancels": "Stage<\"input_guard\", unknown, { validated: boolean; }, \"cancel\", never, never>",
   "pipeline":
     "Pipeline<Node<\"profile\", { profile: Profile; }, \"skip\", ProfileUnavailable, Profiles> | Node<\"support\", { answer: string; }, never, never, never>, never, never, unknown>",
-  "program":
-    "Effect<Completed<{ readonly profile: Ok<{ profile: Profile; }> | Skip; readonly support: Ok<{ answer: string; }>; }>, StageFailed<ProfileUnavailable, { ...; }>, Profiles>",
+  "program": "Effect<Completed<Outputs>, StageFailed<ProfileUnavailable, Outputs>, Profiles>",
   "started":
-    "Effect<Run<Cancelled<{ readonly profile: Ok<{ profile: Profile; }> | Skip; readonly support: Ok<{ answer: string; }>; }, undefined> | Completed<{ readonly profile: Ok<{ ...; }> | Skip; readonly support: Ok<...>; }>, StageFailed<...>, \"profile\" | \"support\">, never, Profiles | Scope>",
-  "result":
-    "Completed<{ readonly profile: Ok<{ profile: Profile; }> | Skip; readonly support: Ok<{ answer: string; }>; }>",
-  "outputs": "{ readonly profile: Ok<{ profile: Profile; }> | Skip; readonly support: Ok<{ answer: string; }>; }",
-  "conditionalOutputs":
-    "{ readonly input_guard: Ok<{ validated: boolean; }>; readonly profile: Ok<{ profile: Profile; }> | Skip; readonly router: Ok<{ route: Route; confidence: number; }>; readonly support: Ok<...> | Skip; }",
+    "Effect<Run<Cancelled<Outputs, undefined> | Completed<Outputs>, StageFailed<ProfileUnavailable, Outputs>, \"profile\" | \"support\">, never, Profiles | Scope>",
+  "result": "Completed<Outputs>",
+  "outputs": "Outputs",
+  "conditionalOutputs": "Outputs",
+  "output": "Ok<{ answer: string; }> | Skip",
+  "twelveStages":
+    "Effect<Cancelled<Outputs, \"input_guard\"> | Completed<Outputs>, StageFailed<LlmDown | ProfileUnavailable, Outputs>, Llm | Profiles>",
+  "resultOfTwelve": "Cancelled<Outputs, \"input_guard\"> | Completed<Outputs>",
+  "failedOfTwelve": "StageFailed<LlmDown | ProfileUnavailable, Outputs>",
   "services": "Profiles",
-  "errors":
-    "StageFailed<ProfileUnavailable, { readonly profile: Ok<{ profile: Profile; }> | Skip; readonly support: Ok<{ answer: string; }>; }>",
+  "errors": "StageFailed<ProfileUnavailable, Outputs>",
   "stages": "StagesBefore<\"more\", Stages>",
   "skippable": "SkippableData<\"support\", { answer: string; }>",
   "data": "StageData<\"router\", { route: Route; confidence: number; }>",

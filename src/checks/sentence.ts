@@ -59,8 +59,7 @@ type Else<A, B> = [A] extends [never] ? B : A
 /** How data does not fit, as what comes after "gives". */
 export type Mismatch<Wanted, Given> = [Misfit<Wanted, Given>] extends [never] ? MismatchOfWhole<Wanted, Given>
   : Misfit<Wanted, Given> extends infer K extends string
-    ? K extends keyof Given
-      ? Else<Kinds<`'${K}' as `, Wanted[K & keyof Wanted], Given[K]>, `'${K}' with another type`>
+    ? K extends keyof Given ? Else<Kinds<`'${K}' as `, Wanted[K & keyof Wanted], Given[K]>, `'${K}' with another type`>
     : `no '${K}'`
   : MismatchOfWhole<Wanted, Given>
 

@@ -175,7 +175,7 @@ const llm = Stage.transform("llm", {
   })
 }).pipe(
   Stage.timeout("2 seconds"),
-  Stage.retry({ schedule: Schedule.spaced("100 millis"), times: 2 })
+  Stage.retry({ schedule: Schedule.spaced("100 millis"), attempts: 3 })
 )
 
 const outputGuard = Stage.guard("output_guard", {

@@ -19,6 +19,7 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { gateOfAnnotation } from "./attempt/gate.ts"
 import type { InlineInput, InlineName, InlineNames, InlineSkips, InlineStage } from "./checks/inline.ts"
+import type { NamedOutputs } from "./checks/opaque.ts"
 import type { OptionsAfter, SnapshotProblem } from "./checks/run.ts"
 import type { First } from "./checks/sentence.ts"
 import type { FailsWith, Gives } from "./checks/stage.ts"
@@ -29,6 +30,7 @@ import type {
   BySource,
   Checked,
   Found,
+  GivenPipeline,
   Handles,
   InputNode,
   KnownAfters,
@@ -38,6 +40,7 @@ import type {
   NotGiven,
   Parts,
   ReturnsProblem,
+  RootNode,
   RootProblem,
   StagesBefore,
   StagesOf,
@@ -45,6 +48,7 @@ import type {
   WiringSkips
 } from "./checks/wiring.ts"
 import { compile } from "./engine/compile.ts"
+import { lint as lintPlan, type Warning } from "./engine/lint.ts"
 import { type Edge, inputName, type Plan, planOf, type ReturnedValue } from "./engine/plan.ts"
 import * as Runner from "./engine/runner.ts"
 import * as Topology from "./engine/topology.ts"
@@ -105,8 +109,8 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
   /**
    * Adds a stage that takes no inputs and waits for nothing.
    */
-  add<S extends Stage.Any>(stage: Checked<S, RootProblem<S, Nodes["name"]>>): Pipeline<
-    Nodes | Node<S["name"], Stage.DataOf<S>, Stage.Signals<S>, Stage.Error<S>, Stage.Services<S>>,
+  add<S extends Stage.Any | GivenPipeline>(stage: Checked<S, RootProblem<S, Nodes["name"]>>): Pipeline<
+    Nodes | RootNode<S>,
     Error,
     Services,
     Value
@@ -145,8 +149,8 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
    * A gate that cancels, fails or is interrupted lets nothing pass; one that is skipped had nothing to check, and does. The
    * stages before it do not wait.
    */
-  gate<S extends Stage.Any>(stage: Checked<S, RootProblem<S, Nodes["name"]>>): Pipeline<
-    Nodes | Node<S["name"], Stage.DataOf<S>, Stage.Signals<S>, Stage.Error<S>, Stage.Services<S>>,
+  gate<S extends Stage.Any | GivenPipeline>(stage: Checked<S, RootProblem<S, Nodes["name"]>>): Pipeline<
+    Nodes | RootNode<S>,
     Error,
     Services,
     Value
@@ -364,7 +368,7 @@ type OutputByName<N extends AnyNode> = {
 /**
  * How each stage of a completed run ended, by its name. One that cannot skip is `Ok`.
  */
-export type Outputs<N extends AnyNode> = OutputByName<N> extends infer O ? { readonly [K in keyof O]: O[K] } : never
+export type Outputs<N extends AnyNode> = NamedOutputs<OutputByName<N>>
 
 /** A type, shown as what it is and not by the name of the type that computed it. */
 type Shown<A> = [A] extends [infer B] ? B : never
@@ -825,17 +829,35 @@ export interface Description {
   readonly name: string
   readonly stages: ReadonlyArray<{ readonly name: string; readonly kind: Stage.Kind }>
   readonly edges: ReadonlyArray<Edge>
+  /** What is most likely a mistake; see `lint`. */
+  readonly warnings: ReadonlyArray<Warning>
 }
 
 /**
  * Describes a pipeline as plain data, its stages and edges, to draw it or to compare it.
  */
 export const describe = (self: Any): Effect.Effect<Description, PipelineInvalid> =>
-  Effect.map(planOf(implementation(self)), ({ edges, stages }) => ({
+  Effect.map(planOf(implementation(self)), (plan) => ({
     name: self.name,
-    stages: stages.map(({ info, name }) => ({ name, kind: info.kind as Stage.Kind })), // from the stage itself
-    edges
+    stages: plan.stages.map(({ info, name }) => ({ name, kind: info.kind as Stage.Kind })), // from the stage itself
+    edges: plan.edges,
+    warnings: lintPlan(plan, implementation(self).topology)
   }))
+
+/**
+ * Finds what is allowed in a pipeline and is most likely a mistake, as plain data: a code, the stage, a message and a fix.
+ *
+ * - `IDLE_GUARD`: a guard that no stage waits for, beside stages that run whatever it says. A guard of what everything else
+ *   leads to is fine: it judges the answer.
+ * - `UNREAD_DATA`: context or a route (`enrich`, `route`) that no stage, condition or returned value reads, though stages wait
+ *   for it or the pipeline ends in other stages; a transform that nothing reads, when the pipeline returns something else.
+ *   What work, guards and agents give is not asked about.
+ * - `END_MAY_SKIP`: a stage with which every transform and agent is skipped that the pipeline ends with. What `returns` an
+ *   Option, or ends in work, may have nothing to do.
+ * - `SIMILAR_NAMES`: names that differ in case only.
+ */
+export const lint = (self: Any): Effect.Effect<ReadonlyArray<Warning>, PipelineInvalid> =>
+  Effect.map(planOf(implementation(self)), (plan) => lintPlan(plan, implementation(self).topology))
 
 // ---------------------------------------------------------------------------------------------------------------------
 // running
@@ -931,4 +953,4 @@ export const stream: {
     ))
 )
 
-export type { Added, AnyNode, BySource, Edge, Handles, Node, StagesBefore }
+export type { Added, AnyNode, BySource, Edge, Handles, Node, StagesBefore, Warning }

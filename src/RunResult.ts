@@ -8,6 +8,7 @@
 import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
 import { errorSummaryOf } from "./attempt/error-summary.ts"
+import { explainFailure, explainRun } from "./attempt/explanation.ts"
 import { describeProblems, Problem } from "./internal/problems.ts"
 import type { OutputBag } from "./OutputBag.ts"
 import type { RunIdentity } from "./Snapshot.ts"
@@ -211,3 +212,25 @@ export type RunResult<Outputs = unknown, Error = unknown> =
   | Completed<Outputs>
   | Cancelled<Outputs>
   | Incomplete<Outputs, Error>
+
+/**
+ * Explains to a developer why a run failed, or stages of one that went on: each failed stage with its error, what that
+ * holds, where in the program it was thrown, what caused it and what else went wrong, every attempt, and what became of the
+ * other stages.
+ *
+ * The text has the messages of defects in it, and what errors hold: it is for a terminal and a developer's log, not for
+ * whoever called.
+ */
+export const explain = (failed: StageFailed | Incomplete<unknown, unknown>): string => {
+  if (failed._tag === "StageFailed") return explainRun(failed).join("\n")
+  const { bag, blocked, failures, ok, pipeline, skipped } = failed
+  return [
+    `Stages of pipeline "${pipeline}" failed, and the others went on`,
+    ...failures.flatMap((failure) => [
+      `  stage "${failure.stage}"${failure.attempts > 1 ? ` after ${failure.attempts} attempts` : ""}`,
+      ...explainFailure(failure, bag.entries).map((line) => `    ${line}`)
+    ]),
+    ...([["ok", ok], ["skipped", skipped], ["blocked", blocked]] as const)
+      .flatMap(([head, names]) => names.length === 0 ? [] : [`  ${head}: ${names.join(", ")}`])
+  ].join("\n")
+}

@@ -47,6 +47,7 @@ import { causeOfInvalidData, normalize } from "./attempt/outcome.ts"
 import { retryOwn, type RetryPolicy } from "./attempt/retry.ts"
 import { timeoutAround } from "./attempt/timeout.ts"
 import { type Wrapped, wrappedOf } from "./attempt/wrapped.ts"
+import type { NoDuration, NoPolicy } from "./checks/settings.ts"
 import type { CheckedName, FailsWith, Gives, Needs, Ports, Returned } from "./checks/stage.ts"
 import type { Interceptor } from "./Interceptor.ts"
 import { type AnyGenerator, isGenerator } from "./internal/generator.ts"
@@ -383,6 +384,12 @@ export const timeout: {
     duration?: Duration.Input,
     options?: { readonly grace?: Duration.Input | undefined }
   ): Stage<Name, In, D, S, E | StageTimeout, R>
+  /** What fits neither: the compiler says what is wrong. */
+  <const Given, const Limit = undefined>(
+    given: Given extends Any | Duration.Input | undefined ? Given : NoInfer<NoDuration<Given>>,
+    duration?: Limit extends Duration.Input | undefined ? Limit : NoInfer<NoDuration<Limit>>,
+    options?: { readonly grace?: Duration.Input | undefined }
+  ): unknown
 } = dual(
   (args) => isStage(args[0]),
   <Name extends string, In, D, S, E, R>(
@@ -413,6 +420,11 @@ export const retry: {
     self: Stage<Name, In, D, S, E, R>,
     policy?: RetryPolicy<E, R2>
   ): Stage<Name, In, D, Exclude<S, "retry">, E | Exhausted<S>, R | R2>
+  /** What fits neither: the compiler says what is wrong. */
+  <const Given, const Policy = undefined>(
+    given: Given extends Any ? Given : NoInfer<NoPolicy<Given, PolicyKey>>,
+    policy?: Policy extends undefined ? Policy : NoInfer<NoPolicy<Policy, PolicyKey>>
+  ): unknown
 } = dual(
   (args) => isStage(args[0]),
   <Name extends string, In, D, S, E, R, R2 = never>(
@@ -420,6 +432,8 @@ export const retry: {
     policy?: RetryPolicy<E, R2>
   ): Stage<Name, In, D, Exclude<S, "retry">, E | Exhausted<S>, R | R2> => wrap(self, retryOwn(policy))
 )
+
+type PolicyKey = "schedule" | "attempts" | "while" | "faults" | "cap"
 
 /** A stage that fails with `E`: in a pipe the compiler learns from it what error a policy is asked about. */
 interface Failing<out E> {

@@ -46,7 +46,15 @@ export class RetryExhausted extends Schema.TaggedError<RetryExhausted>()("RetryE
   }
 }
 
-const Defect = Schema.TaggedStruct("Defect", { defect: Schema.Defect() })
+/** What was thrown, as far as a message may tell it: its class or kind, and where it comes from. */
+const origin = {
+  /** The class of an error (`TypeError`), the kind of anything else (`a string`). */
+  type: Schema.optionalKey(Schema.String),
+  /** The innermost frame of the program: `charge (src/checkout.ts:12:5)`. */
+  at: Schema.optionalKey(Schema.String)
+}
+
+const Defect = Schema.TaggedStruct("Defect", { defect: Schema.Defect(), ...origin })
 
 const InvalidOutput = Schema.TaggedStruct("InvalidOutput", {
   problems: Schema.Array(Problem)
@@ -58,7 +66,8 @@ const WiringFailed = Schema.TaggedStruct("WiringFailed", {
   part: Schema.Literals(["when", "inputs"]),
   /** What a condition gave instead of true or false: the kind of value, not the value. */
   gave: Schema.optionalKey(Schema.String),
-  defect: Schema.Defect()
+  defect: Schema.Defect(),
+  ...origin
 })
 
 const InterceptorFailed = Schema.TaggedStruct("InterceptorFailed", {
@@ -74,7 +83,7 @@ export const Reason = Schema.Union([Defect, InvalidOutput, SelfInterrupted, Wiri
 /**
  * What went wrong in a stage without being one of its typed errors.
  *
- * - `Defect`: the stage died.
+ * - `Defect`: the stage died. `type` and `at` say of what and where, and never its message, which may hold anything.
  * - `InvalidOutput`: it returned something that is not an output, or data that its schema rejects.
  * - `SelfInterrupted`: it interrupted itself.
  * - `WiringFailed`: a condition or an input of its wiring threw, or a condition gave neither true nor false.
@@ -82,17 +91,23 @@ export const Reason = Schema.Union([Defect, InvalidOutput, SelfInterrupted, Wiri
  */
 export type Reason = typeof Reason.Type
 
+/** `: TypeError at charge (src/checkout.ts:12:5)`, as far as it is known. */
+const describeOrigin = ({ at, type }: { readonly type?: string; readonly at?: string }): string =>
+  type === undefined ? "" : `: ${type}${at === undefined ? "" : ` at ${at}`}`
+
 const describe = (reason: Reason): string => {
   switch (reason._tag) {
     case "Defect":
-      return "died of a defect (see `cause`)"
+      return `died of a defect${describeOrigin(reason)} (see \`cause\`)`
     case "InvalidOutput":
       return `returned an invalid output: ${describeProblems(reason.problems)}`
     case "SelfInterrupted":
       return "interrupted itself"
     case "WiringFailed":
       return `could not start: its ${reason.part === "when" ? "condition" : "inputs"} ${
-        reason.gave === undefined ? "threw (see `cause`)" : `gave ${reason.gave}, and neither true nor false`
+        reason.gave === undefined
+          ? `threw${describeOrigin(reason)} (see \`cause\`)`
+          : `gave ${reason.gave}, and neither true nor false`
       }`
     case "InterceptorFailed":
       return `was stopped by the interceptor "${reason.interceptor}"`

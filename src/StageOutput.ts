@@ -56,6 +56,7 @@ export type {
   Retry,
   Settled,
   Skip,
+  SkipData,
   StageOutput
 } from "./internal/output-model.ts"
 

@@ -90,7 +90,7 @@ describe("what an interceptor of a Layer sees of a failure", () => {
     Effect.gen(function*() {
       const asked: Array<unknown> = []
       const retry = Interceptors.retry({
-        times: 3,
+        attempts: 4,
         while: (error) => {
           asked.push(error)
           return false

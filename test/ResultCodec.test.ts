@@ -590,17 +590,17 @@ describe("what several attempts leave", () => {
   const abandoned = Effect.uninterruptible(Effect.never)
   const stages = {
     retried: Stage.work("s", { error: Refused, run: counting((count) => count < 3 ? down : Effect.void) })
-      .pipe(Stage.retry({ times: 5, schedule: Schedule.spaced("1 second") })),
-    exhausted: Stage.work("s", { error: Refused, run: down }).pipe(Stage.retry({ times: 2 })),
-    asking: Stage.work("s", { run: Effect.succeed(StageOutput.retry("again")) }).pipe(Stage.retry({ times: 2 })),
-    slow: Stage.work("s", { run: Effect.never }).pipe(Stage.timeout("1 second"), Stage.retry({ times: 2 })),
+      .pipe(Stage.retry({ attempts: 6, schedule: Schedule.spaced("1 second") })),
+    exhausted: Stage.work("s", { error: Refused, run: down }).pipe(Stage.retry({ attempts: 3 })),
+    asking: Stage.work("s", { run: Effect.succeed(StageOutput.retry("again")) }).pipe(Stage.retry({ attempts: 3 })),
+    slow: Stage.work("s", { run: Effect.never }).pipe(Stage.timeout("1 second"), Stage.retry({ attempts: 3 })),
     deaf: Stage.work("s", { run: abandoned }).pipe(Stage.timeout("1 second", { grace: "1 second" })),
     hedged: Stage.work("s", { run: counting((count) => count === 1 ? Effect.never : Effect.void) })
       .pipe(Stage.intercept(Interceptors.hedge({ after: "1 second" }))),
     hedgedTwice: Stage.work("s", { error: Refused, run: counting((count) => count < 4 ? down : Effect.void) })
-      .pipe(Stage.retry({ times: 5 }), Stage.intercept(Interceptors.hedge({ after: "10 millis" }))),
+      .pipe(Stage.retry({ attempts: 6 }), Stage.intercept(Interceptors.hedge({ after: "10 millis" }))),
     waiting: Stage.work("s", { error: Refused, run: down })
-      .pipe(Stage.retry({ times: 5, schedule: Schedule.spaced("1 hour") }))
+      .pipe(Stage.retry({ attempts: 6, schedule: Schedule.spaced("1 hour") }))
   }
 
   const siblings = {

@@ -20,6 +20,7 @@ import {
   yieldedIn
 } from "../internal/output-model.ts"
 import { type Problem, problemsOf } from "../internal/problems.ts"
+import { framesOf, shortFrame } from "../internal/stack-frames.ts"
 import { StageFault } from "../StageError.ts"
 import type { Outcome } from "./interceptor-model.ts"
 import { isData, kindOf, OutcomeReader, whatItIs } from "./made-outcome.ts"
@@ -122,7 +123,23 @@ const outcomeIn = (reason: Cause.Reason<unknown>): StageOutput | undefined => {
 }
 
 const faultOf = (stage: string, defect: unknown): StageFault =>
-  new StageFault({ stage, reason: { _tag: "Defect", defect } })
+  new StageFault({ stage, reason: { _tag: "Defect", defect, ...originOf(defect) } })
+
+const isClassName = /^[\w$]{1,80}$/
+
+/** What of a defect a message may tell. Its own message may hold anything. */
+const originOf = (defect: unknown): { readonly type: string; readonly at?: string } => {
+  // What was thrown can throw when it is looked at.
+  const type = Result.getOrElse(
+    Result.try(() => defect instanceof Error ? String(defect.constructor.name) : kindOf(defect)),
+    () => "an object"
+  )
+  const [frame] = framesOf(defect)
+  return {
+    type: !(defect instanceof Error) || isClassName.test(type) ? type : "Error",
+    ...(frame === undefined ? {} : { at: shortFrame(frame) })
+  }
+}
 
 /** The `StageOutput.fail(...)` that a cause comes from: its data and artifacts travel as an annotation. */
 const ReturnedFail = Context.Service<Fail<unknown>>("stageflow/internal/ReturnedFail")
@@ -206,7 +223,10 @@ export const unreadable = (stage: string, defect: unknown): FailedEnding => {
 
 /** A condition or an input of a stage threw. */
 export const wiringFailed = (stage: string, part: "when" | "inputs", defect: unknown): FailedEnding =>
-  new FailedEnding(new StageFault({ stage, reason: { _tag: "WiringFailed", part, defect } }), Cause.die(defect))
+  new FailedEnding(
+    new StageFault({ stage, reason: { _tag: "WiringFailed", part, defect, ...originOf(defect) } }),
+    Cause.die(defect)
+  )
 
 /** The condition of a stage gave neither true nor false. */
 export const noBoolean = (stage: string, value: unknown): FailedEnding => {

@@ -26,7 +26,7 @@ import { waitAskedBy } from "./retry-after.ts"
 /**
  * When to run a stage again: a schedule, or a schedule with conditions.
  *
- * What is left out is 3 attempts, with waits that double from 1 second to at most 30 and full jitter: `{ times: 5 }` has
+ * What is left out is 3 attempts, with waits that double from 1 second to at most 30 and full jitter: `{ attempts: 5 }` has
  * these waits, and `{ while }` these waits and attempts. For attempts without waits, give `Schedule.recurs(n)`.
  */
 export type RetryPolicy<E = unknown, R = never> =
@@ -34,8 +34,11 @@ export type RetryPolicy<E = unknown, R = never> =
   | {
     /** The waits between attempts, and how many there are. Exponential with full jitter when left out. */
     readonly schedule?: Schedule.Schedule<unknown, unknown, never, R> | undefined
-    /** How many attempts at most after the first. As many as the schedule has, or 2 without one, when left out. */
-    readonly times?: number | undefined
+    /**
+     * How many attempts at most, the first included. One more than the schedule has recurrences, or 3 without a schedule,
+     * when left out.
+     */
+    readonly attempts?: number | undefined
     /**
      * Whether another attempt makes sense after this error. When it throws, or gives anything but true or false, there is
      * none: the stage fails with its own error, and the cause holds what was thrown.
@@ -71,16 +74,16 @@ const longest = Duration.seconds(30)
 const always = () => true
 
 // With nothing that bounds it, the default policy does: no loop is endless by omission.
-const scheduleOf = (schedule: Policy["schedule"] | undefined, times: number | undefined): Policy["schedule"] =>
-  times === undefined ? schedule ?? exponential() : Schedule.upTo(schedule ?? defaultWaits, { times })
+const scheduleOf = (schedule: Policy["schedule"] | undefined, attempts: number | undefined): Policy["schedule"] =>
+  attempts === undefined ? schedule ?? exponential() : Schedule.upTo(schedule ?? defaultWaits, { times: attempts - 1 })
 
 const policyOf = <E>(policy: RetryPolicy<E, unknown> = {}): Policy => {
   if (Schedule.isSchedule(policy)) return { schedule: policy, makesSense: always, faults: false, cap: longest }
-  const given = options.fields("policy", ["schedule", "times", "while", "faults", "cap"], policy)
-  const times = given.times === undefined ? undefined : options.count("times", given.times)
+  const given = options.fields("policy", ["schedule", "attempts", "while", "faults", "cap"], policy)
+  const attempts = given.attempts === undefined ? undefined : options.positiveCount("attempts", given.attempts)
   if (given.schedule !== undefined) options.ofKind("schedule", "a Schedule", Schedule.isSchedule, given.schedule)
   return {
-    schedule: scheduleOf(given.schedule, times),
+    schedule: scheduleOf(given.schedule, attempts),
     // Only typed errors are asked about, and those are E.
     makesSense: options.callable("while", given.while ?? always) as (error: unknown) => boolean,
     faults: options.flag("faults", given.faults ?? false),

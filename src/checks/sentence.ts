@@ -2,6 +2,7 @@
  * Turns mistakes into sentences for the compiler to show: a mistake becomes a string literal type, a sentence that names
  * the stage and the field, and the compiler's message is that nothing fits the sentence.
  */
+import type * as Option from "effect/Option"
 
 /** The argument itself when nothing is wrong, otherwise the sentence. */
 export type Checked<A, Problem> = [Problem] extends [never] ? A : NoInfer<Problem>
@@ -29,8 +30,37 @@ type AnyMisfit<Wanted, Given> = {
 /** A key that is wanted and not there, or there with another type. */
 export type Misfit<Wanted, Given> = OneOf<AnyMisfit<Wanted, Given>>
 
+/** The kind of a type in a word or two; `never` when it has none. */
+type Kind<A> = [A] extends [never] ? never
+  : unknown extends A ? never
+  : [A] extends [string] ? `a string`
+  : [A] extends [number] ? `a number`
+  : [A] extends [boolean] ? `a boolean`
+  : [A] extends [bigint] ? `a bigint`
+  : [A] extends [null | undefined] ? `nothing`
+  : [A] extends [ReadonlyArray<unknown>] ? `a list`
+  : [A] extends [Option.Option<unknown>] ? `an Option`
+  : [A] extends [(...given: never) => unknown] ? `a function`
+  : [A] extends [object] ? `an object`
+  : never
+
+/** The texts of a type, where there is another one to be told from. */
+type Texts<A> = string extends A ? `a string` : Listed<A>
+
+/** Two types by their kinds, when these tell them apart. */
+type Kinds<Place extends string, Wanted, Given> = [Wanted, Given] extends [string, string]
+  ? [Given] extends [never] ? never : `${Place}${Texts<Given>}, and not ${Texts<Wanted>}`
+  : [Kind<Wanted>, Kind<Given>] extends [infer W extends string, infer G extends string]
+    ? [W] extends [never] ? never : [G] extends [never] ? never : W extends G ? never : `${Place}${G}, and not ${W}`
+  : never
+
+type Else<A, B> = [A] extends [never] ? B : A
+
 /** How data does not fit, as what comes after "gives". */
-export type Mismatch<Wanted, Given> = [Misfit<Wanted, Given>] extends [never] ? `data of another type`
-  : Misfit<Wanted, Given> extends infer K extends string ?
-    K extends keyof Given ? `'${K}' with another type` : `no '${K}'`
-  : `data of another type`
+export type Mismatch<Wanted, Given> = [Misfit<Wanted, Given>] extends [never] ? MismatchOfWhole<Wanted, Given>
+  : Misfit<Wanted, Given> extends infer K extends string
+    ? K extends keyof Given ? Else<Kinds<`'${K}' as `, Wanted[K & keyof Wanted], Given[K]>, `'${K}' with another type`>
+    : `no '${K}'`
+  : MismatchOfWhole<Wanted, Given>
+
+type MismatchOfWhole<Wanted, Given> = Else<Kinds<``, Wanted, Given>, `data of another type`>

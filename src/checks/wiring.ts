@@ -125,6 +125,8 @@ type CheckedAfter<Reader extends string, After extends Names, Known extends stri
 
 /** Names as they were given when all are known, otherwise each one that is not as its sentence. */
 type KnownInputs<Reader extends string, Known extends string, Inputs extends Names> = unknown extends Inputs ? Inputs
+  // Nothing that is a list of known names: `WiringProblem` says what is wrong.
+  : AreLost<Inputs[number], Known> extends true ? unknown
   : [Unknown<Inputs[number], Known>] extends [never] ? Inputs
   : NoInfer<CheckedInputs<Reader, Inputs, Known>>
 
@@ -215,11 +217,26 @@ export type NameTaken<Name extends string, Known extends string> = string extend
   : Name extends Known ? `this pipeline already has a stage '${Name}'; Stage.as gives this one another name`
   : never
 
+/** A pipeline, given where a stage belongs. */
+export interface GivenPipeline {
+  readonly "~stageflow/Pipeline": unknown
+  readonly name: string
+}
+
+/** What is said of a pipeline that is added as if it were a stage. */
+export type NoStage = `this is no stage; the stages of a pipeline are added with pipeline.merge(that), or .extend(that)`
+
 /** What is wrong with adding a stage without any wiring. */
-export type RootProblem<S extends Stage.Any, Known extends string> = First<
-  NameTaken<S["name"], Known>,
-  Unwired<S, never>
->
+export type RootProblem<S extends Stage.Any | GivenPipeline, Known extends string> = S extends Stage.Any ? First<
+    NameTaken<S["name"], Known>,
+    Unwired<S, never>
+  >
+  : NoStage
+
+/** The node that a stage without any wiring makes. */
+export type RootNode<S> = S extends Stage.Any
+  ? Node<S["name"], Stage.DataOf<S>, Stage.Signals<S>, Stage.Error<S>, Stage.Services<S>>
+  : never
 
 /**
  * What is wrong with adding a stage with a wiring. `Known` are the names of the stages before it, `F` those of them that
@@ -228,21 +245,22 @@ export type RootProblem<S extends Stage.Any, Known extends string> = First<
  * While the compiler has not yet looked at a function argument, there is neither: then nothing is wrong yet.
  */
 export type WiringProblem<
-  S extends Stage.Any,
+  S extends Stage.Any | GivenPipeline,
   Known extends string,
   F extends AnyNode,
   Inputs extends Names,
   Object,
   W
-> = First<
-  NameTaken<S["name"], Known>,
-  [W] extends [NotGiven] ? [Object] extends [NotGiven] ? never
-    : First<
-      PartProblem<S["name"], Exclude<keyof Object, keyof ByName<"", "", [], []>>>,
-      ByNameProblem<S, Known, F, Inputs, keyof Object>
-    >
-    : First<PartProblem<S["name"], Exclude<keyof W, keyof BySource>>, BySourceProblem<S, Known, W>>
->
+> = S extends Stage.Any ? First<
+    NameTaken<S["name"], Known>,
+    [W] extends [NotGiven] ? [Object] extends [NotGiven] ? never
+      : First<
+        PartProblem<S["name"], Exclude<keyof Object, keyof ByName<"", "", [], []>>>,
+        ByNameProblem<S, Known, F, Inputs, Object>
+      >
+      : First<PartProblem<S["name"], Exclude<keyof W, keyof BySource>>, BySourceProblem<S, Known, W>>
+  >
+  : NoStage
 
 type PartProblem<Reader extends string, Part> = [Part] extends [never] ? never
   : `stage '${Reader}': ${Part extends "when" ? `'when' takes a function, (s) => ({ when: s.name.is(route) })`
@@ -257,12 +275,21 @@ type BySourceProblem<S extends Stage.Any, Known extends string, W> = First<
   >
 >
 
-type ByNameProblem<S extends Stage.Any, Known extends string, F extends AnyNode, Inputs extends Names, Parts> =
-  "inputs" extends Parts
-    ? [Unknown<Inputs[number], Known>] extends [never]
+type ByNameProblem<S extends Stage.Any, Known extends string, F extends AnyNode, Inputs extends Names, Object> =
+  "inputs" extends keyof Object ?
+    AreLost<Inputs[number], Known> extends true ? NamesProblem<S["name"], Object["inputs"]>
+    : [Unknown<Inputs[number], Known>] extends [never]
       ? First<NameProblem<S, Inputs[number], Known, F>, Unwired<S, Base<Inputs[number], Known>>>
     : never
     : Unwired<S, never>
+
+/** Whether names have become any strings, or are no list, though the stages have names. */
+type AreLost<Name, Known> = string extends Name ? string extends Known ? false : true : false
+
+/** What is wrong with inputs that are no list of names which the compiler knows. */
+type NamesProblem<Reader extends string, Given> = Given extends Names
+  ? `stage '${Reader}', inputs: write the names in a list here, or declare it \`as const\``
+  : `stage '${Reader}', inputs: names are a list; sources are given by a function, (s) => ({ inputs: { key: s.name } })`
 
 /** What is wrong with the source that a pipeline returns; `D` is the data of its schema, `V` what it returns already. */
 export type ReturnsProblem<S, D, V> = unknown extends V ? SourceOfValueProblem<S, D>
@@ -288,12 +315,13 @@ export type WiringSkips<W> = [W] extends [NotGiven] ? never
   : never
 
 /** The node that adding a stage with this wiring makes. */
-export type Added<S extends Stage.Any, W> = Node<
-  S["name"],
-  Stage.DataOf<S>,
-  Stage.Signals<S> | WiringSkips<W>,
-  Stage.Error<S>,
-  Stage.Services<S>
->
+export type Added<S extends Stage.Any | GivenPipeline, W> = S extends Stage.Any ? Node<
+    S["name"],
+    Stage.DataOf<S>,
+    Stage.Signals<S> | WiringSkips<W>,
+    Stage.Error<S>,
+    Stage.Services<S>
+  >
+  : never
 
 export type { Checked }

@@ -1,6 +1,7 @@
 /**
  * Concludes a run whose stages have ended: makes its result.
  */
+import { stackOf } from "../attempt/explanation.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
 import { together } from "../internal/causes.ts"
 import type { Settled } from "../internal/output-model.ts"
@@ -62,6 +63,7 @@ const failed = (run: ActiveRun, { attempts, cause, data, error, stage }: Failure
     ...leftBehind(run),
     ...runSummary(run, durationMs)
   })
+  Object.defineProperty(runFailed, "stack", { configurable: true, get: () => stackOf(runFailed) })
   const info = run.plan.stages[run.plan.indexOf.get(stage) as number]?.info
   if (info !== undefined && isRefusedBy(info, error)) noteRejection(runFailed)
   return runFailed

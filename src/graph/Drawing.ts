@@ -81,7 +81,10 @@ const isHarmless = (name: string): boolean =>
 const idOf = (index: Graph.NodeIndex, { name }: Listed): string => isHarmless(name) ? name : String(index)
 
 /** One edge for each pair of stages, with all that the one wants of the other. */
-const graphOf = ({ edges, stages }: Description): Graph.DirectedGraph<Listed, Edges> =>
+/** What is drawn of a description. */
+export type Drawable = Omit<Description, "warnings">
+
+const graphOf = ({ edges, stages }: Drawable): Graph.DirectedGraph<Listed, Edges> =>
   Graph.directed<Listed, Edges>((graph) => {
     const indices = new Map<string, Graph.NodeIndex>()
     const add = (stage: Listed): Graph.NodeIndex => {
@@ -141,7 +144,7 @@ const labelOf = (edges: Edges): string =>
   edges.every(goesWithoutSaying) ? "" : Array.from(new Set(edges.flatMap(wordsOf))).join(", ")
 
 /** What is to be drawn of a pipeline's description. */
-export const drawingOf = (description: Description, options: DrawingOptions | undefined): Drawing => {
+export const drawingOf = (description: Drawable, options: DrawingOptions | undefined): Drawing => {
   const whole = graphOf(description)
   const graph = options?.impliedOrder === "hide" ? withoutImpliedOrder(whole) : whole
   const boxes = Array.from(
@@ -170,17 +173,16 @@ export type Drawn<Self> = Self extends AnyPipeline ? Effect.Effect<string, Pipel
  */
 export interface Draw<Options extends DrawingOptions> {
   // One signature, not two: the function can be handed to `Effect.map`, `Effect.flatMap` and `pipe` for either.
-  <Self extends AnyPipeline | Description>(self: Self, options?: Options): Drawn<Self>
+  <Self extends AnyPipeline | Drawable>(self: Self, options?: Options): Drawn<Self>
 }
 
 /** Makes it from what writes a drawing down. */
 export const draw = <Options extends DrawingOptions>(
   write: (drawing: Drawing, options: Options | undefined) => string
 ): Draw<Options> => {
-  const drawDescription = (description: Description, options?: Options) =>
-    write(drawingOf(description, options), options)
+  const drawDescription = (description: Drawable, options?: Options) => write(drawingOf(description, options), options)
   // The compiler does not follow `isPipeline` into the conditional type.
-  return ((self: AnyPipeline | Description, options?: Options) =>
+  return ((self: AnyPipeline | Drawable, options?: Options) =>
     isPipeline(self)
       ? Effect.map(describe(self), (description) => drawDescription(description, options))
       : drawDescription(self, options)) as Draw<Options>

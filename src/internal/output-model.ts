@@ -64,13 +64,24 @@ export interface InStage<out Signal extends "skip" | "cancel" | "retry"> {
   readonly [TypeId]: { readonly ends: Signal }
 }
 
+declare const skipData: unique symbol
+
+/**
+ * What a skipped stage said besides its reason, by keys that only the stage knows. A `Record<string, unknown>` can be read
+ * from it, and no key of it alone: `outputs.profile.data.name` does not compile before `_tag` says that `profile` is `Ok`.
+ */
+export type SkipData = {
+  readonly [skipData]?: never
+}
+
 /**
  * There was nothing to do. Readers with `.option` get `None`, readers with `.required` are skipped too.
  */
 export interface Skip extends Common, Effect.Effect<never, never, InStage<"skip">> {
   readonly _tag: "Skip"
   readonly reason: string
-  readonly data: Readonly<Record<string, unknown>>
+  /** What `StageOutput.skip(reason, { data })` said besides. It is not what readers get: nothing of it reads as their data. */
+  readonly data: SkipData
   /** The stage that was skipped first, when this one was skipped because of it. Set by the engine. */
   readonly origin: string | undefined
 }

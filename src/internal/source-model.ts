@@ -27,8 +27,8 @@ export class Missing {
 /** Reads a value of a run, or says why there is none. */
 export type Read<A> = (reader: Reader) => A | Missing
 
-/** How a source uses a stage: it goes without it, or it needs it. */
-export type Use = "optional" | "required"
+/** How a source uses a stage: it goes without it, it needs it, or it says itself that its reader is skipped with it. */
+export type Use = "optional" | "required" | "skips"
 
 /** What every source is: how it reads, and what of. */
 export interface SourceInternals {
@@ -75,7 +75,7 @@ export class StageSource extends SourceImpl<unknown> {
   // A stage that cannot skip has data; reading it as required is the same. Should the types have been bypassed, a
   // reader is skipped rather than handed nothing.
   get required(): SourceImpl<unknown> {
-    return this
+    return new SourceImpl(this.read, new Map([[this.name, "skips"]]))
   }
   get option(): SourceImpl<Option.Option<unknown>> {
     return this.reading((output) => output._tag === "Ok" ? some(output.data) : Option.none())
@@ -98,14 +98,16 @@ export class StageSource extends SourceImpl<unknown> {
   }
 }
 
+const strengths: ReadonlyArray<Use> = ["optional", "required", "skips"]
+
+const stronger = (one: Use, other: Use = "optional"): Use =>
+  strengths.indexOf(one) > strengths.indexOf(other) ? one : other
+
 /** What several sources use together. */
 export const mergeUses = (sources: Iterable<SourceInternals>, weaken: boolean): ReadonlyMap<string, Use> => {
   const uses = new Map<string, Use>()
   for (const source of sources) {
-    for (const [name, use] of source.uses) {
-      const merged = uses.get(name) === "required" || (use === "required" && !weaken) ? "required" : "optional"
-      uses.set(name, merged)
-    }
+    for (const [name, use] of source.uses) uses.set(name, stronger(weaken ? "optional" : use, uses.get(name)))
   }
   return uses
 }

@@ -706,7 +706,7 @@ export const coversEveryAttempt = <E, R, P, S extends Snapshot.Snapshot = Snapsh
   Needed<R, P, Effect.Effect<void>, S>
 > => {
   // It is where that of `stageflow/interceptors` is.
-  const retry = fromAround("retry", orders.retry, retryAround({ times: attempts - 1 }))
+  const retry = fromAround("retry", orders.retry, retryAround({ attempts }))
   return Effect.gen(function*() {
     const body = inTurn(Effect.fail(new BodyFailed()), Effect.fail(new BodyFailed()), Effect.void)
     const tested = yield* test(interceptor, { ...given, body }, { others: [retry] })

@@ -18,7 +18,7 @@
  *     return { text: yield* (yield* Llm).ask("Hello?") }
  *   })
  * })
- * const pipeline = Pipeline.make("chat").add(answer.pipe(Stage.retry({ times: 2 })))
+ * const pipeline = Pipeline.make("chat").add(answer.pipe(Stage.retry({ attempts: 3 })))
  *
  * const program = Effect.gen(function*() {
  *   const fake = Llm.of({ ask: () => Effect.succeed("Hello!") })

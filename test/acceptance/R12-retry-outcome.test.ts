@@ -54,7 +54,7 @@ describe("R12 retry: only a policy retries", () => {
         const pipeline = Pipeline.make("pipeline")
           .add(
             Stage.work("again", { run: again.watch(run) })
-              .pipe(Stage.retry({ schedule: Schedule.spaced("1 second"), times: 2 }))
+              .pipe(Stage.retry({ schedule: Schedule.spaced("1 second"), attempts: 3 }))
           )
           .add(Stage.work("reader", { run: reader.watch(Effect.void) }), { after: ["again"] })
 
@@ -85,7 +85,7 @@ describe("R12 retry: only a policy retries", () => {
     Effect.gen(function*() {
       const witness = new Witness()
       const pipeline = Pipeline.make("pipeline")
-        .add(Stage.work("again", { run: witness.watch(Effect.succeed(asking)) }).pipe(Stage.retry({ times: 0 })))
+        .add(Stage.work("again", { run: witness.watch(Effect.succeed(asking)) }).pipe(Stage.retry({ attempts: 1 })))
       const error = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
       assert.instanceOf(error.error, StageError.RetryExhausted)
       assert.strictEqual(witness.started, 1)

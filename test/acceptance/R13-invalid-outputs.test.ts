@@ -487,7 +487,7 @@ describe("R13 what is no output fails the stage by name, and no key of data chan
         const wrapped = Object.entries(ways).flatMap(([way, stage]) => [
           [way, stage] as const,
           [`${way}, with a timeout`, Stage.timeout(stage) as unknown as typeof stage] as const,
-          [`${way}, with a retry`, Stage.retry(stage, { times: 2 }) as typeof stage] as const,
+          [`${way}, with a retry`, Stage.retry(stage, { attempts: 3 }) as typeof stage] as const,
           [`${way}, intercepted`, Stage.intercept(stage, passing)] as const
         ])
         for (const [way, stage] of wrapped) {

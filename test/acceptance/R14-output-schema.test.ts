@@ -217,7 +217,7 @@ describe("R14 data is validated at the producer: the failure names it and the pa
         const inChild = Stage.enrich("profile", {
           run: Effect.flatMap(Snapshot.current, () => Pipeline.run(Pipeline.make("child").add(stage), Snapshot.make()))
         })
-        for (const wrapped of [stage, Stage.timeout(stage), Stage.retry(stage, { times: 1 })]) {
+        for (const wrapped of [stage, Stage.timeout(stage), Stage.retry(stage, { attempts: 2 })]) {
           const exit = yield* Effect.result(Pipeline.run(Pipeline.make("deep").add(wrapped), Snapshot.make()))
           if (exit._tag === "Success") {
             assert.isAtMost(depth, 2_000)

@@ -21,7 +21,7 @@ const answering = {
   cache: Interceptors.cache({ ttl: "1 hour", of: () => "the same" }),
   idempotency: Interceptors.idempotency({ key: () => "the same", parameters: () => "the same" }),
   fallback: Interceptors.fallback({ when: () => true, to: () => Effect.succeed({ secret: "fallback" }) }),
-  retry: Interceptors.retry({ times: 3 }),
+  retry: Interceptors.retry({ attempts: 4 }),
   hedge: Interceptors.hedge({ after: "1 millis" })
 }
 
@@ -179,7 +179,7 @@ describe("R31 what an attempt says is heard", () => {
           run: Effect.suspend(() =>
             Effect.andThen(emits("inside"), attempts++ < 2 ? Effect.fail(new Broken({ by: "x" })) : Effect.void)
           )
-        }).pipe(Stage.retry({ times: 3 }), Stage.intercept(outside))
+        }).pipe(Stage.retry({ attempts: 4 }), Stage.intercept(outside))
       )
       const { events } = yield* recorded(during(Pipeline.run(pipeline, Snapshot.make()), "1 minute"))
       const emitted = events.flatMap((event) => event._tag === "StageEmitted" ? [[event.type, event.attempt]] : [])

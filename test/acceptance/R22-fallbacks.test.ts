@@ -90,7 +90,7 @@ const denied: Record<string, Stage.Any> = {
   "an idempotency without its key": work.pipe(Stage.intercept(Interceptors.idempotency({ required: true }))),
   "a cache without a key": work.pipe(Stage.intercept(Interceptors.cache({ ttl: "1 second", of: badKey }))),
   "a retry budget without a key": work.pipe(
-    Stage.intercept(Interceptors.retryWithinBudget({ times: 1 }, { key: badKey }))
+    Stage.intercept(Interceptors.retryWithinBudget({ attempts: 2 }, { key: badKey }))
   ),
   "circuits that cannot be read": work.pipe(
     Stage.intercept(Interceptor.make({

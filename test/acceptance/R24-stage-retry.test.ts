@@ -25,11 +25,11 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
     "Stage.retry({ while })": [Stage.retry({ while: () => true }), [500, 1000]],
     "Stage.retry({ faults })": [Stage.retry({ faults: true }), [500, 1000]],
     "Stage.retry({ cap })": [Stage.retry({ cap: "1 minute" }), [500, 1000]],
-    "Stage.retry({ times: 2 })": [Stage.retry({ times: 2 }), [500, 1000]],
-    "Stage.retry({ times: 7 })": [Stage.retry({ times: 7 }), [500, 1000, 2000, 4000, 8000, 15_000, 15_000]],
+    "Stage.retry({ attempts: 3 })": [Stage.retry({ attempts: 3 }), [500, 1000]],
+    "Stage.retry({ attempts: 8 })": [Stage.retry({ attempts: 8 }), [500, 1000, 2000, 4000, 8000, 15_000, 15_000]],
     "Interceptors.retry()": [Stage.intercept(Interceptors.retry()), [500, 1000]],
     "Interceptors.retry({ while })": [Stage.intercept(Interceptors.retry({ while: () => true })), [500, 1000]],
-    "Interceptors.retry({ times: 2 })": [Stage.intercept(Interceptors.retry({ times: 2 })), [500, 1000]],
+    "Interceptors.retry({ attempts: 3 })": [Stage.intercept(Interceptors.retry({ attempts: 3 })), [500, 1000]],
     "Interceptors.exponential()": [Stage.intercept(Interceptors.retry(Interceptors.exponential())), [500, 1000]]
   }
   for (const [name, [retry, waits]] of Object.entries(defaults)) {
@@ -49,7 +49,7 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
 
   it.effect("the waits of the default vary from one run to the next", () =>
     Effect.gen(function*() {
-      const stage = Stage.work("stage", { run: Effect.fail(broken) }).pipe(Stage.retry({ times: 1 }))
+      const stage = Stage.work("stage", { run: Effect.fail(broken) }).pipe(Stage.retry({ attempts: 2 }))
       const pipeline = Pipeline.make("pipeline").add(stage)
       const { events } = yield* recorded(
         during(
@@ -71,15 +71,15 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
       assert.strictEqual(witness.started, 3)
     }))
 
-  for (const times of [0, 1, 4]) {
-    it.effect(`times: ${times} makes ${times + 1} attempts`, () =>
+  for (const attempts of [1, 2, 5]) {
+    it.effect(`attempts: ${attempts} makes ${attempts} attempts, the first included`, () =>
       Effect.gen(function*() {
         const witness = new Witness()
         const pipeline = Pipeline.make("pipeline")
-          .add(Stage.work("stage", { run: witness.watch(Effect.fail(broken)) }).pipe(Stage.retry({ times })))
+          .add(Stage.work("stage", { run: witness.watch(Effect.fail(broken)) }).pipe(Stage.retry({ attempts })))
         const error = yield* during(Effect.flip(Pipeline.run(pipeline, Snapshot.make())), "1 hour")
-        assert.deepStrictEqual(witness.counts, [times + 1, 0, times + 1, 0])
-        assert.strictEqual(error.attempts, times + 1)
+        assert.deepStrictEqual(witness.counts, [attempts, 0, attempts, 0])
+        assert.strictEqual(error.attempts, attempts)
       }))
   }
 
@@ -100,17 +100,17 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
       assert.strictEqual((yield* Fiber.join(run)).attempts, 4)
     }))
 
-  it.effect("a schedule and times: whichever ends first", () =>
+  it.effect("a schedule and attempts: whichever ends first", () =>
     Effect.gen(function*() {
-      for (const [recurs, times, attempts] of [[5, 2, 3], [1, 9, 2]] as const) {
+      for (const [recurs, attempts, made] of [[5, 3, 3], [1, 10, 2]] as const) {
         const witness = new Witness()
         const pipeline = Pipeline.make("pipeline")
           .add(
             Stage.work("stage", { run: witness.watch(Effect.fail(broken)) })
-              .pipe(Stage.retry({ schedule: Schedule.recurs(recurs), times }))
+              .pipe(Stage.retry({ schedule: Schedule.recurs(recurs), attempts }))
           )
         yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
-        assert.strictEqual(witness.started, attempts)
+        assert.strictEqual(witness.started, made)
       }
     }))
 
@@ -349,7 +349,7 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
     it.effect(how, () =>
       Effect.gen(function*() {
         const asking = StageOutput.retry("not yet", { after })
-        const policy = { schedule: Schedule.spaced(spaced), times: 1, ...rest }
+        const policy = { schedule: Schedule.spaced(spaced), attempts: 2, ...rest }
         const pipeline = Pipeline.make("pipeline")
           .add(Stage.work("stage", { run: Effect.succeed(asking) }).pipe(Stage.retry(policy)))
         const { events, exit } = yield* recorded(
@@ -397,7 +397,7 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
         yield* TestClock.setTime(3_600_000)
         const policy = {
           schedule: Schedule.spaced(waited === 250 ? "100 millis" : "1 second"),
-          times: 1,
+          attempts: 2,
           cap: "20 seconds"
         } as const
         const pipeline = Pipeline.make("pipeline").add(
@@ -499,10 +499,18 @@ describe("R24 Stage.retry makes exactly the attempts that its policy says", () =
       assert.strictEqual(witness.started, 18)
     }))
 
-  for (const times of [-1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "3" as unknown as number]) {
-    it(`times: ${JSON.stringify(times)} (${times}) is rejected when the stage is built`, () => {
+  it("a policy of other words is rejected when the stage is built", () => {
+    const stage = Stage.work("stage", { run: Effect.void })
+    assert.throws(
+      () => Stage.retry(stage, { times: 3 } as never),
+      /Invalid option "times": expected one of schedule, attempts, while, faults, cap/
+    )
+  })
+
+  for (const attempts of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, "3" as unknown as number]) {
+    it(`attempts: ${JSON.stringify(attempts)} (${attempts}) is rejected when the stage is built`, () => {
       const stage = Stage.work("stage", { run: Effect.void })
-      assert.throws(() => Stage.retry(stage, { times }), StageError.InvalidOption)
+      assert.throws(() => Stage.retry(stage, { attempts }), StageError.InvalidOption)
     })
   }
 })

@@ -188,7 +188,7 @@ describe("R26 idempotency", () => {
           const { outputs: { reader, skip } } = yield* Pipeline.run(pipeline, keyed("key"))
           assert(skip._tag === "Skip")
           assert.strictEqual(skip.reason, "nothing to do")
-          assert.deepStrictEqual(skip.data, { executions: 1 })
+          assert.deepStrictEqual<object>(skip.data, { executions: 1 })
           assert.deepStrictEqual(skip.artifacts, [{ type: "added", payload: 1 }])
           assert(reader._tag === "Skip" && reader.origin === "skip")
         }

@@ -336,7 +336,9 @@ describe("R31 one start and one terminal event for every run and every started s
         return Effect.succeed(attempts === 2 ? StageOutput.retry("not yet") : { done: true })
       })
       const pipeline = Pipeline.make("pipeline")
-        .add(Stage.work("stage", { run: body }).pipe(Stage.retry({ schedule: Schedule.spaced("2 seconds"), times: 5 })))
+        .add(
+          Stage.work("stage", { run: body }).pipe(Stage.retry({ schedule: Schedule.spaced("2 seconds"), attempts: 6 }))
+        )
       const { events } = yield* recorded(during(Pipeline.run(pipeline, Snapshot.make()), "4 seconds"))
       assert.deepStrictEqual(checked(events), [
         "RunStarted",

@@ -156,7 +156,7 @@ const places: Readonly<Record<string, (run: Effect.Effect<unknown, unknown>) => 
     Pipeline.run(
       pipelineOf(run).pipe(Pipeline.intercept(
         Interceptors.tracing(),
-        Interceptors.retry({ times: 1, schedule: Interceptors.constant({ base: "1 second" }) })
+        Interceptors.retry({ attempts: 2, schedule: Interceptors.constant({ base: "1 second" }) })
       )),
       Snapshot.make()
     )
@@ -208,7 +208,7 @@ describe("R33 what a tracing back end receives of a failure", () => {
         })
       })
       const pipeline = Pipeline.make("p").add(again).pipe(
-        Pipeline.intercept(Interceptors.tracing(), Interceptors.retry({ times: 5 }))
+        Pipeline.intercept(Interceptors.tracing(), Interceptors.retry({ attempts: 6 }))
       )
       const { exit, spans, text } = yield* exported(during(Pipeline.run(pipeline, Snapshot.make()), "10 minutes"))
       assert(Exit.isSuccess(exit))

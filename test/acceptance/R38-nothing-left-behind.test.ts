@@ -89,7 +89,7 @@ const failing = [
   ending(Stage.work("end", { run: Effect.andThen(soon, Effect.interrupt) })),
   ending(
     Stage.work("end", { run: Effect.andThen(soon, Effect.fail("again")) }).pipe(
-      Stage.retry({ times: 2, schedule: Schedule.spaced(0) })
+      Stage.retry({ attempts: 3, schedule: Schedule.spaced(0) })
     )
   ),
   ending(Stage.work("end", { run: Effect.andThen(soon, Effect.succeed(Number.NaN as unknown as object)) })),

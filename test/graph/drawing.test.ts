@@ -19,6 +19,7 @@ const nameOf = (index: number) => `stage_${index}`
 
 /** Edges from lower to higher numbers, as a pipeline has them. */
 const describeEdges = (edges: ReadonlyArray<Edge>): Pipeline.Description => ({
+  warnings: [],
   name: "random",
   stages: Array.from({ length: size }, (_, index) => ({ name: nameOf(index), kind: "transform" })),
   edges: edges.filter(({ from, to }) => from !== to).map(({ from, optional, to, type }) => ({
@@ -109,6 +110,7 @@ describe("what a picture shows", () => {
   it("draws a description made by hand, with a cycle and a stage that it does not list", () => {
     const edge = (from: string, to: string) => ({ from, to, type: "order", input: undefined, optional: true } as const)
     const description: Pipeline.Description = {
+      warnings: [],
       name: "by hand",
       stages: [{ name: "a", kind: "work" }, { name: "b", kind: "agent" }],
       edges: [edge("a", "b"), edge("b", "a"), edge("b", "missing")]

@@ -69,6 +69,7 @@ describe("an option that cannot be", () => {
     "permits": (permits) => Interceptors.bulkhead({ name: "db", permits }),
     "failures": (failures) => Interceptors.circuitBreaker({ failures }),
     "attempts of a policy": (attempts) => Interceptors.exponential({ attempts }),
+    "attempts of a retry": (attempts) => Interceptors.retry({ attempts }),
     "attempts of a provider": (attempts) => Interceptors.providers({ provide: null as never, attempts }),
     "capacity of a cache": (capacity) => Interceptors.Results.layerMemory({ capacity }),
     "capacity of a sink": (capacity) => EventSink.make(() => Effect.void, { capacity }),
@@ -80,8 +81,7 @@ describe("an option that cannot be", () => {
 
   rejected("a number of things, none included", "a whole number from 0", {
     "queue": (queue) => Interceptors.bulkhead({ name: "db", permits: 1, queue }),
-    "minimum": (minimum) => Interceptors.RetryBudget.layerMemory({ minimum }),
-    "times": (times) => Interceptors.retry({ times })
+    "minimum": (minimum) => Interceptors.RetryBudget.layerMemory({ minimum })
   }, [...noNumbers.filter((given) => given !== null), "unbounded"])
 
   rejected("a share", "a number from 0 to 1", {

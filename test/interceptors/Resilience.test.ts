@@ -108,7 +108,7 @@ describe("retry policies", () => {
           )
         })
         const pipeline = Pipeline.make("p").add(busy).pipe(
-          Pipeline.intercept(Interceptors.retry({ times: 1, cap: "20 seconds" }))
+          Pipeline.intercept(Interceptors.retry({ attempts: 2, cap: "20 seconds" }))
         )
         const run = yield* forked(Pipeline.run(pipeline, Snapshot.make()))
         yield* TestClock.adjust(waited - 1)
@@ -192,7 +192,7 @@ describe("retry policies", () => {
     }).pipe(Effect.provide(Interceptors.RetryBudget.layerMemory({ ratio: 0, minimum: 1, window: "10 seconds" }))))
 
   describe("in a run with a deadline", () => {
-    const policy = { schedule: Schedule.spaced("10 seconds"), times: 9 }
+    const policy = { schedule: Schedule.spaced("10 seconds"), attempts: 10 }
     const times = Effect.fnUntraced(function*<E, R>(run: Effect.Effect<unknown, E, R>) {
       const started = yield* Clock.monotonicTimeNanos
       const fiber = yield* Effect.forkChild(Effect.flip(run), { startImmediately: true })
@@ -228,7 +228,7 @@ describe("retry policies", () => {
       Effect.gen(function*() {
         const asking = Stage.work("asking", { run: StageOutput.retry("busy", { after: "20 seconds" }) })
         const busy = Stage.work("busy", { run: Effect.fail(new Busy({ retryAfter: Duration.seconds(20) })) })
-        const retry = Interceptors.retryWithinBudget({ times: 1 })
+        const retry = Interceptors.retryWithinBudget({ attempts: 2 })
         const requested = yield* times(Pipeline.run(
           Pipeline.make("p").add(asking).pipe(Pipeline.intercept(Interceptors.deadline("10 seconds"), retry)),
           Snapshot.make()
@@ -303,7 +303,7 @@ describe("retry policies", () => {
     assert.throws(() => Interceptors.exponential({ attempts: 0 }), /attempts/)
     assert.throws(() => Interceptors.exponential({ base: Number.NaN }), /base/)
     assert.throws(() => Interceptors.RetryBudget.layerMemory({ ratio: 2 }), /ratio/)
-    assert.throws(() => Interceptors.retry({ times: -1 }), /times/)
+    assert.throws(() => Interceptors.retry({ attempts: 0 }), /attempts/)
   })
 })
 

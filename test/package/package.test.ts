@@ -81,6 +81,21 @@ describe("the packed tarball", { timeout: 180_000 }, () => {
     assert.isAbove(out.trim().length, 0)
   })
 
+  it("shows the outputs of a run by name, so that errors and services are visible", () => {
+    const file = join(folder, "shown.ts")
+    writeFileSync(
+      file,
+      `import { Effect } from "effect"
+import { Pipeline, Snapshot } from "stageflow"
+const pipeline = Pipeline.make("p").work("a", { run: Effect.fail("no" as const) })
+export const shown: never = Pipeline.run(pipeline, Snapshot.make())
+`
+    )
+    const { stdout } = spawnSync(join(folder, "node_modules/.bin/tsc"), ["-p", "."], { cwd: folder, encoding: "utf8" })
+    rmSync(file)
+    assert.include(stdout, "Type 'Effect<Completed<Outputs>, StageFailed<\"no\", Outputs>, never>'")
+  })
+
   it("has every sub-path that it names, with the optional peers where they need them", () => {
     const optional = Object.keys(manifest.peerDependenciesMeta).map((name) =>
       `${name}@${manifest.devDependencies[name]}`

@@ -7,6 +7,15 @@ import { describe, test } from "tstyche"
 import { audit, base, count, greet, llm, router, skilled, support } from "./fixtures/world.ts"
 
 describe("messages of TypeScript 6", () => {
+  test("settings and what is no stage", () => {
+    // @ts-expect-error "'5 secs' is no duration; write a number, a space and a unit, such as '5 seconds'"
+    support.pipe(Stage.timeout("5 secs"))
+    // @ts-expect-error "a retry policy has no 'times'; write attempts, which counts the first one, too"
+    support.pipe(Stage.retry({ times: 3 }))
+    // @ts-expect-error "this is no stage; the stages of a pipeline are added with pipeline.merge(that), or .extend(that)"
+    base.add(Pipeline.make("more").add(support))
+  })
+
   test("a stage that is not there", () => {
     // @ts-expect-error "stage 'llm', input 'profil': no stage before it has that name"
     base.add(llm, { inputs: ["router", "profil"] })
@@ -17,7 +26,7 @@ describe("messages of TypeScript 6", () => {
   })
 
   test("data that does not fit", () => {
-    // @ts-expect-error "stage 'count', input 'router': stage 'router' gives 'route' with another type"
+    // @ts-expect-error "stage 'count', input 'router': stage 'router' gives 'route' as a string, and not a number"
     base.add(count, { inputs: ["router"] })
     // @ts-expect-error "stage 'audit', input 'who': stage 'router' gives no 'profile'"
     base.add(audit, (s) => ({ inputs: { who: s.router } }))

@@ -114,7 +114,7 @@ describe("Pipeline.run", () => {
       }
       expect(result.outputs.llm.data.response).type.toBe<string>()
       expect(result.outputs.profile).type.not.toHaveProperty("origin")
-      expect(result.outputs.profile.data).type.toBe<{ profile: Profile } | Readonly<Record<string, unknown>>>()
+      expect(result.outputs.profile.data).type.toBe<{ profile: Profile } | StageOutput.SkipData>()
       if (result.outputs.profile._tag === "Ok") {
         expect(result.outputs.profile.data).type.toBe<{ profile: Profile }>()
       }

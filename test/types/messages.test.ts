@@ -81,6 +81,9 @@ const count =
 const other =
   "Pipeline<Node<\"router\", { route: Route; confidence: number; }, never, never, never>, never, never, unknown>"
 
+const more = "Pipeline<Node<\"support\", { answer: string; }, never, never, never>, never, never, unknown>"
+const noStage = "this is no stage; the stages of a pipeline are added with pipeline.merge(that), or .extend(that)"
+
 const taken = "this pipeline already has a stage 'router'; Stage.as gives this one another name"
 const clash = "both pipelines have a stage 'router'; Stage.as gives one another name"
 const lacks = "the snapshot lacks the extension 'skills'; add it with Snapshot.extend"
@@ -122,8 +125,14 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
     "wrong-type-by-name": sentence(
       "count",
       count,
-      "stage 'count', input 'router': stage 'router' gives 'route' with another type",
+      "stage 'count', input 'router': stage 'router' gives 'route' as a string, and not a number",
       ["count", "router", "route"]
+    ),
+    "wrong-texts-by-name": sentence(
+      "sell",
+      "Stage<\"sell\", { readonly router: { readonly route: \"more\" | \"sales\"; }; }, {}, never, never, never>",
+      "stage 'sell', input 'router': stage 'router' gives 'route' as 'general', 'sales', 'support', and not 'more', 'sales'",
+      ["sell", "router", "route", "more"]
     ),
     "wrong-type-by-source": sentence(
       "audit",
@@ -170,9 +179,12 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
       lines: ["Property 'map' does not exist on type 'SkippableData<\"profile\", { profile: Profile; }>'."]
     },
     "reads-output-of-skippable": {
-      at: "result.outputs.profile.data.profile.name",
-      names: ["profile"],
-      lines: ["'result.outputs.profile.data.profile' is of type 'unknown'."]
+      at: "profile.name",
+      names: ["profile", "SkipData"],
+      lines: [
+        "Property 'profile' does not exist on type 'SkipData | { profile: Profile; }'.",
+        "Property 'profile' does not exist on type 'SkipData'."
+      ]
     }
   },
   "routes and conditions": {
@@ -342,6 +354,23 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
       lines: ["Type 'string' is not assignable to type 'object'."]
     }
   },
+  "what is no stage, and names that are no list": {
+    "add-pipeline": sentence("Pipeline.make(\"more\")", more, noStage, ["merge", "extend"]),
+    "gate-pipeline": sentence("Pipeline.make(\"more\")", more, noStage, ["merge", "extend"]),
+    "add-no-stage": sentence("{ name", "{ name: string; }", noStage, ["no stage"]),
+    "sources-in-object": sentence(
+      "audit",
+      audit,
+      "stage 'audit', inputs: names are a list; sources are given by a function, (s) => ({ inputs: { key: s.name } })",
+      ["audit", "function"]
+    ),
+    "names-widened": sentence(
+      "llm",
+      llm,
+      "stage 'llm', inputs: write the names in a list here, or declare it `as const`",
+      ["llm", "as const"]
+    )
+  },
   "a stage written where it is added": {
     "generator-one-misfit": sentence(
       "\"answer\"",
@@ -477,7 +506,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
     "input-wrong": sentence(
       "Snapshot.make(",
       "With<never, NoInfer<{ readonly amount: \"5\"; }>>",
-      "the snapshot's input has 'amount' with another type",
+      "the snapshot's input has 'amount' as a string, and not a number",
       ["input", "amount"]
     ),
     "input-incomplete": sentence(
@@ -527,6 +556,13 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
       lines: ["Type 'number' is not assignable to type 'string'."]
     },
     "empty-pipeline": sentence("Snapshot.make(", "With<never, NoInput>", "this pipeline has no stages", ["no stages"]),
+    "retry-interceptor": {
+      at: "times: 3",
+      names: ["times", "RetryPolicy"],
+      lines: [
+        "Object literal may only specify known properties, and 'times' does not exist in type 'RetryPolicy<unknown, never>'."
+      ]
+    },
     "options-misspelt": {
       at: "concurency: 1",
       names: ["concurency", "concurrency"],
@@ -555,6 +591,38 @@ const programs: Readonly<Record<string, { readonly at: string; readonly second: 
   "yielded-outside": { at: "program", second: "Type 'InStage<\"skip\">' is not assignable to type 'never'." }
 }
 
+const secs = "'5 secs' is no duration; write a number, a space and a unit, such as '5 seconds'"
+const times = "a retry policy has no 'times'; write attempts, which counts the first one, too"
+
+/** Of a function with several signatures the compiler says that none fits, and in its third line why. */
+const combinators: Readonly<Record<string, { readonly at: string; readonly given: string; readonly says: string }>> = {
+  "timeout-wrong-unit": { at: "\"5 secs\"", given: "\"5 secs\"", says: secs },
+  "timeout-wrong-unit-first": { at: "\"5 secs\"", given: "\"5 secs\"", says: secs },
+  "timeout-wrong-grace": {
+    at: "{ grace",
+    given: "{ grace: string; }",
+    says: "a grace is a duration, such as '5 seconds'"
+  },
+  "inline-timeout": { at: "\"5 secs\"", given: "\"5 secs\"", says: secs },
+  "retry-times": { at: "{ times", given: "{ times: number; }", says: times },
+  "retry-times-first": { at: "{ times", given: "{ times: number; }", says: times },
+  "retry-misspelt": {
+    at: "{ tries",
+    given: "{ tries: number; }",
+    says: "a retry policy has no 'tries', only schedule, attempts, while, faults and cap"
+  },
+  "retry-number": {
+    at: "3",
+    given: "3",
+    says: "this is no retry policy: write Stage.retry({ attempts: 3 }), or give a Schedule"
+  },
+  "retry-wrong-type": {
+    at: "{ attempts",
+    given: "{ attempts: string; }",
+    says: "this is no retry policy: { schedule, attempts, while, faults, cap }, each of its own type"
+  }
+}
+
 /** In a pipe the compiler compares functions, and comes to the point in its third line. */
 const piped: Readonly<Record<string, { readonly at: string; readonly third: RegExp }>> = {
   "no-extension-piped": {
@@ -574,18 +642,19 @@ const displayed: Readonly<Record<string, string>> = {
   "stageThatCancels": "Stage<\"input_guard\", unknown, { validated: boolean; }, \"cancel\", never, never>",
   "pipeline":
     "Pipeline<Node<\"profile\", { profile: Profile; }, \"skip\", ProfileUnavailable, Profiles> | Node<\"support\", { answer: string; }, never, never, never>, never, never, unknown>",
-  "program":
-    "Effect<Completed<{ readonly profile: Ok<{ profile: Profile; }> | Skip; readonly support: Ok<{ answer: string; }>; }>, StageFailed<ProfileUnavailable, { ...; }>, Profiles>",
+  "program": "Effect<Completed<Outputs>, StageFailed<ProfileUnavailable, Outputs>, Profiles>",
   "started":
-    "Effect<Run<Cancelled<{ readonly profile: Ok<{ profile: Profile; }> | Skip; readonly support: Ok<{ answer: string; }>; }, undefined> | Completed<{ readonly profile: Ok<{ ...; }> | Skip; readonly support: Ok<...>; }>, StageFailed<...>, \"profile\" | \"support\">, never, Profiles | Scope>",
-  "result":
-    "Completed<{ readonly profile: Ok<{ profile: Profile; }> | Skip; readonly support: Ok<{ answer: string; }>; }>",
-  "outputs": "{ readonly profile: Ok<{ profile: Profile; }> | Skip; readonly support: Ok<{ answer: string; }>; }",
-  "conditionalOutputs":
-    "{ readonly input_guard: Ok<{ validated: boolean; }>; readonly profile: Ok<{ profile: Profile; }> | Skip; readonly router: Ok<{ route: Route; confidence: number; }>; readonly support: Ok<...> | Skip; }",
+    "Effect<Run<Cancelled<Outputs, undefined> | Completed<Outputs>, StageFailed<ProfileUnavailable, Outputs>, \"profile\" | \"support\">, never, Profiles | Scope>",
+  "result": "Completed<Outputs>",
+  "outputs": "Outputs",
+  "conditionalOutputs": "Outputs",
+  "output": "Ok<{ answer: string; }> | Skip",
+  "twelveStages":
+    "Effect<Cancelled<Outputs, \"input_guard\"> | Completed<Outputs>, StageFailed<LlmDown | ProfileUnavailable, Outputs>, Llm | Profiles>",
+  "resultOfTwelve": "Cancelled<Outputs, \"input_guard\"> | Completed<Outputs>",
+  "failedOfTwelve": "StageFailed<LlmDown | ProfileUnavailable, Outputs>",
   "services": "Profiles",
-  "errors":
-    "StageFailed<ProfileUnavailable, { readonly profile: Ok<{ profile: Profile; }> | Skip; readonly support: Ok<{ answer: string; }>; }>",
+  "errors": "StageFailed<ProfileUnavailable, Outputs>",
   "stages": "StagesBefore<\"more\", Stages>",
   "skippable": "SkippableData<\"support\", { answer: string; }>",
   "data": "StageData<\"router\", { route: Route; confidence: number; }>",
@@ -622,6 +691,20 @@ describe("messages of TypeScript 7", () => {
     }
   })
 
+  describe("a combinator", () => {
+    for (const [fixture, { at, given, says }] of Object.entries(combinators)) {
+      it(fixture, () => {
+        const [first] = of(fixture)
+        assert.isTrue(first?.at.startsWith(at), `the squiggle is at ${first?.at}`)
+        assert.deepStrictEqual(first?.lines, [
+          "No overload matches this call.",
+          "The last overload gave the following error.",
+          `Argument of type '${given}' is not assignable to parameter of type '"${says}"'.`
+        ])
+      })
+    }
+  })
+
   describe("in a pipe", () => {
     for (const [fixture, { at, third }] of Object.entries(piped)) {
       it(fixture, () => {
@@ -642,6 +725,7 @@ describe("messages of TypeScript 7", () => {
     const expected = [
       ...Object.values(groups).flatMap((mistakes) => Object.keys(mistakes)),
       ...Object.keys(programs),
+      ...Object.keys(combinators),
       ...Object.keys(piped),
       "displayed"
     ]

@@ -17,6 +17,7 @@ const subPaths: Readonly<Record<string, ReadonlyArray<string>>> = {
   agent: ["tools", "streaming"],
   ports: [],
   graph: [],
+  lint: [],
   testing: [],
   sqlite: []
 }

@@ -42,7 +42,7 @@ export const child = Pipeline.make("child").add(takes("one", 100)).add(takes("tw
 export const runChild = Effect.asVoid(Pipeline.run(child, Snapshot.make()))
 
 const flaky = fails("flaky", 50).pipe(
-  Stage.retry({ schedule: Schedule.spaced(100), times: 2 }),
+  Stage.retry({ schedule: Schedule.spaced(100), attempts: 3 }),
   Stage.catch(() => Effect.void)
 )
 

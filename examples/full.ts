@@ -7,7 +7,7 @@
  */
 import * as NodeStdio from "@effect/platform-node-shared/NodeStdio"
 import * as NodeTerminal from "@effect/platform-node-shared/NodeTerminal"
-import { Console, Context, Duration, Effect, flow, Layer, Option, Schedule, Schema } from "effect"
+import { Console, Context, Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
 import { Interceptor, Pipeline, Snapshot, Stage, StageContext, StageOutput } from "stageflow"
 import { toMermaid } from "stageflow/graph"
 import { TerminalTimeline } from "stageflow/observability"
@@ -108,7 +108,8 @@ const full = Pipeline.make("full")
       yield* StageContext.emit("llm.asked", { sentences: prompt.length })
       return { response: yield* (yield* Llm).complete(prompt) }
     },
-    wrap: flow(Stage.timeout("2 seconds"), Stage.retry({ schedule: Schedule.spaced("100 millis"), times: 2 }))
+    wrap: (stage) =>
+      stage.pipe(Stage.timeout("2 seconds"), Stage.retry({ schedule: Schedule.spaced("100 millis"), times: 2 }))
   })
   .guard("output_guard", {
     inputs: ["llm"],

@@ -3,22 +3,13 @@
  *
  * npm run example examples/simple.ts
  */
-import { Console, Effect } from "effect"
-import { Pipeline, Snapshot, Stage } from "stageflow"
+import { Effect } from "effect"
+import { Pipeline, Snapshot } from "stageflow"
 
-const echo = Stage.transform("echo", {
-  run: Effect.gen(function*() {
-    const { inputText } = yield* Snapshot.current
-    return { text: `You said: ${inputText}` }
-  })
+const simple = Pipeline.make("simple").transform("echo", {
+  run: Effect.map(Snapshot.current, ({ inputText }) => ({ text: `You said: ${inputText}` }))
 })
 
-const simple = Pipeline.make("simple").add(echo)
-
-const program = Effect.gen(function*() {
-  const result = yield* Pipeline.run(simple, Snapshot.make({ inputText: "Hello, stageflow!" }))
-  yield* Console.log(result._tag)
-  yield* Console.log(result.outputs.echo.data.text)
-})
-
-Effect.runPromise(program)
+const result = await Effect.runPromise(Pipeline.run(simple, Snapshot.make({ inputText: "Hello, stageflow!" })))
+console.log(result._tag)
+console.log(result.outputs.echo.data.text)

@@ -3,55 +3,33 @@
  *
  * npm run example examples/transform-chain.ts
  */
-import { Console, Effect, Schema } from "effect"
-import { Pipeline, Snapshot, Stage } from "stageflow"
+import { Effect, Schema } from "effect"
+import { Pipeline, Snapshot } from "stageflow"
 
-const clean = Stage.transform("clean", {
-  run: Effect.gen(function*() {
-    const { inputText = "" } = yield* Snapshot.current
-    return { text: inputText.trim().replaceAll(/\s+/g, " ") }
+const chain = Pipeline.make("transform-chain", { input: Schema.String })
+  .transform("clean", {
+    inputs: ["input"],
+    run: ({ input }) => Effect.succeed({ text: input.trim().replaceAll(/\s+/g, " ") })
   })
-})
-
-// Its input is the data of the stage called "clean": that is all it knows of the pipeline.
-const words = Stage.transform("words", {
-  run: (inputs: { readonly clean: { readonly text: string } }) =>
-    Effect.succeed({ words: inputs.clean.text.toLowerCase().split(" ") })
-})
-
-// With a schema the data is checked where it is made: no reader ever sees a summary without words.
-const summary = Stage.transform("summary", {
-  output: Schema.Struct({ count: Schema.Int.check(Schema.isGreaterThan(0)), longest: Schema.String }),
-  run: (inputs: { readonly words: { readonly words: ReadonlyArray<string> } }) =>
-    Effect.succeed({
-      count: inputs.words.words.length,
-      longest: inputs.words.words.toSorted((a, b) => b.length - a.length)[0] ?? ""
-    })
-})
-
-const headline = Stage.transform("headline", {
-  run: (inputs: { readonly text: string; readonly words: number }) =>
-    Effect.succeed({ headline: `${inputs.text.toUpperCase()} (${inputs.words} words)` })
-})
-
-const chain = Pipeline.make("transform-chain")
-  .add(clean)
-  .add(words, { inputs: ["clean"] })
-  .add(summary, { inputs: ["words"] })
+  .transform("words", {
+    inputs: ["clean"],
+    run: ({ clean }) => Effect.succeed({ words: clean.text.toLowerCase().split(" ") })
+  })
+  // With a schema the data is checked where it is made: no reader ever sees a summary without words.
+  .transform("summary", {
+    inputs: ["words"],
+    output: Schema.Struct({ count: Schema.Int.check(Schema.isGreaterThan(0)), longest: Schema.String }),
+    run: ({ words: { words } }) => {
+      const [longest = ""] = words.toSorted((a, b) => b.length - a.length)
+      return Effect.succeed({ count: words.length, longest })
+    }
+  })
   // By source: any part of any stage before, under any name.
-  .add(headline, (s) => ({
-    inputs: { text: s.summary.map(({ longest }) => longest), words: s.summary.map(({ count }) => count) }
-  }))
+  .transform("headline", {
+    inputs: (s) => ({ text: s.summary.map(({ longest }) => longest), words: s.summary.map(({ count }) => count) }),
+    run: ({ text, words }) => Effect.succeed({ headline: `${text.toUpperCase()} (${words} words)` })
+  })
 
-const program = Effect.gen(function*() {
-  const { outputs } = yield* Pipeline.run(
-    chain,
-    Snapshot.make({ inputText: "  Stages  are   Effects and  pipelines are data " })
-  )
-  yield* Console.log(`clean     ${JSON.stringify(outputs.clean.data)}`)
-  yield* Console.log(`words     ${JSON.stringify(outputs.words.data)}`)
-  yield* Console.log(`summary   ${JSON.stringify(outputs.summary.data)}`)
-  yield* Console.log(`headline  ${JSON.stringify(outputs.headline.data)}`)
-})
-
-Effect.runPromise(program)
+const snapshot = Snapshot.make({ input: "  Stages  are   Effects and  pipelines are data " })
+const { outputs } = await Effect.runPromise(Pipeline.run(chain, snapshot))
+for (const [name, { data }] of Object.entries(outputs)) console.log(`${name.padEnd(9)} ${JSON.stringify(data)}`)

@@ -7,9 +7,9 @@
  *
  * ```ts
  * import { Effect } from "effect"
- * import { EventSink, Pipeline, Snapshot, Stage } from "stageflow"
+ * import { EventSink, Pipeline, Snapshot } from "stageflow"
  *
- * const pipeline = Pipeline.make("hello").add(Stage.transform("greet", { run: Effect.succeed({ text: "Hello" }) }))
+ * const pipeline = Pipeline.make("hello").transform("greet", { run: Effect.succeed({ text: "Hello" }) })
  *
  * const program = Effect.gen(function*() {
  *   yield* Pipeline.run(pipeline, Snapshot.make())

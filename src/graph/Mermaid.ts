@@ -62,12 +62,12 @@ const arrowOf = ({ from, label, look, to }: Arrow): string =>
  *
  * ```ts
  * import { Effect } from "effect"
- * import { Pipeline, Stage } from "stageflow"
+ * import { Pipeline } from "stageflow"
  * import { toMermaid } from "stageflow/graph"
  *
  * const pipeline = Pipeline.make("hello")
- *   .add(Stage.guard("check", { run: Effect.succeed({}) }))
- *   .add(Stage.transform("greet", { run: Effect.succeed({ text: "Hello" }) }), { after: ["check"] })
+ *   .guard("check", { run: Effect.succeed({}) })
+ *   .transform("greet", { after: ["check"], run: Effect.succeed({ text: "Hello" }) })
  *
  * // flowchart TD
  * //   check{{"check<br/>guard"}}

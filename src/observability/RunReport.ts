@@ -3,10 +3,10 @@
  *
  * ```ts
  * import { Effect } from "effect"
- * import { Pipeline, Snapshot, Stage } from "stageflow"
+ * import { Pipeline, Snapshot } from "stageflow"
  * import { RunReport } from "stageflow/observability"
  *
- * const pipeline = Pipeline.make("hello").add(Stage.transform("greet", { run: Effect.succeed({ text: "Hello" }) }))
+ * const pipeline = Pipeline.make("hello").transform("greet", { run: Effect.succeed({ text: "Hello" }) })
  *
  * const program = Effect.gen(function*() {
  *   const result = yield* Pipeline.run(pipeline, Snapshot.make())

@@ -9,10 +9,10 @@
  * import * as NodeStdio from "@effect/platform-node-shared/NodeStdio"
  * import * as NodeTerminal from "@effect/platform-node-shared/NodeTerminal"
  * import { Effect, Layer } from "effect"
- * import { Pipeline, Snapshot, Stage } from "stageflow"
+ * import { Pipeline, Snapshot } from "stageflow"
  * import { TerminalTimeline } from "stageflow/observability"
  *
- * const pipeline = Pipeline.make("hello").add(Stage.work("wait", { run: Effect.sleep("1 second") }))
+ * const pipeline = Pipeline.make("hello").work("wait", { run: Effect.sleep("1 second") })
  *
  * const program = Pipeline.run(pipeline, Snapshot.make()).pipe(
  *   Effect.provide(TerminalTimeline.layer),

@@ -50,6 +50,16 @@ describe("docs/dependencies.md", () => {
   })
 })
 
+describe("docs/getting-started/installation.md", () => {
+  it("has a row for every import of the package, and for nothing else", () => {
+    const page = readFileSync(resolve(root, "docs/getting-started/installation.md"), "utf8")
+    const rows = Array.from(page.matchAll(/^\| `(stageflow[^`]*)` \|/gm), ([, name = ""]) => name)
+    const manifest = JSON.parse(readFileSync(resolve(root, "package.json"), "utf8"))
+    const imports = Object.keys(manifest.exports).filter((name) => name !== "./package.json")
+    assert.deepStrictEqual(rows.toSorted(), imports.map((name) => name.replace(".", "stageflow")).toSorted())
+  })
+})
+
 describe("the links in README and docs", () => {
   const anchorOf = (heading: string) =>
     heading.trim().toLowerCase().replace(/[^\p{L}\p{N}\s_-]/gu, "").replaceAll(/\s/g, "-")

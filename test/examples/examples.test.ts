@@ -77,10 +77,10 @@ const checkFull = (lines: ReadonlyArray<string>) => {
     assert.isAtLeast(llm.start, documents.start + documents.duration - 2)
   }
   assert.deepStrictEqual(stagesOf(lines.slice(second)).map(({ stage, state }) => `${stage} ${state}`), [
-    "input_guard cancelled",
     "profile interrupted",
     "memory interrupted",
-    "documents interrupted"
+    "documents interrupted",
+    "input_guard cancelled"
   ])
 }
 

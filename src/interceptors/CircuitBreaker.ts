@@ -148,8 +148,7 @@ const ended = <A, E>(
 }
 
 const rejection = ({ stage }: Circuit, { retryAfter, state }: Rejection): CircuitOpen =>
-  // In whole milliseconds, and not too early: the circuits' clock counts in nanoseconds.
-  new CircuitOpen({ stage, state, retryAfter: Duration.millis(Math.ceil(retryAfter)) })
+  new CircuitOpen({ stage, state, retryAfter: Duration.millis(retryAfter) })
 
 const gauge = Metric.gauge("stageflow_circuit_state", { description: "0 closed, 1 half open, 2 open" })
 

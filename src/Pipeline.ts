@@ -533,7 +533,7 @@ class PipelineImpl implements Any {
     })
   }
 
-  private wired(stage: Stage.Any, wiring: WiringArgument | undefined): Topology.Entry {
+  private wired(stage: Stage.Any, wiring: WiringArgument | undefined): Topology.PipelineEntry {
     return wiring === undefined
       ? unwiredStage(stage)
       : wiredStage(stage, typeof wiring === "function" ? wiring(this.stages) : wiring)

@@ -41,7 +41,7 @@ import {
   version
 } from "./engine/result-document.ts"
 import { immutable } from "./internal/immutable.ts"
-import { describeProblems, Problem, problemsOf, ProblemsOfParts, under } from "./internal/problems.ts"
+import { describeProblems, FieldProblem, problemsOf, ProblemsOfParts, under } from "./internal/problems.ts"
 import { define } from "./internal/record.ts"
 import { type JsonCodec, jsonCodec, plainData } from "./internal/schema-json.ts"
 import type { Entry } from "./OutputBag.ts"
@@ -56,7 +56,7 @@ import type { Settled } from "./StageOutput.ts"
 export class ResultInvalid extends Schema.TaggedError<ResultInvalid>()("ResultInvalid", {
   code: Schema.Literals(["RESULT_NOT_ENCODABLE", "RESULT_INVALID", "RESULT_NEWER_VERSION"]),
   pipeline: Schema.String,
-  problems: Schema.Array(Problem)
+  problems: Schema.Array(FieldProblem)
 }) {
   override get message(): string {
     const problems = describeProblems(this.problems)
@@ -74,7 +74,7 @@ export type Encodable<N extends AnyNode, E, V = unknown> =
   | Pipeline.Result<N, E, { readonly failure: "continue" }, V>
   | StageFailed<Pipeline.Errors<N, E>, Pipeline.Outputs<N>>
 
-type Problems = ReadonlyArray<Problem>
+type Problems = ReadonlyArray<FieldProblem>
 
 type Outputs = Readonly<Record<string, Settled>>
 

@@ -9,7 +9,7 @@ import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
 import { errorSummaryOf } from "./attempt/error-summary.ts"
 import { explainFailure, explainRun } from "./attempt/explanation.ts"
-import { describeProblems, Problem } from "./internal/problems.ts"
+import { describeProblems, FieldProblem } from "./internal/problems.ts"
 import type { OutputBag } from "./OutputBag.ts"
 import type { RunIdentity } from "./Snapshot.ts"
 import type { Lineage } from "./StageContext.ts"
@@ -182,7 +182,7 @@ export class LayerFailed<out Error = unknown>
  */
 export class ValueFailed<out Outputs = unknown> extends Schema.TaggedError<ValueFailed<unknown>>()("ValueFailed", {
   pipeline: Schema.String,
-  problems: Schema.Array(Problem),
+  problems: Schema.Array(FieldProblem),
   /** What was thrown, when something was. */
   cause: Schema.optionalKey(Schema.Defect()),
   result: Schema.Unknown

@@ -14,7 +14,7 @@ import * as SchemaIssue from "effect/SchemaIssue"
 import type { Any as AnyExtension, ExtensionClass } from "./Extension.ts"
 import { immutable } from "./internal/immutable.ts"
 import * as PlainJson from "./internal/plain-json.ts"
-import { describeProblems, Problem, problemsOf, problemsUnder } from "./internal/problems.ts"
+import { describeProblems, FieldProblem, problemsOf, problemsUnder } from "./internal/problems.ts"
 import { type Current, extensionsOf, type RunIdentity, seal, Snapshot, withInput } from "./internal/snapshot-model.ts"
 import { StageContext } from "./StageContext.ts"
 
@@ -76,7 +76,7 @@ export type InputOf<S> = S extends { readonly input: infer I } ? I : NoInput
  */
 export class SnapshotInvalid extends Schema.TaggedError<SnapshotInvalid>()("SnapshotInvalid", {
   code: Schema.Literals(["SNAPSHOT_INVALID", "SNAPSHOT_NEWER_VERSION"]),
-  problems: Schema.Array(Problem)
+  problems: Schema.Array(FieldProblem)
 }) {
   override get message(): string {
     return `Invalid snapshot: ${describeProblems(this.problems)}`
@@ -243,7 +243,7 @@ export const encode = (self: Snapshot, of: OfInput = {}): Schema.Json => {
   return Schema.encodeUnknownSync(Encoded)({ version, snapshot }) as Schema.Json
 }
 
-type Problems = ReadonlyArray<Problem>
+type Problems = ReadonlyArray<FieldProblem>
 
 /** What a schema makes of an input. Its own code can throw, and an asynchronous one cannot be waited for. */
 const converted = (convert: () => Result.Result<unknown, Schema.SchemaError>): Result.Result<unknown, Problems> => {
@@ -281,10 +281,10 @@ const inputFromJson = (json: unknown, schema: OfInput["input"]): Result.Result<u
     })
   )
 
-const invalid = (problems: ReadonlyArray<Problem>, code: SnapshotInvalid["code"] = "SNAPSHOT_INVALID") =>
+const invalid = (problems: ReadonlyArray<FieldProblem>, code: SnapshotInvalid["code"] = "SNAPSHOT_INVALID") =>
   new SnapshotInvalid({ code, problems })
 
-const problemsIn = ({ extension }: AnyExtension, issue: SchemaIssue.Issue): ReadonlyArray<Problem> =>
+const problemsIn = ({ extension }: AnyExtension, issue: SchemaIssue.Issue): ReadonlyArray<FieldProblem> =>
   problemsOf(issue).map((problem) => ({ ...problem, path: ["extensions", extension, ...problem.path] }))
 
 const newerThanKnown = (input: unknown): SnapshotInvalid | undefined => {
@@ -297,7 +297,7 @@ const newerThanKnown = (input: unknown): SnapshotInvalid | undefined => {
 
 const decodeExtensions = (snapshot: Snapshot, extensions: ReadonlyArray<AnyExtension>) => {
   let context = Context.empty()
-  const problems: Array<Problem> = []
+  const problems: Array<FieldProblem> = []
   for (const extension of extensions) {
     if (!Object.hasOwn(snapshot.extensions, extension.extension)) {
       problems.push({ path: ["extensions", extension.extension], message: "Missing key" })

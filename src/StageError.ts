@@ -6,7 +6,7 @@
  */
 import * as Duration from "effect/Duration"
 import * as Schema from "effect/Schema"
-import { describeProblems, Problem } from "./internal/problems.ts"
+import { describeProblems, FieldProblem } from "./internal/problems.ts"
 
 export { InvalidOption } from "./internal/options.ts"
 
@@ -57,7 +57,7 @@ const origin = {
 const Defect = Schema.TaggedStruct("Defect", { defect: Schema.Defect(), ...origin })
 
 const InvalidOutput = Schema.TaggedStruct("InvalidOutput", {
-  problems: Schema.Array(Problem)
+  problems: Schema.Array(FieldProblem)
 })
 
 const SelfInterrupted = Schema.TaggedStruct("SelfInterrupted", {})

@@ -13,12 +13,12 @@ import * as Effect from "effect/Effect"
 import * as Formatter from "effect/Formatter"
 import * as Schema from "effect/Schema"
 import { isStageOutput, type StageOutput } from "../internal/output-model.ts"
-import { type Problem, problemsOf, ProblemsOfParts, under } from "../internal/problems.ts"
+import { type FieldProblem, problemsOf, ProblemsOfParts, under } from "../internal/problems.ts"
 import { type JsonCodec, jsonCodec, plainData } from "../internal/schema-json.ts"
 import { Reason, RetryExhausted, StageFault, StageTimeout } from "../StageError.ts"
 import { outputCodec } from "./outcome-codec.ts"
 
-type Problems = ReadonlyArray<Problem>
+type Problems = ReadonlyArray<FieldProblem>
 
 const decoder = <A>(schema: Schema.Codec<A, any>) => {
   const decode = Schema.decodeUnknownEffect(schema, { errors: "all" })

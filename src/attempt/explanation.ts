@@ -8,7 +8,7 @@ import { formatFrame, framesOf } from "../internal/stack-frames.ts"
 import { errorSummaryOf } from "./error-summary.ts"
 
 /** One attempt of a stage, as the run's bag has it. */
-interface Entry {
+interface ToldAttempt {
   readonly stage: string
   readonly attempt: number
   readonly startedMs: number
@@ -83,7 +83,7 @@ const errorsIn = ({ reasons }: Cause.Cause<unknown>): ReadonlyArray<unknown> =>
     Cause.isFailReason(reason) ? [reason.error] : Cause.isDieReason(reason) ? [reason.defect] : []
   )
 
-const endOf = ({ end }: Entry): string => {
+const endOf = ({ end }: ToldAttempt): string => {
   switch (end._tag) {
     case "Settled":
       return end.output._tag
@@ -101,7 +101,7 @@ const milliseconds = (value: number): string => `${Math.round(value * 10) / 10} 
 /** One failed stage: its error, its attempts when there were several, and everything else in its cause. */
 export const explainFailure = (
   { attempts, cause, error, stage }: ExplainedFailure,
-  entries: ReadonlyArray<Entry>,
+  entries: ReadonlyArray<ToldAttempt>,
   depth = 0
 ): ReadonlyArray<string> => {
   const made = attempts > 1 ? entries.filter((entry) => entry.stage === stage) : []
@@ -125,7 +125,7 @@ export interface ExplainedRun extends ExplainedFailure {
   readonly neverStarted: ReadonlyArray<string>
   readonly durationMs: number
   readonly lineage: { readonly runId: string }
-  readonly bag: { readonly entries: ReadonlyArray<Entry> }
+  readonly bag: { readonly entries: ReadonlyArray<ToldAttempt> }
 }
 
 const list = (head: string, names: ReadonlyArray<string>): ReadonlyArray<string> =>

@@ -17,7 +17,7 @@ import {
   noItems,
   type StageOutput
 } from "../internal/output-model.ts"
-import type { Problem } from "../internal/problems.ts"
+import type { FieldProblem } from "../internal/problems.ts"
 
 /** Whether a value is what stages give as data: an object, and nothing that was forgotten to be waited for. */
 export const isData = (value: unknown): value is object =>
@@ -53,11 +53,11 @@ export const whatItIs = (value: unknown): string => {
   return `${kind}${advice[kind] ?? ""}`
 }
 
-type Path = Problem["path"]
+type Path = FieldProblem["path"]
 
 /** Reads one outcome, and notes what does not fit. What fits is there in any case. */
 export class OutcomeReader {
-  readonly problems: Array<Problem> = []
+  readonly problems: Array<FieldProblem> = []
   /** What was thrown while it was read. */
   thrown: unknown = undefined
 

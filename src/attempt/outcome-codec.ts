@@ -21,10 +21,10 @@ import {
   type Skip,
   type StageOutput
 } from "../internal/output-model.ts"
-import { type Problem, problemsOf, ProblemsOfParts } from "../internal/problems.ts"
+import { type FieldProblem, problemsOf, ProblemsOfParts } from "../internal/problems.ts"
 import { type JsonCodec, jsonCodec, plainData } from "../internal/schema-json.ts"
 
-type Problems = ReadonlyArray<Problem>
+type Problems = ReadonlyArray<FieldProblem>
 
 const contents = {
   artifacts: Schema.optionalKey(Schema.Array(Schema.Struct({ type: Schema.String, payload: Schema.Unknown }))),

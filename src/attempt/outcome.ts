@@ -19,7 +19,7 @@ import {
   type StageOutput,
   yieldedIn
 } from "../internal/output-model.ts"
-import { type Problem, problemsOf } from "../internal/problems.ts"
+import { type FieldProblem, problemsOf } from "../internal/problems.ts"
 import { framesOf, shortFrame } from "../internal/stack-frames.ts"
 import { StageFault } from "../StageError.ts"
 import type { Outcome } from "./interceptor-model.ts"
@@ -44,7 +44,7 @@ export const failedEnding = (error: unknown): FailedEnding => new FailedEnding(e
 
 const empty = Object.freeze({})
 
-const invalidOutput = (stage: string, problems: ReadonlyArray<Problem>): StageFault =>
+const invalidOutput = (stage: string, problems: ReadonlyArray<FieldProblem>): StageFault =>
   new StageFault({ stage, reason: { _tag: "InvalidOutput", problems } })
 
 const invalid = (stage: string, message: string): StageFault => invalidOutput(stage, [{ path: [], message }])

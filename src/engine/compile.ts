@@ -13,7 +13,7 @@ import { findCycles, neverFreed } from "./cycles.ts"
 import { Suggestions } from "./nearest-name.ts"
 import { inverted, packed } from "./packed-lists.ts"
 import { type Edge, inputName, type Plan, type PlannedStage, type ReadInputs, type ReturnedValue } from "./plan.ts"
-import { entriesOf, type Entry, inputNamed, stagesOf, type Topology } from "./topology.ts"
+import { entriesOf, inputNamed, type PipelineEntry, stagesOf, type Topology } from "./topology.ts"
 import type { WiredStage } from "./wired-stage.ts"
 
 /** Inputs that are the data of stages: the common case, which needs no function and cannot throw. */
@@ -36,7 +36,7 @@ class Compilation {
   private readonly suggestions = new Suggestions(this.indexOf)
   private readonly takesInput: boolean
 
-  constructor(entries: ReadonlyArray<Entry>, takesInput: boolean) {
+  constructor(entries: ReadonlyArray<PipelineEntry>, takesInput: boolean) {
     this.takesInput = takesInput
     let stages = 0
     entries.forEach((entry, place) => {
@@ -45,7 +45,7 @@ class Compilation {
     })
   }
 
-  private tellFaults({ faults, stage }: Entry, place: number): void {
+  private tellFaults({ faults, stage }: PipelineEntry, place: number): void {
     for (const { code, fix, isGeneral, says } of faults) {
       const name = stage?.name
       const subject = isGeneral ? "It" : name === undefined ? `Stage number ${place + 1}` : `Stage "${name}"`

@@ -7,7 +7,7 @@ import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { immutable } from "../internal/immutable.ts"
-import { type Problem, problemsOf, problemsUnder } from "../internal/problems.ts"
+import { type FieldProblem, problemsOf, problemsUnder } from "../internal/problems.ts"
 import { type Snapshot, withInput } from "../internal/snapshot-model.ts"
 import { internalsOf, Missing, type Reader } from "../internal/source-model.ts"
 import { type Completed, ValueFailed } from "../RunResult.ts"
@@ -15,7 +15,7 @@ import { SnapshotInvalid } from "../Snapshot.ts"
 import type { ReturnedValue } from "./plan.ts"
 
 /** What was given is of the schema's type already: it is validated and not decoded. */
-const validated = (schema: Schema.Top, given: unknown): Effect.Effect<unknown, ReadonlyArray<Problem>> => {
+const validated = (schema: Schema.Top, given: unknown): Effect.Effect<unknown, ReadonlyArray<FieldProblem>> => {
   // The schemas of a pipeline need no services.
   const validate = Schema.decodeUnknownEffect(Schema.toType(schema) as Schema.Codec<unknown>)
   return Effect.suspend(() => validate(given, { errors: "all" })).pipe(
@@ -24,7 +24,7 @@ const validated = (schema: Schema.Top, given: unknown): Effect.Effect<unknown, R
   )
 }
 
-const problemsIn = (cause: Cause.Cause<Schema.SchemaError>): ReadonlyArray<Problem> => {
+const problemsIn = (cause: Cause.Cause<Schema.SchemaError>): ReadonlyArray<FieldProblem> => {
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
   return error === undefined ? [{ path: [], message: "Its schema threw when it was checked" }] : problemsOf(error.issue)
 }
@@ -45,7 +45,7 @@ export const valueOf = (
   reader: Reader
 ): Effect.Effect<unknown, ValueFailed> => {
   const { pipeline } = result
-  const failed = (problems: ReadonlyArray<Problem>) => new ValueFailed({ pipeline, problems, result })
+  const failed = (problems: ReadonlyArray<FieldProblem>) => new ValueFailed({ pipeline, problems, result })
   const read = Result.try(() => internalsOf(source).read(reader))
   if (Result.isFailure(read)) {
     const problems = [{ path: [], message: "Its function threw (see `cause`)" }]

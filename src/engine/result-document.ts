@@ -7,7 +7,7 @@
  */
 import * as Schema from "effect/Schema"
 import { ErrorSummary } from "../Event.ts"
-import type { Problem } from "../internal/problems.ts"
+import type { FieldProblem } from "../internal/problems.ts"
 import { RunIdentity } from "../Snapshot.ts"
 import type { Plan } from "./plan.ts"
 
@@ -113,7 +113,7 @@ type Path = ReadonlyArray<string | number>
 
 /** Goes through a result once and keeps account of what it says of each stage. */
 class Inspection {
-  private readonly problems: Array<Problem> = []
+  private readonly problems: Array<FieldProblem> = []
   private readonly result: Document
   private readonly plan: Plan
   private readonly entries = new Map<string, Array<EntryDocument>>()
@@ -127,7 +127,7 @@ class Inspection {
     this.plan = plan
   }
 
-  inspect(): ReadonlyArray<Problem> {
+  inspect(): ReadonlyArray<FieldProblem> {
     const { result } = this
     if (result.pipeline !== this.plan.pipeline) this.problem(["pipeline"], `Expected "${this.plan.pipeline}"`)
     result.bag.entries.forEach((entry, index) => this.inspectEntry(entry, ["bag", "entries", index]))
@@ -282,5 +282,5 @@ class Inspection {
 }
 
 /** What a result says of the stages of a pipeline that cannot be, whatever these gave. */
-export const contradictions = (result: Document, plan: Plan): ReadonlyArray<Problem> =>
+export const contradictions = (result: Document, plan: Plan): ReadonlyArray<FieldProblem> =>
   new Inspection(result, plan).inspect()

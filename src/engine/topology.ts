@@ -6,28 +6,28 @@ import { inputName } from "./plan.ts"
 import type { NoStage, WiredStage, Wiring } from "./wired-stage.ts"
 
 /** One stage as it was given to a pipeline. */
-export type Entry = WiredStage | NoStage
+export type PipelineEntry = WiredStage | NoStage
 
 /**
  * The entries of a pipeline, as it was composed. Adding is O(1) however many there are; `entriesOf` lays them out.
  */
 export type Topology =
   | { readonly _tag: "Empty" }
-  | { readonly _tag: "Add"; readonly to: Topology; readonly entry: Entry }
-  | { readonly _tag: "List"; readonly entries: ReadonlyArray<Entry> }
+  | { readonly _tag: "Add"; readonly to: Topology; readonly entry: PipelineEntry }
+  | { readonly _tag: "List"; readonly entries: ReadonlyArray<PipelineEntry> }
   | { readonly _tag: "Concat"; readonly left: Topology; readonly right: Topology }
 
 export const empty: Topology = { _tag: "Empty" }
 
-export const add = (to: Topology, entry: Entry): Topology => ({ _tag: "Add", to, entry })
+export const add = (to: Topology, entry: PipelineEntry): Topology => ({ _tag: "Add", to, entry })
 
-export const list = (entries: ReadonlyArray<Entry>): Topology => ({ _tag: "List", entries })
+export const list = (entries: ReadonlyArray<PipelineEntry>): Topology => ({ _tag: "List", entries })
 
 export const concat = (left: Topology, right: Topology): Topology => ({ _tag: "Concat", left, right })
 
 /** All entries in the order in which they were added, without recursion. */
-export const entriesOf = (topology: Topology): ReadonlyArray<Entry> => {
-  const reversed: Array<Entry> = []
+export const entriesOf = (topology: Topology): ReadonlyArray<PipelineEntry> => {
+  const reversed: Array<PipelineEntry> = []
   const rest: Array<Topology> = [topology]
   for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
     switch (next._tag) {
@@ -38,7 +38,9 @@ export const entriesOf = (topology: Topology): ReadonlyArray<Entry> => {
         rest.push(next.to)
         break
       case "List":
-        for (let index = next.entries.length - 1; index >= 0; index--) reversed.push(next.entries[index] as Entry)
+        for (let index = next.entries.length - 1; index >= 0; index--) {
+          reversed.push(next.entries[index] as PipelineEntry)
+        }
         break
       case "Concat":
         rest.push(next.left, next.right)
@@ -48,7 +50,7 @@ export const entriesOf = (topology: Topology): ReadonlyArray<Entry> => {
   return reversed.toReversed()
 }
 
-const hasStage = (entry: Entry): entry is WiredStage => entry.stage !== undefined
+const hasStage = (entry: PipelineEntry): entry is WiredStage => entry.stage !== undefined
 
 /** The entries that are stages. */
 export const stagesOf = (topology: Topology): ReadonlyArray<WiredStage> => entriesOf(topology).filter(hasStage)

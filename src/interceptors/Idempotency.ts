@@ -41,7 +41,7 @@ import {
   IdempotencyUnavailable
 } from "./internal/idempotency/errors.ts"
 import { unkeepable } from "./internal/idempotency/keepable.ts"
-import { isHeld, KeyedExecution, type Settings } from "./internal/idempotency/keyed-execution.ts"
+import { isHeld, KeyedExecution, type KeyedSettings } from "./internal/idempotency/keyed-execution.ts"
 import { orders } from "./internal/orders.ts"
 import { KeyFailed } from "./Key.ts"
 
@@ -108,7 +108,7 @@ export const idempotency = (settings?: {
   /** How many owners in a row may let their lease run out before nobody runs the stage any more. 3 when left out. */
   readonly losses?: number | undefined
 }): Interceptor<IdempotencyError, IdempotencyStore> => {
-  const checked: Settings = {
+  const checked: KeyedSettings = {
     ttlMs: Duration.toMillis(options.positiveDuration("ttl", settings?.ttl ?? "24 hours")),
     leaseMs: Duration.toMillis(options.positiveDuration("lease", settings?.lease ?? "30 seconds")),
     losses: options.positiveCount("losses", settings?.losses ?? 3)

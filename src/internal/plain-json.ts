@@ -15,7 +15,7 @@
  */
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
-import type { Problem } from "./problems.ts"
+import type { FieldProblem } from "./problems.ts"
 import { define } from "./record.ts"
 
 /** Deeper than this, `JSON.stringify` may run out of stack. */
@@ -40,7 +40,7 @@ const marked: Readonly<Record<string, unknown>> = {
 
 /** Goes through a value, and keeps account of where it is, how much there is and what is wrong. */
 class Walk {
-  readonly problems: Array<Problem> = []
+  readonly problems: Array<FieldProblem> = []
   readonly path: Array<string | number> = []
   private values = 0
 
@@ -249,15 +249,15 @@ class Reader extends Walk {
 
 // ---------------------------------------------------------------------------------------------------------------------
 
-const made = <W extends Walk, A>(walk: W, make: (walk: W) => A): Result.Result<A, ReadonlyArray<Problem>> =>
+const made = <W extends Walk, A>(walk: W, make: (walk: W) => A): Result.Result<A, ReadonlyArray<FieldProblem>> =>
   Result.try({ try: () => make(walk), catch: () => [{ path: [], message: "Threw when it was read" }] }).pipe(
-    Result.filterOrFail(() => walk.problems.length === 0, (): ReadonlyArray<Problem> => walk.problems)
+    Result.filterOrFail(() => walk.problems.length === 0, (): ReadonlyArray<FieldProblem> => walk.problems)
   )
 
 /** Plain data as JSON, or what of it is not plain. The data is copied. */
-export const write = (value: unknown): Result.Result<Schema.Json, ReadonlyArray<Problem>> =>
+export const write = (value: unknown): Result.Result<Schema.Json, ReadonlyArray<FieldProblem>> =>
   made(new Writer(), (writer) => writer.write(value))
 
 /** The data that was written as this JSON, or why nothing was. */
-export const readBack = (json: unknown): Result.Result<unknown, ReadonlyArray<Problem>> =>
+export const readBack = (json: unknown): Result.Result<unknown, ReadonlyArray<FieldProblem>> =>
   made(new Reader(), (reader) => reader.read(json))

@@ -11,10 +11,10 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import { type Difference, differences } from "./differences.ts"
 import * as PlainJson from "./plain-json.ts"
-import { type Problem, problemsOf, problemsUnder } from "./problems.ts"
+import { type FieldProblem, problemsOf, problemsUnder } from "./problems.ts"
 import { define } from "./record.ts"
 
-type Problems = ReadonlyArray<Problem>
+type Problems = ReadonlyArray<FieldProblem>
 
 /** Writes values as JSON and reads JSON that nobody has checked. */
 export interface JsonCodec<in out A = unknown> {
@@ -83,14 +83,14 @@ const isExact = (json: unknown): boolean =>
 
 const decodeExact = Schema.decodeUnknownResult(Exact)
 
-const lost = ({ path }: Difference): Problem => ({
+const lost = ({ path }: Difference): FieldProblem => ({
   path,
   message: "Would come back as another value: its schema leaves something out, or has the same JSON for both"
 })
 
 const exact = (of: Schema.Json, all: ReadonlyArray<Difference>): Result.Result<Schema.Json, Problems> => {
   const corrections: Array<Schema.Json> = []
-  const problems: Array<Problem> = []
+  const problems: Array<FieldProblem> = []
   for (const difference of all) {
     const { isInPlainData, path, value } = difference
     const isPrimitive = typeof value !== "object" || value === null

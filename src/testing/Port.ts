@@ -245,7 +245,7 @@ export const only = <S extends object, const M extends Method<S> & keyof S>(
   })
 }
 
-interface Entry extends Asked {
+interface Answered extends Asked {
   readonly stage: string | undefined
   readonly attempt: number | undefined
   readonly at: number
@@ -259,16 +259,16 @@ interface Entry extends Asked {
  * the calls as the stages made them, and inside to see those that came through.
  */
 export const recorded = <S>(service: S): Recorded<S> => {
-  let entries: Array<Entry> = []
-  const begin = (asked: Asked): Effect.Effect<Entry> =>
+  let entries: Array<Answered> = []
+  const begin = (asked: Asked): Effect.Effect<Answered> =>
     Effect.gen(function*() {
       const stage = Option.getOrUndefined(yield* Effect.serviceOption(StageContext))
       const at = yield* Clock.currentTimeMillis
-      const entry: Entry = { ...asked, stage: stage?.stage, attempt: stage?.attempt, at, exit: undefined }
+      const entry: Answered = { ...asked, stage: stage?.stage, attempt: stage?.attempt, at, exit: undefined }
       entries.push(entry)
       return entry
     })
-  const end = (entry: Entry) => (exit: Exit.Exit<unknown, unknown>) =>
+  const end = (entry: Answered) => (exit: Exit.Exit<unknown, unknown>) =>
     Effect.sync(() => {
       entry.exit = exit
     })

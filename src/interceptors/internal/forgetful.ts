@@ -2,7 +2,7 @@
  * Keeps something for each key and forgets it when nobody has asked for it for a while, so that what is kept grows with
  * the keys in use and not with all that there ever were.
  */
-interface Entry<A> {
+interface Remembered<A> {
   readonly value: A
   usedAt: number
 }
@@ -10,7 +10,7 @@ interface Entry<A> {
 export class Forgetful<A> {
   private readonly lifetime: number
   /** The one that nobody has asked for longest comes first. */
-  private readonly entries = new Map<string, Entry<A>>()
+  private readonly entries = new Map<string, Remembered<A>>()
 
   /** What nobody has asked for as long as `lifetime` has to be as good as new. */
   constructor(lifetime: number) {

@@ -40,7 +40,7 @@ export interface Claims<E> {
 }
 
 /** What is written under a key: a claim until it has a result. */
-export interface Entry {
+export interface ClaimEntry {
   readonly owner: string
   readonly fingerprint: string
   /** When the lease of the claim, or the time of the result, is over. */
@@ -54,25 +54,25 @@ export interface Entry {
 export const claimedAfter = (losses: number): Answer => losses === 0 ? { _tag: "Claimed" } : { _tag: "Claimed", losses }
 
 /** How many claims in a row have run out, with the one that is over now. */
-export const lossesAfter = (over: Entry | undefined): number =>
+export const lossesAfter = (over: ClaimEntry | undefined): number =>
   over === undefined || over.result !== undefined ? 0 : (over.losses ?? 0) + 1
 
 /** The entry of who gets the claim. */
-export const entryOf = ({ fingerprint, owner, until }: Claim, losses: number): Entry =>
+export const entryOf = ({ fingerprint, owner, until }: Claim, losses: number): ClaimEntry =>
   losses === 0 ? { owner, fingerprint, until } : { owner, fingerprint, until, losses }
 
 /** What an entry means to somebody else's claim; nothing when it is over. */
-export const answerFrom = ({ fingerprint, result, until }: Entry, now: number): Answer | undefined => {
+export const answerFrom = ({ fingerprint, result, until }: ClaimEntry, now: number): Answer | undefined => {
   if (until <= now) return undefined
   return result === undefined ? { _tag: "Running", fingerprint, until } : { _tag: "Kept", fingerprint, result }
 }
 
 /** Whether an entry is a claim of this owner, over or not. */
-export const isClaimOf = (owner: string, entry: Entry | undefined): entry is Entry =>
+export const isClaimOf = (owner: string, entry: ClaimEntry | undefined): entry is ClaimEntry =>
   entry !== undefined && entry.owner === owner && entry.result === undefined
 
 /** Whether an entry is a result of this owner. */
-export const isResultOf = (owner: string, entry: Entry | undefined): boolean =>
+export const isResultOf = (owner: string, entry: ClaimEntry | undefined): boolean =>
   entry !== undefined && entry.owner === owner && entry.result !== undefined
 
 /**

@@ -2,7 +2,7 @@
  * Defines what `idempotency` can fail with.
  */
 import * as Schema from "effect/Schema"
-import { describeProblems, Problem } from "../../../internal/problems.ts"
+import { describeProblems, FieldProblem } from "../../../internal/problems.ts"
 import { RefusalTypeId } from "../../../internal/refusal.ts"
 
 /**
@@ -75,7 +75,7 @@ export class IdempotencyResultInvalid
   extends Schema.TaggedError<IdempotencyResultInvalid>()("IdempotencyResultInvalid", {
     stage: Schema.String,
     operation: Schema.Literals(["claim", "keep", "replay"]),
-    problems: Schema.Array(Problem)
+    problems: Schema.Array(FieldProblem)
   })
 {
   readonly code = "IDEMPOTENCY_RESULT_INVALID"

@@ -24,8 +24,8 @@ import {
   answerFrom,
   type Claim,
   claimedAfter,
+  type ClaimEntry,
   type Claims,
-  type Entry,
   entryOf,
   isClaimOf,
   isResultOf,
@@ -127,7 +127,7 @@ export class FileClaims implements Claims<Failure> {
       yield* this.change(key, owner, { owner: nobody, until })
     })
 
-  private change(key: string, owner: string, changes: Partial<Entry>): Effect.Effect<boolean, Failure> {
+  private change(key: string, owner: string, changes: Partial<ClaimEntry>): Effect.Effect<boolean, Failure> {
     return Effect.gen({ self: this }, function*() {
       const place = this.placeOf(key)
       while (true) {
@@ -203,7 +203,7 @@ export class FileClaims implements Claims<Failure> {
   }
 
   /** Makes the next entry after the one that was found. Says whether it counts. */
-  private advance(place: Place, found: Found, next: Entry): Effect.Effect<boolean, Failure> {
+  private advance(place: Place, found: Found, next: ClaimEntry): Effect.Effect<boolean, Failure> {
     const number = found.highest + 1
     const takeBack = Effect.as(this.remove(place, number), false)
     return Effect.gen({ self: this }, function*() {

@@ -15,7 +15,7 @@ import type { Attempt } from "../../../attempt/attempt.ts"
 import { aroundBody } from "../../../attempt/body.ts"
 import type { Outcome, StageEffect } from "../../../attempt/interceptor-model.ts"
 import { canBeKept, type Kept, keptOutcome, settledOutcome } from "../../../attempt/kept-outcome.ts"
-import type { Problem } from "../../../internal/problems.ts"
+import type { FieldProblem } from "../../../internal/problems.ts"
 import { IdempotencyResultInvalid, type IdempotencyUnavailable } from "./errors.ts"
 import type { Keeping } from "./keeping.ts"
 import { type KeptRecord, textOf } from "./kept-record.ts"
@@ -23,7 +23,7 @@ import type { Gone, Lease } from "./lease.ts"
 import { forked, interruptSoon, type Restore } from "./own-fiber.ts"
 import { type Success, WatchedBodies } from "./watched-bodies.ts"
 
-type Problems = ReadonlyArray<Problem>
+type Problems = ReadonlyArray<FieldProblem>
 type StageExit = Exit.Exit<Outcome, unknown>
 
 /** What a stage has done and could not keep, because the claim was somebody else's by then. */

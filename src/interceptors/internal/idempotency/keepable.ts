@@ -4,9 +4,9 @@
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import type * as SchemaAST from "effect/SchemaAST"
-import type { Problem } from "../../../internal/problems.ts"
+import type { FieldProblem } from "../../../internal/problems.ts"
 
-type Problems = ReadonlyArray<Problem>
+type Problems = ReadonlyArray<FieldProblem>
 type Path = ReadonlyArray<string | number>
 
 /** A part of a schema that has not been looked at. */
@@ -48,7 +48,7 @@ const partsOf = ({ ast, path }: Part): ReadonlyArray<Part> => {
 const deepest = 100
 
 const problemsIn = (root: SchemaAST.AST): Problems => {
-  const problems: Array<Problem> = []
+  const problems: Array<FieldProblem> = []
   const seen = new Set<SchemaAST.AST>()
   const pending: Array<Part> = [{ path: ["data"], ast: root }]
   for (let next = pending.pop(); next !== undefined; next = pending.pop()) {

@@ -3,7 +3,7 @@
  */
 import * as Clock from "effect/Clock"
 import * as Effect from "effect/Effect"
-import type { Problem } from "../../../internal/problems.ts"
+import type { FieldProblem } from "../../../internal/problems.ts"
 import type { IdempotencyUnavailable } from "./errors.ts"
 import { textOf } from "./kept-record.ts"
 import { type Lease, timeAfter } from "./lease.ts"
@@ -12,7 +12,7 @@ import type { StoreAccess } from "./store-access.ts"
 /** A store that fails may answer when it is asked again. */
 const attemptsAtOnce = 2
 
-const notTaken: Problem = { path: [], message: "The store did not take it" }
+const notTaken: FieldProblem = { path: [], message: "The store did not take it" }
 
 export class Keeping {
   private readonly access: StoreAccess

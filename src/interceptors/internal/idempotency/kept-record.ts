@@ -12,15 +12,15 @@ import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
 import { outcomeCodec } from "../../../attempt/outcome-codec.ts"
 import type { Settled } from "../../../internal/output-model.ts"
-import { Problem, problemsOf } from "../../../internal/problems.ts"
+import { FieldProblem, problemsOf } from "../../../internal/problems.ts"
 
-type Problems = ReadonlyArray<Problem>
+type Problems = ReadonlyArray<FieldProblem>
 
 /** What is kept, as it is written. */
 const Written = Schema.Union([
   Schema.TaggedStruct("Outcome", { outcome: Schema.Json }),
   Schema.TaggedStruct("Body", { outcome: Schema.Json }),
-  Schema.TaggedStruct("Unkept", { problems: Schema.Array(Problem) }),
+  Schema.TaggedStruct("Unkept", { problems: Schema.Array(FieldProblem) }),
   Schema.TaggedStruct("Lost", { losses: Schema.Int })
 ])
 

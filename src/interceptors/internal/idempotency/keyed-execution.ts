@@ -29,7 +29,7 @@ export interface Asked {
 }
 
 /** How long things last, and how many claims may be lost. */
-export interface Settings {
+export interface KeyedSettings {
   readonly ttlMs: number
   readonly leaseMs: number
   readonly losses: number
@@ -51,7 +51,7 @@ export class KeyedExecution {
   private readonly effect: StageEffect
   private readonly attempt: Attempt
   private readonly access: StoreAccess
-  private readonly settings: Settings
+  private readonly settings: KeyedSettings
   private readonly asked: Asked
   /** Whether the store may have given the claim that was asked for last. */
   private mayBeClaimed = false
@@ -64,7 +64,7 @@ export class KeyedExecution {
     effect: StageEffect,
     attempt: Attempt,
     store: IdempotencyStore["Service"],
-    settings: Settings,
+    settings: KeyedSettings,
     asked: Asked
   ) {
     this.effect = effect

@@ -7,8 +7,8 @@ import {
   answerFrom,
   type Claim,
   claimedAfter,
+  type ClaimEntry,
   type Claims,
-  type Entry,
   entryOf,
   isClaimOf,
   isResultOf,
@@ -17,7 +17,7 @@ import {
 } from "./claims.ts"
 
 export class MemoryClaims implements Claims<never> {
-  private readonly entries = new Map<string, Entry>()
+  private readonly entries = new Map<string, ClaimEntry>()
   private sweptAt = 0
 
   readonly claim = (asked: Claim): Effect.Effect<Answer> =>
@@ -43,7 +43,7 @@ export class MemoryClaims implements Claims<never> {
       if (isClaimOf(owner, this.entries.get(key))) this.entries.delete(key)
     })
 
-  private change(key: string, owner: string, changes: Partial<Entry>): boolean {
+  private change(key: string, owner: string, changes: Partial<ClaimEntry>): boolean {
     const known = this.entries.get(key)
     if (!isClaimOf(owner, known)) return false
     this.entries.set(key, { ...known, ...changes })

@@ -5,7 +5,15 @@
 import * as Effect from "effect/Effect"
 import type { SqlClient } from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import { type Answer, answerFrom, type Claim, claimedAfter, type Claims, type Entry, sweptAfterMs } from "./claims.ts"
+import {
+  type Answer,
+  answerFrom,
+  type Claim,
+  claimedAfter,
+  type ClaimEntry,
+  type Claims,
+  sweptAfterMs
+} from "./claims.ts"
 
 interface Row {
   readonly owner: string
@@ -16,7 +24,7 @@ interface Row {
   readonly losses: number | bigint | string
 }
 
-const entryOf = ({ fingerprint, owner, result, until_ms }: Omit<Row, "losses">): Entry => ({
+const entryOf = ({ fingerprint, owner, result, until_ms }: Omit<Row, "losses">): ClaimEntry => ({
   owner,
   fingerprint,
   until: Number(until_ms),

@@ -17,6 +17,12 @@ export type MadeInput<N extends AnyNode> = [Taken<N>] extends [never]
   ? `this pipeline takes no input; Pipeline.make(name, { input }) says what a pipeline takes`
   : Taken<N>
 
+/** What is wrong with running a pipeline without an input. */
+export type NoInputGiven<N extends AnyNode> = [StagesOf<N>] extends [never] ? `this pipeline has no stages`
+  : [Taken<N>] extends [never] ? never
+  : unknown extends Taken<N> ? never
+  : `this pipeline takes an input: Subpipeline.run(pipeline, { input: ... })`
+
 type Place<Name extends string, Option extends string> = `stage '${Name}', ${Option}`
 
 type InputProblem<Name extends string, N extends AnyNode, In, Given> = "input" extends Given ? never

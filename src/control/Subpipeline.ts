@@ -34,7 +34,7 @@ import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { errorSummaryOf } from "../attempt/error-summary.ts"
 import type { Taken } from "../checks/run.ts"
-import type { GivenNames, MadeInput, SubpipelineProblem, Takes } from "../checks/subpipeline.ts"
+import type { GivenNames, MadeInput, NoInputGiven, SubpipelineProblem, Takes } from "../checks/subpipeline.ts"
 import type { Checked, Learned, NotGiven } from "../checks/wiring.ts"
 import { immutable } from "../internal/immutable.ts"
 import * as options from "../internal/options.ts"
@@ -72,8 +72,7 @@ export class SubpipelineFailed<out Failure = unknown>
   declare readonly error: Failure
 
   override get message(): string {
-    const { message, tag } = errorSummaryOf(innermost(this))
-    return `${this.path.join(" > ")} failed: ${message === "" ? tag : `${tag}: ${message}`}`
+    return `${this.path.join(" > ")} failed: ${said(innermost(this))}`
   }
 
   /** What a log shows of it: what happened where, and none of the data. */
@@ -92,6 +91,12 @@ const innermost = (failed: SubpipelineFailed): unknown => {
   let error: unknown = failed
   while (error instanceof SubpipelineFailed || error instanceof StageFailed) error = error.error
   return error
+}
+
+const said = (error: unknown): string => {
+  if (typeof error === "string") return error
+  const { message, tag } = errorSummaryOf(error)
+  return message === "" ? tag : `${tag}: ${message}`
 }
 
 const pathBelow = (error: unknown): ReadonlyArray<string> => {
@@ -147,7 +152,8 @@ type Cancels<N extends Pipeline.AnyNode, E, O, V> =
   [Extract<Pipeline.Result<N, E, O, V>, { readonly _tag: "Cancelled" }>] extends [never] ? never : "cancelled"
 
 /** The signal of a stage whose child was cancelled. */
-export type CancelSignal<Cancelled, C> = [Cancelled] extends [never] ? never : Exclude<C, "fail">
+export type CancelSignal<Cancelled, C> = [Cancelled] extends [never] ? never
+  : Extract<C, "cancel" | "skip">
 
 /** The error of a stage whose child was cancelled. */
 export type CancelError<Cancelled, C> = [Cancelled] extends [never] ? never
@@ -200,17 +206,16 @@ export interface StageOptions<N extends Pipeline.AnyNode, E, V, In, S, O, A, C> 
   readonly run?: O | undefined
 }
 
-/** The stage that runs a pipeline. */
-export type Made<Name extends string, N extends Pipeline.AnyNode, E, R, V, In, S, O, A, C> = Stage.Stage<
-  Name,
-  In,
-  StageOutput.Data<A>,
-  StageOutput.Signal<A> | CancelSignal<Cancels<N, E, O, V>, C>,
+/** The signals of a stage that gives `A` and runs such a pipeline. */
+type Signals<N extends Pipeline.AnyNode, E, V, O, A, C> =
+  | StageOutput.Signal<A>
+  | CancelSignal<Cancels<N, E, O, V>, C>
+
+/** The errors of a stage that gives `A` and runs such a pipeline. */
+type Errors<N extends Pipeline.AnyNode, E, V, O, A, C> =
   | SubpipelineFailed<Pipeline.Failure<N, E, O, V>>
   | CancelError<Cancels<N, E, O, V>, C>
-  | StageOutput.Errors<A, never>,
-  Pipeline.Services<N, R, S>
->
+  | StageOutput.Errors<A, never>
 
 /** What a run takes whose pipeline takes something, and may be given whose pipeline takes nothing: nothing else. */
 type GivenInput<N extends Pipeline.AnyNode> = [Taken<N>] extends [never] ? { readonly input?: never }
@@ -324,6 +329,45 @@ const runChild = (
     )
   })
 
+/** What a run inside a stage fails with. */
+type RunErrors<N extends Pipeline.AnyNode, E, V, O, C> =
+  | SubpipelineFailed<Pipeline.Failure<N, E, O, V>>
+  | CancelError<Cancels<N, E, O, V>, C>
+
+/** What a run inside a stage needs: to be in one, in which it may end that stage. */
+type RunServices<N extends Pipeline.AnyNode, E, R, V, S, O, C> =
+  | Pipeline.Services<N, R, S>
+  | StageContext
+  | ([CancelSignal<Cancels<N, E, O, V>, C>] extends [never] ? never
+    : StageOutput.InStage<CancelSignal<Cancels<N, E, O, V>, C>>)
+
+/**
+ * Runs a pipeline inside a stage.
+ */
+export interface RunInStage {
+  /** Runs a pipeline that takes no input, in the snapshot of the parent. */
+  <N extends Pipeline.AnyNode, E, R, V>(
+    pipeline: Checked<Pipeline.Pipeline<N, E, R, V>, NoInputGiven<N>>
+  ): Effect.Effect<
+    Ended<N, E, {}, V>,
+    RunErrors<N, E, V, {}, "cancel">,
+    RunServices<N, E, R, V, Snapshot.Current, {}, "cancel">
+  >
+  /** Runs a pipeline, and says what goes into it. */
+  <
+    N extends Pipeline.AnyNode,
+    E,
+    R,
+    V,
+    S extends Snapshot.Snapshot = Snapshot.Current,
+    const O extends RunOptions = {},
+    const C extends OnCancel = "cancel"
+  >(
+    pipeline: Pipeline.Pipeline<N, E, R, V>,
+    options: Options<N, S, O, C>
+  ): Effect.Effect<Ended<N, E, O, V>, RunErrors<N, E, V, O, C>, RunServices<N, E, R, V, S, O, C>>
+}
+
 /**
  * Runs a pipeline inside a stage, and gives what it ended with. A failure is a `SubpipelineFailed`; what a cancelled child
  * does is said by `onCancel`.
@@ -331,30 +375,12 @@ const runChild = (
  * A pipeline that takes an input is given it: `Subpipeline.run(research, { input: { topic } })`. The rest of the child's
  * snapshot is the parent's, unless you give another.
  */
-export const run = <
-  N extends Pipeline.AnyNode,
-  E,
-  R,
-  V,
-  S extends Snapshot.Snapshot = Snapshot.Current,
-  const O extends RunOptions = {},
-  const C extends OnCancel = "cancel"
->(
-  pipeline: Pipeline.Pipeline<N, E, R, V>,
-  ...given: [Taken<N>] extends [never] ? [options?: Options<N, S, O, C>] : [options: Options<N, S, O, C>]
-): Effect.Effect<
-  Ended<N, E, O, V>,
-  SubpipelineFailed<Pipeline.Failure<N, E, O, V>> | CancelError<Cancels<N, E, O, V>, C>,
-  | Pipeline.Services<N, R, S>
-  | StageContext
-  | ([CancelSignal<Cancels<N, E, O, V>, C>] extends [never] ? never
-    : StageOutput.InStage<CancelSignal<Cancels<N, E, O, V>, C>>)
-> => {
-  const checked = pipelineOf(pipeline)
-  const { input, onCancel, run, snapshot } = options.fields<UntypedOptions>("options", optionNames, given[0] ?? {})
-  const effect = runChild(checked, (current) => snapshot ?? current, () => input, onCancelOf(onCancel), run)
-  // The signature computes what the child gives, fails with and needs; the value does not know.
-  return effect as Effect.Effect<never, never, never>
+export const run: RunInStage = (pipeline: Pipeline.Any, given: UntypedOptions = {}) => {
+  const child = pipelineOf(pipeline)
+  const { input, onCancel, run, snapshot } = options.fields("options", optionNames, given)
+  const ended = runChild(child, (current) => snapshot ?? current, () => input, onCancelOf(onCancel), run)
+  // The signatures compute what the child gives, fails with and needs; the value does not know.
+  return ended as never
 }
 
 /** What the data of a stage is that does not say: what its pipeline returns, or the data of its stages by name. */
@@ -376,7 +402,14 @@ export interface MakeStage {
   <const Name extends string, N extends Pipeline.AnyNode, E, R, V>(
     name: Checked<Name, SubpipelineProblem<Name, N, V, unknown, never, never, false>>,
     pipeline: Pipeline.Pipeline<N, E, R, V>
-  ): Made<Name, N, E, R, V, Takes<N, unknown, never>, Snapshot.Current, {}, DefaultData<N, V>, "cancel">
+  ): Stage.Stage<
+    Name,
+    Takes<N, unknown, never>,
+    DefaultData<N, V>,
+    Signals<N, E, V, {}, DefaultData<N, V>, "cancel">,
+    Errors<N, E, V, {}, DefaultData<N, V>, "cancel">,
+    Pipeline.Services<N, R, Snapshot.Current>
+  >
   /** Makes a stage, and says what goes into the pipeline and what comes out of it. */
   <
     const Name extends string,
@@ -394,7 +427,14 @@ export interface MakeStage {
     name: Checked<Name, SubpipelineProblem<Name, N, V, In, A, GivenNames<Given>, Continues<O>>>,
     pipeline: Pipeline.Pipeline<N, E, R, V>,
     options: StageOptions<N, E, V, In, S, O, A, C> & Learned<Given>
-  ): Made<Name, N, E, R, V, Takes<N, In, GivenNames<Given>>, S, O, Gives<N, V, A>, C>
+  ): Stage.Stage<
+    Name,
+    Takes<N, In, GivenNames<Given>>,
+    StageOutput.Data<Gives<N, V, A>>,
+    Signals<N, E, V, O, Gives<N, V, A>, C>,
+    Errors<N, E, V, O, Gives<N, V, A>, C>,
+    Pipeline.Services<N, R, S>
+  >
 }
 
 /**

@@ -24,6 +24,8 @@ export interface Box {
   readonly name: string
   /** `undefined` when a hand-made description has edges to a stage that it does not list. */
   readonly kind: Kind | undefined
+  /** What the stage runs, when that is a pipeline: boxes in the box. */
+  readonly inside: Drawing | undefined
 }
 
 /**
@@ -50,6 +52,7 @@ export interface Drawing {
 interface Listed {
   readonly name: string
   readonly kind: Kind | undefined
+  readonly pipeline?: Description | undefined
 }
 
 type Edges = ReadonlyArray<Edge>
@@ -143,13 +146,25 @@ const wordsOf = ({ input, optional, type }: Edge): ReadonlyArray<string> => {
 const labelOf = (edges: Edges): string =>
   edges.every(goesWithoutSaying) ? "" : Array.from(new Set(edges.flatMap(wordsOf))).join(", ")
 
-/** What is to be drawn of a pipeline's description. */
-export const drawingOf = (description: Drawable, options: DrawingOptions | undefined): Drawing => {
+/** What stands between the ids of a box and of a box inside of it; no harmless name has it. */
+const inside = "__"
+
+/** What is to be drawn of a pipeline's description. The ids in it begin with `prefix`. */
+export const drawingOf = (
+  description: Drawable,
+  options: DrawingOptions | undefined,
+  prefix = ""
+): Drawing => {
   const whole = graphOf(description)
   const graph = options?.impliedOrder === "hide" ? withoutImpliedOrder(whole) : whole
   const boxes = Array.from(
     Graph.entries(Graph.nodes(graph)),
-    ([index, stage]): Box => ({ id: idOf(index, stage), ...stage })
+    ([index, { kind, name, pipeline }]): Box => {
+      const id = `${prefix}${idOf(index, { name, kind })}`
+      const drawn = pipeline === undefined ? undefined : drawingOf(pipeline, options, `${id}${inside}`)
+      // An empty box would look like a stage.
+      return { id, name, kind, inside: drawn?.boxes.length === 0 ? undefined : drawn }
+    }
   )
   const arrows = Array.from(
     Graph.values(Graph.edges(graph)),

@@ -64,7 +64,7 @@ import {
 } from "./Interceptor.ts"
 import * as options from "./internal/options.ts"
 import type { PipelineInvalid } from "./PipelineInvalid.ts"
-import type { Run, RunOptions } from "./Run.ts"
+import type { Run, RunOptions, WatchOptions } from "./Run.ts"
 import type {
   Cancelled,
   Completed,
@@ -928,12 +928,12 @@ export const run: {
  * The run belongs to the scope: closing the scope interrupts it.
  */
 export const start: {
-  <N extends AnyNode, E, R, V, S extends Snapshot, const O extends RunOptions = {}>(
+  <N extends AnyNode, E, R, V, S extends Snapshot, const O extends WatchOptions = {}>(
     self: Pipeline<N, E, R, V>,
     snapshot: Checked<S, SnapshotProblem<N, R, S>>,
     options?: O
   ): Effect.Effect<Started<N, E, O, V>, Invalid<N>, Services<N, R, S> | Scope.Scope>
-  <S, const O extends RunOptions = {}>(
+  <S, const O extends WatchOptions = {}>(
     snapshot: S extends Snapshot ? S : Snapshot,
     ...options: OptionsAfter<S, O>
   ): <N extends AnyNode, E, R, V>(
@@ -941,7 +941,7 @@ export const start: {
   ) => Effect.Effect<Started<N, E, O, V>, Invalid<N>, Services<N, R, S> | Scope.Scope>
 } = dual(
   pipelineFirst,
-  (self: Any, snapshot: Snapshot, options?: RunOptions) => Runner.start(runnable(self), snapshot, options)
+  (self: Any, snapshot: Snapshot, options?: WatchOptions) => Runner.start(runnable(self), snapshot, options)
 )
 
 /**
@@ -961,12 +961,12 @@ export type Started<N extends AnyNode, E, O = {}, V = unknown> = Shown<
  * Whoever stops reading interrupts the run.
  */
 export const stream: {
-  <N extends AnyNode, E, R, V, S extends Snapshot, const O extends RunOptions = {}>(
+  <N extends AnyNode, E, R, V, S extends Snapshot, const O extends WatchOptions = {}>(
     self: Pipeline<N, E, R, V>,
     snapshot: Checked<S, SnapshotProblem<N, R, S>>,
     options?: O
   ): Stream.Stream<Event | Result<N, E, O, V>, Failure<N, E, O, V>, Services<N, R, S>>
-  <S, const O extends RunOptions = {}>(
+  <S, const O extends WatchOptions = {}>(
     snapshot: S extends Snapshot ? S : Snapshot,
     ...options: OptionsAfter<S, O>
   ): <N extends AnyNode, E, R, V>(
@@ -974,7 +974,7 @@ export const stream: {
   ) => Stream.Stream<Event | Result<N, E, O, V>, Failure<N, E, O, V>, Services<N, R, S>>
 } = dual(
   pipelineFirst,
-  (self: Any, snapshot: Snapshot, options?: RunOptions) =>
+  (self: Any, snapshot: Snapshot, options?: WatchOptions) =>
     Stream.unwrap(Effect.map(
       Runner.start(runnable(self), snapshot, options),
       (handle) => Stream.concat(handle.events, Stream.fromEffect(handle.await))

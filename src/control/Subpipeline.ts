@@ -32,7 +32,7 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
-import { errorSummaryOf } from "../attempt/error-summary.ts"
+import { messageOf } from "../attempt/error-summary.ts"
 import type { Taken } from "../checks/run.ts"
 import type { GivenNames, MadeInput, NoInputGiven, SubpipelineProblem, Takes } from "../checks/subpipeline.ts"
 import type { Checked, Learned, NotGiven } from "../checks/wiring.ts"
@@ -47,6 +47,7 @@ import { type Cancelled, type Completed, type RunResult, StageFailed } from "../
 import * as Snapshot from "../Snapshot.ts"
 import * as Stage from "../Stage.ts"
 import { StageContext } from "../StageContext.ts"
+import { DepthExceeded } from "../StageError.ts"
 import * as StageOutput from "../StageOutput.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -68,11 +69,11 @@ export class SubpipelineFailed<out Failure = unknown>
   })
 {
   readonly code = "SUBPIPELINE_FAILED"
-  /** What the run failed with. */
-  declare readonly error: Failure
+  /** What the run failed with, or why it was not started. */
+  declare readonly error: Failure | DepthExceeded
 
   override get message(): string {
-    return `${this.path.join(" > ")} failed: ${said(innermost(this))}`
+    return `${this.path.join(" > ")} failed: ${messageOf(innermost(this))}`
   }
 
   /** What a log shows of it: what happened where, and none of the data. */
@@ -91,12 +92,6 @@ const innermost = (failed: SubpipelineFailed): unknown => {
   let error: unknown = failed
   while (error instanceof SubpipelineFailed || error instanceof StageFailed) error = error.error
   return error
-}
-
-const said = (error: unknown): string => {
-  if (typeof error === "string") return error
-  const { message, tag } = errorSummaryOf(error)
-  return message === "" ? tag : `${tag}: ${message}`
 }
 
 const pathBelow = (error: unknown): ReadonlyArray<string> => {
@@ -320,6 +315,8 @@ const runChild = (
     )
     const given = pipeline.input === undefined ? snapshot : withInput(snapshot, immutable(input()))
     return runUntyped(pipeline, given, runOptions).pipe(
+      // A run that is too deep dies of it: only here it is in the type.
+      Effect.catchDefect((defect) => defect instanceof DepthExceeded ? Effect.fail(defect) : Effect.die(defect)),
       Effect.mapError((error) =>
         new SubpipelineFailed({ stage, pipeline: pipeline.name, path: [stage, ...pathBelow(error)], error })
       ),

@@ -1,8 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber, Schedule, Schema } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Schedule, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { EventSink, Interceptor, Pipeline, RunResult, Snapshot, Stage, StageContext } from "stageflow"
+import { EventSink, Interceptor, Pipeline, Run, RunResult, Snapshot, Stage, StageContext, StageError } from "stageflow"
 import { Subpipeline } from "stageflow/control"
+
+class Other extends Context.Service<Other, string>()("test/Other") {}
 
 /** Who a stage runs for and where its run stands. */
 const where = Stage.transform("where", {
@@ -97,6 +99,102 @@ describe("R30 a child", () => {
       assert.strictEqual(failed.attempts, 1)
       assert.strictEqual(runs, 1)
     }))
+})
+
+describe("R30 the depth limit", () => {
+  /** A stage that runs itself for ever, or until `depth` runs are inside of each other. */
+  const recursive = (
+    depth: number,
+    start: (
+      pipeline: Pipeline.Pipeline<Node>,
+      depth: number
+    ) => Effect.Effect<unknown, unknown, StageContext.StageContext>,
+    started: Array<number> = []
+  ): Pipeline.Pipeline<Node> => {
+    const make = (level: number): Pipeline.Pipeline<Node> =>
+      Pipeline.make(`level ${level}`).add(Stage.work("down", {
+        run: Effect.suspend(() => {
+          started.push(level)
+          return level >= depth ? Effect.void : Effect.asVoid(start(make(level + 1), level))
+        })
+      }))
+    return make(0)
+  }
+  type Node = Pipeline.Node<"down", {}, never, unknown, never>
+  const plainly = (pipeline: Pipeline.Pipeline<Node>) =>
+    Effect.flatMap(Snapshot.current, (snapshot) => Pipeline.run(pipeline, snapshot))
+  const named = (pipeline: Pipeline.Pipeline<Node>) => Subpipeline.run(pipeline)
+
+  /** The error that no other error has inside of it. */
+  const innermost = (error: unknown): unknown =>
+    error instanceof Subpipeline.SubpipelineFailed || error instanceof RunResult.StageFailed
+      ? innermost(error.error)
+      : error
+
+  it.effect("lets five runs be inside of one, and no more: the error is typed and has the path", () =>
+    Effect.gen(function*() {
+      const started: Array<number> = []
+      assert.strictEqual((yield* Pipeline.run(recursive(5, named), Snapshot.make()))._tag, "Completed")
+      const failed = yield* Effect.flip(Pipeline.run(recursive(Infinity, named, started), Snapshot.make()))
+      const exceeded = innermost(failed)
+      assert(exceeded instanceof StageError.DepthExceeded)
+      assert.deepStrictEqual(exceeded.path, Array<string>(6).fill("down"))
+      assert.strictEqual(exceeded.limit, 5)
+      assert.strictEqual(exceeded.pipeline, "level 6")
+      assert.deepStrictEqual(started, [0, 1, 2, 3, 4, 5])
+      assert.include(String(failed.error), "down > down > down > down > down > down")
+    }))
+
+  it.effect("counts however a child was started: by Pipeline.run, start or stream, or both ways by turns", () =>
+    Effect.gen(function*() {
+      const ways = [
+        plainly,
+        (pipeline: Pipeline.Pipeline<Node>) =>
+          Effect.flatMap(
+            Snapshot.current,
+            (snapshot) => Effect.scoped(Effect.flatMap(Pipeline.start(pipeline, snapshot), (handle) => handle.await))
+          ),
+        (pipeline: Pipeline.Pipeline<Node>) =>
+          Effect.flatMap(Snapshot.current, (snapshot) => Stream.runDrain(Pipeline.stream(pipeline, snapshot))),
+        (pipeline: Pipeline.Pipeline<Node>, depth: number) =>
+          depth % 2 === 0 ? plainly(pipeline) : Effect.provideService(named(pipeline), Other, "service")
+      ]
+      for (const way of ways) {
+        const started: Array<number> = []
+        const failed = yield* Effect.flip(Pipeline.run(recursive(Infinity, way, started), Snapshot.make()))
+        assert(failed._tag === "StageFailed")
+        assert.deepStrictEqual(started, [0, 1, 2, 3, 4, 5])
+        const found = innermost(failed)
+        const exceeded = found instanceof StageError.StageFault && found.reason._tag === "Defect"
+          ? found.reason.defect
+          : found
+        assert.instanceOf(exceeded, StageError.DepthExceeded)
+      }
+    }))
+
+  it.effect("is what the environment says, and has to be a whole number from 1", () =>
+    Effect.gen(function*() {
+      const limited = (limit: number, depth: number) =>
+        Effect.provideService(Pipeline.run(recursive(depth, named), Snapshot.make()), Run.DepthLimit, limit)
+      assert.strictEqual((yield* limited(20, 20))._tag, "Completed")
+      assert.instanceOf(innermost(yield* Effect.flip(limited(1, 2))), StageError.DepthExceeded)
+      for (const limit of [0, 1.5, Number.NaN, -1]) {
+        const fault = innermost(yield* Effect.flip(limited(limit, 1)))
+        assert(fault instanceof StageError.StageFault && fault.reason._tag === "Defect")
+        assert.instanceOf(fault.reason.defect, StageError.InvalidOption)
+      }
+    }))
+
+  it.effect("is told of in the events of the run that it did not let start", () =>
+    Effect.gen(function*() {
+      yield* Effect.exit(
+        Effect.provideService(Pipeline.run(recursive(Infinity, named), Snapshot.make()), Run.DepthLimit, 1)
+      )
+      const events = yield* (yield* EventSink.Memory).events
+      const [last] = events.filter(({ pipeline }) => pipeline === "level 2").slice(-1)
+      assert(last?._tag === "RunRejected")
+      assert.strictEqual(last.error.code, "DEPTH_EXCEEDED")
+    }).pipe(Effect.provide(EventSink.layerMemory)))
 })
 
 describe("R19 a child is interrupted with its parent", () => {

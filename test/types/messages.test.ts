@@ -613,7 +613,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
       "stage 'pay', input 'amount': say where it comes from",
       ["pay", "amount"]
     ),
-    "subpipeline-no-extension": sentence("Snapshot.make(", "With<never, unknown>", lacks, ["skills"])
+    "subpipeline-no-extension": sentence("Snapshot.make(", "With<never, NoInput>", lacks, ["skills"])
   },
   "a run": {
     "no-extension": sentence("Snapshot.make(", "With<never, NoInput>", lacks, ["skills"]),

@@ -856,13 +856,16 @@ export interface Description {
  * run are described in it.
  */
 export const describe = (self: Any): Effect.Effect<Description, PipelineInvalid> =>
-  Effect.flatMap(planOf(implementation(self)), (plan) =>
-    Effect.map(Effect.forEach(plan.stages, describeStage), (stages) => ({
-      name: self.name,
-      stages,
-      edges: plan.edges,
-      warnings: lintPlan(plan, implementation(self).topology)
-    })))
+  Effect.flatMap(
+    planOf(implementation(self)),
+    (plan) =>
+      Effect.map(Effect.forEach(plan.stages, describeStage), (stages) => ({
+        name: self.name,
+        stages,
+        edges: plan.edges,
+        warnings: lintPlan(plan, implementation(self).topology)
+      }))
+  )
 
 const describeStage = ({ definition, info, name }: PlannedStage): Effect.Effect<DescribedStage, PipelineInvalid> => {
   const stage = { name, kind: info.kind as Stage.Kind } // from the stage itself

@@ -4,7 +4,14 @@
  */
 import * as Effect from "effect/Effect"
 import * as Graph from "effect/Graph"
-import { type Any as AnyPipeline, describe, type Description, type Edge, isPipeline } from "../Pipeline.ts"
+import {
+  type Any as AnyPipeline,
+  describe,
+  type DescribedStage,
+  type Description,
+  type Edge,
+  isPipeline
+} from "../Pipeline.ts"
 import type { PipelineInvalid } from "../PipelineInvalid.ts"
 import type { Kind } from "../Stage.ts"
 
@@ -52,7 +59,7 @@ export interface Drawing {
 interface Listed {
   readonly name: string
   readonly kind: Kind | undefined
-  readonly pipeline?: Description | undefined
+  readonly pipeline?: Drawable | undefined
 }
 
 type Edges = ReadonlyArray<Edge>
@@ -83,10 +90,14 @@ const isHarmless = (name: string): boolean =>
 /** The name itself where it can be one, so that the text can be read; otherwise the number, which no such name is. */
 const idOf = (index: Graph.NodeIndex, { name }: Listed): string => isHarmless(name) ? name : String(index)
 
-/** One edge for each pair of stages, with all that the one wants of the other. */
-/** What is drawn of a description. */
-export type Drawable = Omit<Description, "warnings">
+/**
+ * What is drawn of a description.
+ */
+export interface Drawable extends Omit<Description, "stages" | "warnings"> {
+  readonly stages: ReadonlyArray<Omit<DescribedStage, "pipeline"> & { readonly pipeline?: Drawable }>
+}
 
+/** One edge for each pair of stages, with all that the one wants of the other. */
 const graphOf = ({ edges, stages }: Drawable): Graph.DirectedGraph<Listed, Edges> =>
   Graph.directed<Listed, Edges>((graph) => {
     const indices = new Map<string, Graph.NodeIndex>()

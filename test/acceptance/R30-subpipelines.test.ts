@@ -12,14 +12,14 @@ const where = Stage.transform("where", {
 })
 const innermost = Pipeline.make("innermost").add(where).returns((s) => s.where)
 
-/** A pipeline inside of `levels` others, each in a stage of the same name. */
-const nested = <const Name extends string, R>(name: Name, levels: number, body: Effect.Effect<unknown, unknown, R>) => {
+/** A pipeline inside of `levels` others, each, in stages called `down`. */
+const nested = (levels: number, body: Effect.Effect<unknown, unknown>) => {
   const bottom = Pipeline.make("bottom").add(Stage.work("work", { run: Effect.asVoid(body) }))
-  const inside = Pipeline.make("level").add(Subpipeline.stage(name, bottom))
+  const inside = Pipeline.make("level").add(Subpipeline.stage("down", bottom))
   let pipeline = inside
   for (let level = 1; level < levels; level++) {
     // Every level has other types, which say nothing here.
-    pipeline = Pipeline.make("level").add(Subpipeline.stage(name, pipeline)) as unknown as typeof inside
+    pipeline = Pipeline.make("level").add(Subpipeline.stage("down", pipeline)) as unknown as typeof inside
   }
   return pipeline
 }
@@ -75,7 +75,7 @@ describe("R30 a child", () => {
 
   it.effect("fails its parent's stage, and nobody else's run", () =>
     Effect.gen(function*() {
-      const failing = nested("down", 3, Effect.fail("broken"))
+      const failing = nested(3, Effect.fail("broken"))
       const failed = yield* Effect.flip(Pipeline.run(failing, Snapshot.make()))
       assert(failed.error instanceof Subpipeline.SubpipelineFailed)
       assert.deepStrictEqual(failed.error.path, ["down", "down", "down", "work"])
@@ -209,7 +209,7 @@ describe("R19 a child is interrupted with its parent", () => {
       log.push("clean")
     })
     const body = Effect.onInterrupt(Effect.andThen(Deferred.succeed(started, undefined), Effect.never), () => cleanUp)
-    return { started, cleaningUp, log, pipeline: nested("down", 3, body) }
+    return { started, cleaningUp, log, pipeline: nested(3, body) }
   })
 
   it.effect("when the caller is, and its finalizers are waited for", () =>
@@ -290,7 +290,7 @@ describe("R19 a child is interrupted with its parent", () => {
 describe("R5 with pipelines inside of stages", () => {
   it.effect("a concurrency limit of 1 never waits for itself", () =>
     Effect.gen(function*() {
-      const pipeline = nested("down", 4, Effect.void)
+      const pipeline = nested(4, Effect.void)
       assert.strictEqual((yield* Pipeline.run(pipeline, Snapshot.make(), { concurrency: 1 }))._tag, "Completed")
     }))
 })

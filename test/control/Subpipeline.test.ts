@@ -149,7 +149,7 @@ describe("Subpipeline.stage", () => {
         {
           name: "research",
           kind: "transform",
-          pipeline: { name: "research", stages: [{ name: "search", kind: "transform" }], edges: [] }
+          pipeline: { name: "research", stages: [{ name: "search", kind: "transform" }], edges: [], warnings: [] }
         }
       ])
     }))
@@ -295,7 +295,7 @@ describe("a child that is cancelled", () => {
       const { outputs } = yield* Pipeline.run(parent, spam)
       assert(outputs.child._tag === "Skip")
       assert.strictEqual(outputs.child.reason, "Blocked content")
-      assert.deepStrictEqual(outputs.child.data, { rule: 7 })
+      assert.deepStrictEqual<unknown>(outputs.child.data, { rule: 7 })
     }))
 
   it.effect("fails its stage when that is asked for, and nothing stands in for it", () =>

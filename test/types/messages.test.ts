@@ -609,7 +609,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
     },
     "subpipeline-unwired": sentence(
       "Subpipeline.stage(",
-      "Stage<\"pay\", { readonly amount: number; }, { readonly pay: { paid: number; }; }, never, SubpipelineFailed<SnapshotInvalid | StageFailed<never, { readonly pay: Ok<{ paid: number; }>; }>>, never>",
+      "Stage<\"pay\", { readonly amount: number; }, { readonly pay: { paid: number; }; }, never, SubpipelineFailed<SnapshotInvalid | StageFailed<never, Outputs>>, never>",
       "stage 'pay', input 'amount': say where it comes from",
       ["pay", "amount"]
     ),

@@ -49,7 +49,7 @@ import type {
 } from "./checks/wiring.ts"
 import { compile } from "./engine/compile.ts"
 import { lint as lintPlan, type Warning } from "./engine/lint.ts"
-import { type Edge, inputName, type Plan, planOf, type ReturnedValue } from "./engine/plan.ts"
+import { type Edge, inputName, type Plan, type PlannedStage, planOf, type ReturnedValue } from "./engine/plan.ts"
 import * as Runner from "./engine/runner.ts"
 import * as Topology from "./engine/topology.ts"
 import { unwiredStage, wiredSpecs, wiredStage } from "./engine/wired-stage.ts"
@@ -64,7 +64,7 @@ import {
 } from "./Interceptor.ts"
 import * as options from "./internal/options.ts"
 import type { PipelineInvalid } from "./PipelineInvalid.ts"
-import type { Run, RunOptions } from "./Run.ts"
+import type { Run, RunOptions, WatchOptions } from "./Run.ts"
 import type {
   Cancelled,
   Completed,
@@ -823,26 +823,57 @@ export const fromSpecs = <const Specs extends ReadonlyArray<Spec>>(
 export const validate = (self: Any): Effect.Effect<void, PipelineInvalid> => Effect.asVoid(planOf(implementation(self)))
 
 /**
+ * The pipeline that a stage runs, as an annotation of the stage: descriptions and pictures look into it.
+ *
+ * `Subpipeline.stage` of `stageflow/control` annotates its stages. Annotate one of your own that always runs the same
+ * pipeline: `Stage.annotate(Pipeline.Inside, child)`.
+ */
+export const Inside = Context.Reference<Any | undefined>("stageflow/Pipeline/Inside", { defaultValue: () => undefined })
+
+/**
+ * A stage in the description of its pipeline.
+ */
+export interface DescribedStage {
+  readonly name: string
+  readonly kind: Stage.Kind
+  /** The pipeline that the stage runs, when it is annotated with one; see `Inside`. */
+  readonly pipeline?: Description
+}
+
+/**
  * A pipeline as plain data: its stages and the edges between them.
  */
 export interface Description {
   readonly name: string
-  readonly stages: ReadonlyArray<{ readonly name: string; readonly kind: Stage.Kind }>
+  readonly stages: ReadonlyArray<DescribedStage>
   readonly edges: ReadonlyArray<Edge>
   /** What is most likely a mistake; see `lint`. */
   readonly warnings: ReadonlyArray<Warning>
 }
 
 /**
- * Describes a pipeline as plain data, its stages and edges, to draw it or to compare it.
+ * Describes a pipeline as plain data, its stages and edges, to draw it or to compare it. The pipelines that its stages
+ * run are described in it.
  */
 export const describe = (self: Any): Effect.Effect<Description, PipelineInvalid> =>
-  Effect.map(planOf(implementation(self)), (plan) => ({
-    name: self.name,
-    stages: plan.stages.map(({ info, name }) => ({ name, kind: info.kind as Stage.Kind })), // from the stage itself
-    edges: plan.edges,
-    warnings: lintPlan(plan, implementation(self).topology)
-  }))
+  Effect.flatMap(
+    planOf(implementation(self)),
+    (plan) =>
+      Effect.map(Effect.forEach(plan.stages, describeStage), (stages) => ({
+        name: self.name,
+        stages,
+        edges: plan.edges,
+        warnings: lintPlan(plan, implementation(self).topology)
+      }))
+  )
+
+const describeStage = ({ definition, info, name }: PlannedStage): Effect.Effect<DescribedStage, PipelineInvalid> => {
+  const stage = { name, kind: info.kind as Stage.Kind } // from the stage itself
+  const inside = Context.get(definition.annotations, Inside)
+  return inside === undefined
+    ? Effect.succeed(stage)
+    : Effect.map(describe(inside), (pipeline) => ({ ...stage, pipeline }))
+}
 
 /**
  * Finds what is allowed in a pipeline and is most likely a mistake, as plain data: a code, the stage, a message and a fix.
@@ -900,12 +931,12 @@ export const run: {
  * The run belongs to the scope: closing the scope interrupts it.
  */
 export const start: {
-  <N extends AnyNode, E, R, V, S extends Snapshot, const O extends RunOptions = {}>(
+  <N extends AnyNode, E, R, V, S extends Snapshot, const O extends WatchOptions = {}>(
     self: Pipeline<N, E, R, V>,
     snapshot: Checked<S, SnapshotProblem<N, R, S>>,
     options?: O
   ): Effect.Effect<Started<N, E, O, V>, Invalid<N>, Services<N, R, S> | Scope.Scope>
-  <S, const O extends RunOptions = {}>(
+  <S, const O extends WatchOptions = {}>(
     snapshot: S extends Snapshot ? S : Snapshot,
     ...options: OptionsAfter<S, O>
   ): <N extends AnyNode, E, R, V>(
@@ -913,7 +944,7 @@ export const start: {
   ) => Effect.Effect<Started<N, E, O, V>, Invalid<N>, Services<N, R, S> | Scope.Scope>
 } = dual(
   pipelineFirst,
-  (self: Any, snapshot: Snapshot, options?: RunOptions) => Runner.start(runnable(self), snapshot, options)
+  (self: Any, snapshot: Snapshot, options?: WatchOptions) => Runner.start(runnable(self), snapshot, options)
 )
 
 /**
@@ -933,12 +964,12 @@ export type Started<N extends AnyNode, E, O = {}, V = unknown> = Shown<
  * Whoever stops reading interrupts the run.
  */
 export const stream: {
-  <N extends AnyNode, E, R, V, S extends Snapshot, const O extends RunOptions = {}>(
+  <N extends AnyNode, E, R, V, S extends Snapshot, const O extends WatchOptions = {}>(
     self: Pipeline<N, E, R, V>,
     snapshot: Checked<S, SnapshotProblem<N, R, S>>,
     options?: O
   ): Stream.Stream<Event | Result<N, E, O, V>, Failure<N, E, O, V>, Services<N, R, S>>
-  <S, const O extends RunOptions = {}>(
+  <S, const O extends WatchOptions = {}>(
     snapshot: S extends Snapshot ? S : Snapshot,
     ...options: OptionsAfter<S, O>
   ): <N extends AnyNode, E, R, V>(
@@ -946,7 +977,7 @@ export const stream: {
   ) => Stream.Stream<Event | Result<N, E, O, V>, Failure<N, E, O, V>, Services<N, R, S>>
 } = dual(
   pipelineFirst,
-  (self: Any, snapshot: Snapshot, options?: RunOptions) =>
+  (self: Any, snapshot: Snapshot, options?: WatchOptions) =>
     Stream.unwrap(Effect.map(
       Runner.start(runnable(self), snapshot, options),
       (handle) => Stream.concat(handle.events, Stream.fromEffect(handle.await))

@@ -1,11 +1,18 @@
 /**
  * Defines how a pipeline is run, and the handle that awaits, watches and cancels a run.
  */
+import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type { Event } from "./Event.ts"
 import type { Lineage } from "./StageContext.ts"
+
+/**
+ * How many runs a run may be inside of: one that a stage starts is inside of the run of that stage, however it was started.
+ * 5 unless set. A run that is inside of more dies with `StageError.DepthExceeded` before anything of it starts.
+ */
+export const DepthLimit = Context.Reference<number>("stageflow/Run/DepthLimit", { defaultValue: () => 5 })
 
 /**
  * How a pipeline is run.
@@ -23,6 +30,17 @@ export interface RunOptions {
    * without them. 10 seconds unless the `Stage.InterruptionGrace` in the environment says otherwise.
    */
   readonly interruptionGrace?: Duration.Input | undefined
+}
+
+/**
+ * How a pipeline is run whose run is watched: by its handle, or as a stream.
+ */
+export interface WatchOptions extends RunOptions {
+  /**
+   * Whose events the handle and the stream have: `"own"`, the default, those of the run; `"all"` those of the runs that its
+   * stages start, too, and of theirs, in the order in which they happen. Each says which run it belongs to.
+   */
+  readonly events?: "own" | "all" | undefined
 }
 
 /**
@@ -54,7 +72,10 @@ export interface Run<out Result, out Error, Stages extends string = string> {
     reason: string,
     options?: { readonly data?: Readonly<Record<string, unknown>> | undefined }
   ) => Effect.Effect<void>
-  /** Every event of the run from its first, whenever you start to listen. Ends with the run. */
+  /**
+   * Every event of the run from its first, whenever you start to listen; with `events: "all"` those of the runs inside of
+   * it, too. Ends with the run.
+   */
   readonly events: Stream.Stream<Event>
   /** Where every stage is right now. */
   readonly status: Effect.Effect<Readonly<Record<Stages, StageStatus>>>

@@ -7,7 +7,7 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
-import { errorSummaryOf } from "./attempt/error-summary.ts"
+import { messageOf } from "./attempt/error-summary.ts"
 import { explainFailure, explainRun } from "./attempt/explanation.ts"
 import { describeProblems, FieldProblem } from "./internal/problems.ts"
 import type { OutputBag } from "./OutputBag.ts"
@@ -155,13 +155,6 @@ export class StageFailed<out Error = unknown, out Outputs = unknown>
   [Symbol.for("nodejs.util.inspect.custom")]() {
     return this.toJSON()
   }
-}
-
-const messageOf = (error: unknown): string => {
-  const { message, tag } = errorSummaryOf(error)
-  // Nobody said of a plain text that it may be shown: it is in `error` and nowhere else.
-  if (typeof error !== "object" || error === null) return `a value of type ${tag}`
-  return message === "" ? tag : `${tag}: ${message}`
 }
 
 /**

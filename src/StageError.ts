@@ -141,3 +141,20 @@ export class RunRejected extends Schema.TaggedError<RunRejected>()("RunRejected"
     return `A run of pipeline "${this.pipeline}" was stopped by the interceptor "${this.interceptor}" (see \`error\`)`
   }
 }
+
+/**
+ * A run was not started, because it would be inside of more runs than `Run.DepthLimit` allows.
+ *
+ * `path` are the stages that it would be inside of, from the outermost run on.
+ */
+export class DepthExceeded extends Schema.TaggedError<DepthExceeded>()("DepthExceeded", {
+  pipeline: Schema.String,
+  limit: Schema.Int,
+  path: Schema.Array(Schema.String)
+}) {
+  readonly code = "DEPTH_EXCEEDED"
+  override get message(): string {
+    return `Pipeline "${this.pipeline}" is not run inside of ${this.path.length} runs, ${this.limit} being the limit: `
+      + `${this.path.join(" > ")}. Look for a pipeline that runs itself, or raise Run.DepthLimit.`
+  }
+}

@@ -41,7 +41,7 @@ const wrong: Readonly<Record<string, readonly [given: unknown, option: string, m
   "a misspelt key": [
     { concurency: 2 },
     "concurency",
-    `Invalid option "concurency": expected one of concurrency, failure, interruptionGrace, got another`
+    `Invalid option "concurency": expected one of concurrency, failure, interruptionGrace`
   ],
   "a key beside good ones": [{ concurrency: 2, retries: 3 }, "retries", "expected one of concurrency"],
   "a symbol as concurrency": [{ concurrency: Symbol("2") }, "concurrency", "got Symbol(2)"],

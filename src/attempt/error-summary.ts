@@ -29,3 +29,11 @@ export const errorSummaryOfExit = (exit: Exit.Exit<unknown, unknown>): ErrorSumm
     Cause.findErrorOption(exit.cause),
     () => Cause.squash(exit.cause)
   ))
+
+/** What a message says of an error that it tells of. */
+export const messageOf = (error: unknown): string => {
+  const { message, tag } = errorSummaryOf(error)
+  // Nobody said of a plain text that it may be shown: it is in `error` and nowhere else.
+  if (typeof error !== "object" || error === null) return `a value of type ${tag}`
+  return message === "" ? tag : `${tag}: ${message}`
+}

@@ -9,7 +9,7 @@ import type { AnyNode, InputNode, StagesOf } from "./wiring.ts"
 type Lacking<N extends AnyNode, R, S> = Names<Exclude<Among<N["services"] | R>, CarriedBy<S>>>
 
 /** What the pipeline takes, `never` when it takes nothing. */
-type Taken<N> = N extends InputNode<infer Data> ? Data : never
+export type Taken<N> = N extends InputNode<infer Data> ? Data : never
 
 type InputProblem<Wanted, Given> = [Wanted] extends [never] ? never
   : unknown extends Wanted ? never

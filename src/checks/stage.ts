@@ -64,7 +64,7 @@ type Waiting<D> = D extends PromiseLike<unknown> ? `a Promise (use Stage.promise
   : never
 
 /** What a value is that cannot be data. */
-type NoData<D> = D extends string ? `a string`
+export type NoData<D> = D extends string ? `a string`
   : D extends number ? `a number`
   : D extends boolean ? `a boolean`
   : D extends bigint ? `a bigint`

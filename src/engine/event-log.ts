@@ -12,6 +12,8 @@ export class EventLog {
   private ended = false
 
   readonly append = (event: Event): void => {
+    // A run that was left behind inside of this one may go on when this one is over.
+    if (this.ended) return
     this.events.push(event)
     this.wake()
   }

@@ -28,17 +28,17 @@ import { define } from "../internal/record.ts"
 import { isRefusal, noteRejection } from "../internal/refusal.ts"
 import { complete, extensionsOf, ProvenIdentity, type RunIdentity, Snapshot } from "../internal/snapshot-model.ts"
 import type { PipelineInvalid } from "../PipelineInvalid.ts"
-import type { Run, RunOptions, StageStatus } from "../Run.ts"
+import { DepthLimit, type Run, type RunOptions, type StageStatus, type WatchOptions } from "../Run.ts"
 import { type Completed, LayerFailed, StageFailed } from "../RunResult.ts"
 import { type Lineage, StageContext } from "../StageContext.ts"
-import { RunRejected } from "../StageError.ts"
+import { DepthExceeded, RunRejected } from "../StageError.ts"
 import { ActiveRun } from "./active-run.ts"
 import { Announcer, type Listener } from "./announcer.ts"
 import { conclude, type Conclusion } from "./conclusion.ts"
 import { conduct } from "./conductor.ts"
 import { EventLog } from "./event-log.ts"
 import { valueOf, withValidInput } from "./given-and-returned.ts"
-import { identityOf, type Ids, idsOf, lineageOf } from "./identity.ts"
+import { identityOf, type Ids, idsOf, lineageOf, Path, pathOf } from "./identity.ts"
 import { type Plan, type Planned, planOf } from "./plan.ts"
 import { ReadyOrder } from "./ready-order.ts"
 
@@ -63,6 +63,7 @@ interface CheckedOptions {
 }
 
 const optionNames: ReadonlyArray<keyof RunOptions> = ["concurrency", "failure", "interruptionGrace"]
+const watchOptionNames: ReadonlyArray<keyof WatchOptions> = [...optionNames, "events"]
 
 // Options are checked when the run is made, not when it starts.
 const check = (snapshot: Snapshot, given: RunOptions | undefined): CheckedOptions => {
@@ -79,6 +80,10 @@ const check = (snapshot: Snapshot, given: RunOptions | undefined): CheckedOption
       : options.duration("interruptionGrace", interruptionGrace)
   }
 }
+
+/** Whether whoever watches the run sees the runs inside of it, too. */
+const seesAll = ({ events }: Pick<WatchOptions, "events">): boolean =>
+  events !== undefined && options.oneOf("events", ["own", "all"], events) === "all"
 
 const isSnapshot = (given: unknown): given is Snapshot => given instanceof Snapshot
 
@@ -147,6 +152,17 @@ const offerTo = (sink: EventSink["Service"]): Listener => (event) => {
   if (Predicate.isPromiseLike(given)) given.then(undefined, constVoid)
 }
 
+/** A sink for a run and all that its stages start: what goes to it goes to the log, and to the sink that was there. */
+const sinkInto = (log: EventLog, sink: EventSink["Service"] | undefined): EventSink["Service"] => {
+  const offer = sink === undefined ? undefined : offerTo(sink)
+  return {
+    offer: (event) => {
+      log.append(Object.freeze(event)) // two hear it, and an observer changes nothing for another
+      offer?.(event)
+    }
+  }
+}
+
 /** What the caller says who cancels a run. */
 interface Cancellation {
   readonly reason: string
@@ -165,6 +181,8 @@ class OneRun {
   private readonly options: CheckedOptions
   private readonly ids: Ids
   private readonly parent: StageContext["Service"] | undefined
+  /** The stages that the run is inside of. */
+  private readonly path: ReadonlyArray<string>
   private readonly announcer: Announcer | undefined
   private readonly clock: Clock.Clock
   private readonly startedNanos: bigint
@@ -188,6 +206,7 @@ class OneRun {
     this.plan = plan
     this.options = options
     this.parent = Option.getOrUndefined(Context.getOption(environment, StageContext))
+    this.path = pathOf(this.parent, environment)
     this.ids = idsOf(snapshot, this.parent, Context.get(environment, Random.Random))
     this.lineage = lineageOf(this.ids, this.parent)
     this.snapshot = complete(snapshot, this.identityIn(snapshot, environment))
@@ -216,9 +235,18 @@ class OneRun {
   /** All of the run: its layers and stages with every interceptor around them that wraps whole runs. */
   get all(): Effect.Effect<Ended, Failed> {
     return Effect.contextWith((outside: Context.Context<never>) => {
+      const tooDeep = this.path.length === 0 ? undefined : this.tooDeepFor(Context.get(outside, DepthLimit))
+      if (tooDeep !== undefined) return Effect.die(tooDeep)
       const installed = installedIn(outside)
       return this.around([...installed, ...this.pipeline.interceptors], this.equipped(outside, installed))
     })
+  }
+
+  /** Why the run does not start, when it is inside of too many. */
+  private tooDeepFor(given: number): DepthExceeded | undefined {
+    const limit = options.positiveCount("DepthLimit", given)
+    if (this.path.length <= limit) return undefined
+    return new DepthExceeded({ pipeline: this.plan.pipeline, limit, path: this.path })
   }
 
   private around(interceptors: ReadonlyArray<AnyInterceptor>, inner: Effect.Effect<Ended, Failed>) {
@@ -323,8 +351,10 @@ class OneRun {
       pick: Context.get(environment, ReadyOrder)
     })
     this.state = state
-    const context = Context.merge(environment, extensionsOf(current))
-    return { state, context: Context.add(context, InterruptionGrace, this.graceIn(environment)) }
+    const context = Context.merge(environment, extensionsOf(current)).pipe(
+      Context.add(InterruptionGrace, this.graceIn(environment))
+    )
+    return { state, context: this.path.length === 0 ? context : Context.add(context, Path, this.path) }
   }
 
   /** Waits until the stages have ended, or were left behind after the grace. */
@@ -456,12 +486,13 @@ const begin = Effect.fnUntraced(function*(
   self: Runnable,
   plan: Plan,
   snapshot: Snapshot,
-  options: CheckedOptions
+  options: CheckedOptions,
+  log: EventLog,
+  listeners: ReadonlyArray<Listener>
 ): Effect.fn.Return<Run<Ended, Failed>, never, Scope.Scope> {
-  const log = new EventLog()
   const result = yield* Deferred.make<Ended, Failed>()
   const cancelled = yield* Deferred.make<Cancellation>()
-  const run = new OneRun(self, plan, snapshot, options, [log.append], yield* Effect.context<never>())
+  const run = new OneRun(self, plan, snapshot, options, listeners, yield* Effect.context<never>())
   run.start()
   const toEnd = Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
@@ -489,8 +520,20 @@ const begin = Effect.fnUntraced(function*(
 export const start = (
   self: Runnable,
   snapshot: Snapshot,
-  given: RunOptions | undefined
+  given: WatchOptions | undefined
 ): Effect.Effect<Run<Ended, Failed>, PipelineInvalid, Scope.Scope> => {
-  const options = check(snapshot, given)
-  return Effect.flatMap(planOf(self), (plan) => Effect.uninterruptible(begin(self, plan, snapshot, options)))
+  const { events, ...others } = given === undefined ? {} : options.fields("options", watchOptionNames, given)
+  const checked = check(snapshot, others)
+  const isForAll = seesAll({ events })
+  const begun = (plan: Plan) =>
+    Effect.suspend(() => {
+      const log = new EventLog()
+      if (!isForAll) return begin(self, plan, snapshot, checked, log, [log.append])
+      return Effect.updateContext(
+        begin(self, plan, snapshot, checked, log, []),
+        (context: Context.Context<Scope.Scope>) =>
+          Context.add(context, EventSink, sinkInto(log, Option.getOrUndefined(Context.getOption(context, EventSink))))
+      )
+    })
+  return Effect.flatMap(planOf(self), (plan) => Effect.uninterruptible(begun(plan)))
 }

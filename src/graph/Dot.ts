@@ -5,7 +5,7 @@
  * numbering and its reduction are effect's.
  */
 import type { Kind } from "../Stage.ts"
-import { type Arrow, type Box, type Draw, draw, type DrawingOptions, type Look } from "./Drawing.ts"
+import { type Arrow, type Box, type Draw, draw, type Drawing, type DrawingOptions, type Look } from "./Drawing.ts"
 
 /**
  * How a graph is drawn.
@@ -39,13 +39,50 @@ const escaped = (text: string): string =>
     .replace(/\r\n|\r|\n/g, "\\n")
     .replace(/[^\P{Cc}\t]|\p{Cs}/gu, "\uFFFD")
 
-const nodeOf = ({ id, kind, name }: Box): string =>
-  kind === undefined
-    ? `  "${id}" [label="${escaped(name)}", shape=box];`
-    : `  "${id}" [label="${escaped(name)}\\n${kind}", shape=${shapes[kind]}];`
+const nodeOf = ({ id, inside, kind, name }: Box): ReadonlyArray<string> => {
+  const label = kind === undefined ? escaped(name) : `${escaped(name)}\\n${kind}`
+  if (inside !== undefined) {
+    return [`subgraph "${clusterOf(id)}" {`, ...indented([`label="${label}";`, ...linesOf(inside)]), "}"]
+  }
+  return [`"${id}" [label="${label}", shape=${kind === undefined ? "box" : shapes[kind]}];`]
+}
 
-const arrowOf = ({ from, label, look, to }: Arrow): string =>
-  `  "${from}" -> "${to}" [style=${styles[look]}${label === "" ? "" : `, label="${escaped(label)}"`}];`
+/** Graphviz draws a box around a subgraph that is called like this. */
+const clusterOf = (id: string): string => `cluster_${id}`
+
+/** Where an arrow ends: a box, or a box in the box that the arrow is cut off at. */
+interface End {
+  readonly id: string
+  readonly cutOff: string | undefined
+}
+
+const endAt = (box: Box): End => {
+  let [first, inside] = [box, box.inside]
+  while (inside !== undefined) {
+    first = inside.boxes[0] as Box // a drawing without boxes is no inside
+    inside = first.inside
+  }
+  return { id: first.id, cutOff: first === box ? undefined : clusterOf(box.id) }
+}
+
+const arrowOf = ({ from, label, look, to }: Arrow, ends: ReadonlyMap<string, End>): string => {
+  // Each arrow goes from a box to a box of the same drawing.
+  const [tail, head] = [ends.get(from) as End, ends.get(to) as End]
+  const attributes = [
+    `style=${styles[look]}`,
+    ...(label === "" ? [] : [`label="${escaped(label)}"`]),
+    ...(tail.cutOff === undefined ? [] : [`ltail="${tail.cutOff}"`]),
+    ...(head.cutOff === undefined ? [] : [`lhead="${head.cutOff}"`])
+  ]
+  return `"${tail.id}" -> "${head.id}" [${attributes.join(", ")}];`
+}
+
+const indented = (text: ReadonlyArray<string>): ReadonlyArray<string> => text.map((line) => `  ${line}`)
+
+const linesOf = ({ arrows, boxes }: Drawing): ReadonlyArray<string> => {
+  const ends = new Map(boxes.map((box) => [box.id, endAt(box)]))
+  return [...boxes.flatMap(nodeOf), ...arrows.map((arrow) => arrowOf(arrow, ends))]
+}
 
 /**
  * Writes a pipeline in DOT, for `dot -Tsvg` and whatever else reads it.
@@ -58,13 +95,17 @@ const arrowOf = ({ from, label, look, to }: Arrow): string =>
  *   it is optional; no label means that the input is called like the stage it comes from.
  * - A bold arrow is a condition (`when`). A dotted one is order alone.
  * - There is one arrow between two stages. Its label lists everything that the one wants of the other.
+ * - A stage that runs a pipeline (`Pipeline.Inside`) is a box with the boxes of that pipeline in it.
  */
-export const toDot: Draw<DotOptions> = draw(({ arrows, boxes, name }, options) =>
+export const toDot: Draw<DotOptions> = draw((drawing, options) =>
   [
-    `digraph "${escaped(name)}" {`,
-    ...(options?.direction === undefined ? [] : [`  rankdir=${options.direction};`]),
-    ...boxes.map(nodeOf),
-    ...arrows.map(arrowOf),
+    `digraph "${escaped(drawing.name)}" {`,
+    ...indented([
+      ...(options?.direction === undefined ? [] : [`rankdir=${options.direction};`]),
+      // Without it arrows go on into the box to the box that they are written for.
+      ...(drawing.boxes.some(({ inside }) => inside !== undefined) ? ["compound=true;"] : []),
+      ...linesOf(drawing)
+    ]),
     "}"
   ].join("\n")
 )

@@ -4,7 +4,14 @@
  */
 import * as Effect from "effect/Effect"
 import * as Graph from "effect/Graph"
-import { type Any as AnyPipeline, describe, type Description, type Edge, isPipeline } from "../Pipeline.ts"
+import {
+  type Any as AnyPipeline,
+  describe,
+  type DescribedStage,
+  type Description,
+  type Edge,
+  isPipeline
+} from "../Pipeline.ts"
 import type { PipelineInvalid } from "../PipelineInvalid.ts"
 import type { Kind } from "../Stage.ts"
 
@@ -24,6 +31,8 @@ export interface Box {
   readonly name: string
   /** `undefined` when a hand-made description has edges to a stage that it does not list. */
   readonly kind: Kind | undefined
+  /** What the stage runs, when that is a pipeline: boxes in the box. */
+  readonly inside: Drawing | undefined
 }
 
 /**
@@ -50,6 +59,7 @@ export interface Drawing {
 interface Listed {
   readonly name: string
   readonly kind: Kind | undefined
+  readonly pipeline?: Drawable | undefined
 }
 
 type Edges = ReadonlyArray<Edge>
@@ -80,10 +90,14 @@ const isHarmless = (name: string): boolean =>
 /** The name itself where it can be one, so that the text can be read; otherwise the number, which no such name is. */
 const idOf = (index: Graph.NodeIndex, { name }: Listed): string => isHarmless(name) ? name : String(index)
 
-/** One edge for each pair of stages, with all that the one wants of the other. */
-/** What is drawn of a description. */
-export type Drawable = Omit<Description, "warnings">
+/**
+ * What is drawn of a description.
+ */
+export interface Drawable extends Omit<Description, "stages" | "warnings"> {
+  readonly stages: ReadonlyArray<Omit<DescribedStage, "pipeline"> & { readonly pipeline?: Drawable }>
+}
 
+/** One edge for each pair of stages, with all that the one wants of the other. */
 const graphOf = ({ edges, stages }: Drawable): Graph.DirectedGraph<Listed, Edges> =>
   Graph.directed<Listed, Edges>((graph) => {
     const indices = new Map<string, Graph.NodeIndex>()
@@ -143,13 +157,25 @@ const wordsOf = ({ input, optional, type }: Edge): ReadonlyArray<string> => {
 const labelOf = (edges: Edges): string =>
   edges.every(goesWithoutSaying) ? "" : Array.from(new Set(edges.flatMap(wordsOf))).join(", ")
 
-/** What is to be drawn of a pipeline's description. */
-export const drawingOf = (description: Drawable, options: DrawingOptions | undefined): Drawing => {
+/** What stands between the ids of a box and of a box inside of it; no harmless name has it. */
+const inside = "__"
+
+/** What is to be drawn of a pipeline's description. The ids in it begin with `prefix`. */
+export const drawingOf = (
+  description: Drawable,
+  options: DrawingOptions | undefined,
+  prefix = ""
+): Drawing => {
   const whole = graphOf(description)
   const graph = options?.impliedOrder === "hide" ? withoutImpliedOrder(whole) : whole
   const boxes = Array.from(
     Graph.entries(Graph.nodes(graph)),
-    ([index, stage]): Box => ({ id: idOf(index, stage), ...stage })
+    ([index, { kind, name, pipeline }]): Box => {
+      const id = `${prefix}${idOf(index, { name, kind })}`
+      const drawn = pipeline === undefined ? undefined : drawingOf(pipeline, options, `${id}${inside}`)
+      // An empty box would look like a stage.
+      return { id, name, kind, inside: drawn?.boxes.length === 0 ? undefined : drawn }
+    }
   )
   const arrows = Array.from(
     Graph.values(Graph.edges(graph)),

@@ -5,7 +5,7 @@
  * numbering and its reduction are effect's.
  */
 import type { Kind } from "../Stage.ts"
-import { type Arrow, type Box, type Draw, draw, type DrawingOptions, type Look } from "./Drawing.ts"
+import { type Arrow, type Box, type Draw, draw, type Drawing, type DrawingOptions, type Look } from "./Drawing.ts"
 
 /**
  * How a flowchart is drawn.
@@ -39,14 +39,25 @@ const escaped = (text: string): string =>
     "<br/>"
   )
 
-const nodeOf = ({ id, kind, name }: Box): string => {
-  const [open, close] = kind === undefined ? ["[", "]"] : shapes[kind]
+const nodeOf = (box: Box, direction: string): ReadonlyArray<string> => {
+  const { id, inside, kind, name } = box
   const label = kind === undefined ? escaped(name) : `${escaped(name)}<br/>${kind}`
-  return `  ${id}${open}"${label}"${close}`
+  if (inside !== undefined) {
+    return [`subgraph ${id}["${label}"]`, ...indented([`direction ${direction}`, ...linesOf(inside, direction)]), "end"]
+  }
+  const [open, close] = kind === undefined ? ["[", "]"] : shapes[kind]
+  return [`${id}${open}"${label}"${close}`]
 }
 
 const arrowOf = ({ from, label, look, to }: Arrow): string =>
-  `  ${from} ${lines[look]}${label === "" ? "" : `|"${escaped(label)}"|`} ${to}`
+  `${from} ${lines[look]}${label === "" ? "" : `|"${escaped(label)}"|`} ${to}`
+
+const indented = (text: ReadonlyArray<string>): ReadonlyArray<string> => text.map((line) => `  ${line}`)
+
+const linesOf = ({ arrows, boxes }: Drawing, direction: string): ReadonlyArray<string> => [
+  ...boxes.flatMap((box) => nodeOf(box, direction)),
+  ...arrows.map(arrowOf)
+]
 
 /**
  * Writes a pipeline as a Mermaid flowchart.
@@ -59,6 +70,7 @@ const arrowOf = ({ from, label, look, to }: Arrow): string =>
  *   input is called like the stage it comes from.
  * - A thick arrow is a condition (`when`). A dotted one is order alone.
  * - There is one arrow between two stages. Its label lists everything that the one wants of the other.
+ * - A stage that runs a pipeline (`Pipeline.Inside`) is a box with the boxes of that pipeline in it.
  *
  * ```ts
  * import { Effect } from "effect"
@@ -76,6 +88,7 @@ const arrowOf = ({ from, label, look, to }: Arrow): string =>
  * const text = toMermaid(pipeline)
  * ```
  */
-export const toMermaid: Draw<MermaidOptions> = draw(({ arrows, boxes }, options) =>
-  [`flowchart ${options?.direction ?? "TD"}`, ...boxes.map(nodeOf), ...arrows.map(arrowOf)].join("\n")
-)
+export const toMermaid: Draw<MermaidOptions> = draw((drawing, options) => {
+  const direction = options?.direction ?? "TD"
+  return [`flowchart ${direction}`, ...indented(linesOf(drawing, direction))].join("\n")
+})

@@ -39,15 +39,15 @@ const saysNo = (error: unknown): boolean => {
   return false
 }
 
+const tellingOfAnother = ["StageFailed", "SubpipelineFailed", "RunRejected"]
+
 /** The error that another one tells of: that of a run, or of an interceptor that a Layer installed. */
 const within = (error: object): unknown => {
-  if (Predicate.isTagged(error, "StageFailed") || Predicate.isTagged(error, "RunRejected")) {
-    return "error" in error ? error.error : undefined
-  }
+  if (tellingOfAnother.some((tag) => Predicate.isTagged(error, tag))) return "error" in error ? error.error : undefined
   if (!Predicate.isTagged(error, "StageFault") || !("reason" in error)) return undefined
   const { reason } = error
   return Predicate.isTagged(reason, "InterceptorFailed") && "error" in reason ? reason.error : undefined
 }
 
-/** How many errors inside of each other are looked through. */
-const deepest = 100
+/** How many errors inside of each other are looked through: some for each run. */
+const deepest = 200

@@ -1,0 +1,4 @@
+/**
+ * Makes stages of pipelines.
+ */
+export * as Subpipeline from "./Subpipeline.ts"

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schedule, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
-import { Pipeline, type Run, Snapshot, Stage, StageError, StageOutput } from "stageflow"
+import { Pipeline, Run, Snapshot, Stage, StageError, StageOutput } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
 import { spec } from "./support/stages.ts"
 
@@ -143,7 +143,7 @@ describe("R5 a concurrency limit is never exceeded and is reached", () => {
           const { outputs } = yield* Effect.orDie(Pipeline.run(pipeline, Snapshot.make(), { concurrency: 1 }))
           return outputs.child.data.runs + outputs.sibling.data.runs
         })
-      assert.strictEqual(yield* inTime(nested(0)), 1024)
+      assert.strictEqual(yield* inTime(Effect.provideService(nested(0), Run.DepthLimit, 10)), 1024)
       for (const { inside, most } of gauges) assert.deepStrictEqual([inside, most], [0, 1])
     }))
 

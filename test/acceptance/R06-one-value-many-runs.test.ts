@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Array, Context, Effect, Exit, Fiber, Layer, Option, Schedule, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { EventSink, Pipeline, Snapshot, Stage, StageContext, StageOutput } from "stageflow"
+import { EventSink, Pipeline, Run, Snapshot, Stage, StageContext, StageOutput } from "stageflow"
 
 const count = 1_000
 
@@ -218,7 +218,11 @@ describe("R6 a pipeline value is reusable and re-entrant", () => {
         })
       })
       const recursive = Pipeline.make("recursive").add(again)
-      const result = yield* Pipeline.run(recursive, Snapshot.make(), { concurrency: 1 })
+      const result = yield* Effect.provideService(
+        Pipeline.run(recursive, Snapshot.make(), { concurrency: 1 }),
+        Run.DepthLimit,
+        100
+      )
       assert.strictEqual(result.outputs.again.data.runs, 20)
       assert.strictEqual(new Set(depths).size, 21)
     }))

@@ -14,7 +14,7 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Outcome from "effect/Result"
-import * as Schema from "effect/Schema"
+import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import { gateOfAnnotation } from "./attempt/gate.ts"
@@ -143,36 +143,13 @@ export interface Pipeline<Nodes extends AnyNode, Error = never, Services = never
   >
 
   /**
-   * Adds a stage that everything added after it waits for: a guard. A guard that is only added guards nobody but the stages
-   * that wait for it.
+   * Adds a stage that everything added after it waits for: a guard. It is wired as with `add`. A guard that is only added
+   * guards nobody but the stages that wait for it.
    *
    * A gate that cancels, fails or is interrupted lets nothing pass; one that is skipped had nothing to check, and does. The
    * stages before it do not wait.
    */
-  gate<S extends Stage.Any | GivenPipeline>(stage: Checked<S, RootProblem<S, Nodes["name"]>>): Pipeline<
-    Nodes | RootNode<S>,
-    Error,
-    Services,
-    Value
-  >
-  /** Adds a gate and says how it is wired, as `add` does. */
-  gate<
-    S extends Stage.Any,
-    const Inputs extends Names = Names,
-    const After extends Names = Names,
-    Object = NotGiven,
-    const W extends object = NotGiven
-  >(
-    stage: Checked<S, WiringProblem<S, Nodes["name"], Found<Nodes, Inputs>, Inputs, Object, W>>,
-    wiring:
-      | (ByName<S["name"], Nodes["name"], Inputs, After> & Learned<Object>)
-      | (<Stages extends Handles<Nodes>>(stages: StagesBefore<S["name"], Stages>) => W & Parts)
-  ): Pipeline<
-    Nodes | Node<S["name"], Stage.DataOf<S>, Stage.Signals<S> | WiringSkips<W>, Stage.Error<S>, Stage.Services<S>>,
-    Error,
-    Services,
-    Value
-  >
+  readonly gate: Pipeline<Nodes, Error, Services, Value>["add"]
 
   /** Adds a stage that changes data or makes new data, written here; see `AddInline`. */
   readonly transform: AddInline
@@ -606,7 +583,7 @@ class PipelineImpl implements Any {
     return this.with({
       value: {
         source: options.ofKind("value", "a function that gives a Source", isSource, source),
-        output: output === undefined ? undefined : options.ofKind("output", "a schema", isSchema, output)
+        output: options.schema("output", output)
       }
     })
   }
@@ -658,7 +635,7 @@ export const make = <I = never>(
   return typed(
     new PipelineImpl({
       name: options.text("name", name),
-      input: input === undefined ? undefined : options.ofKind("input", "a schema", isSchema, input),
+      input: options.schema("input", input),
       value: undefined,
       topology: Topology.empty,
       interceptors: [],
@@ -667,8 +644,6 @@ export const make = <I = never>(
     })
   )
 }
-
-const isSchema = (given: unknown): given is Schema.Codec<any, any> => Schema.isSchema(given)
 
 /**
  * Whether a value is a pipeline.

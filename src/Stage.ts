@@ -229,8 +229,6 @@ const runOf = (run: Effect.Effect<unknown, unknown, unknown> | ((inputs: never) 
   }
 }
 
-const isSchema = (given: unknown): given is Schema.Top => Schema.isSchema(given)
-
 /**
  * Makes a stage of any kind; the six kinds below are this with the kind given.
  */
@@ -263,8 +261,8 @@ export const make = <
     name,
     kind: options.oneOf("kind", kinds, kind),
     run: runOf(run),
-    output: output === undefined ? undefined : options.ofKind("output", "a schema", isSchema, output),
-    error: error === undefined ? undefined : options.ofKind("error", "a schema", isSchema, error),
+    output: options.schema("output", output),
+    error: options.schema("error", error),
     annotations: Context.empty(),
     arounds: output === undefined ? [] : [validated(output)],
     gates: []

@@ -60,6 +60,10 @@ export const ofKind = <A>(option: string, expected: string, is: (given: unknown)
 export const callable = <F extends Function>(option: string, given: F): F =>
   typeof given === "function" ? given : reject(option, "a function", given)
 
+/** A schema, when one is given. */
+export const schema = <S extends Schema.Top>(option: string, given: S | undefined): S | undefined =>
+  given === undefined || holds(() => Schema.isSchema(given)) ? given : reject(option, "a schema", given)
+
 /** Some text. */
 export const text = (option: string, given: string): string =>
   typeof given === "string" ? given : reject(option, "a string", given)

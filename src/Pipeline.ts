@@ -798,12 +798,37 @@ export const fromSpecs = <const Specs extends ReadonlyArray<Spec>>(
 export const validate = (self: Any): Effect.Effect<void, PipelineInvalid> => Effect.asVoid(planOf(implementation(self)))
 
 /**
- * The pipeline that a stage runs, as an annotation of the stage: descriptions and pictures look into it.
- *
- * `Subpipeline.stage` of `stageflow/control` annotates its stages. Annotate one of your own that always runs the same
- * pipeline: `Stage.annotate(Pipeline.Inside, child)`.
+ * What a stage runs inside of it.
  */
-export const Inside = Context.Reference<Any | undefined>("stageflow/Pipeline/Inside", { defaultValue: () => undefined })
+export interface Content {
+  /** The pipelines that it runs, and what each of them is to it: a route, a draft. */
+  readonly pipelines: ReadonlyArray<{ readonly label?: string; readonly pipeline: Any }>
+  /** Whether it runs them more than once: for each of several items, or in a loop. */
+  readonly repeats?: Repetition
+}
+
+/**
+ * How a stage repeats what it runs.
+ */
+export type Repetition = "for-each" | "loop"
+
+/**
+ * What a stage runs, as an annotation of the stage: descriptions and pictures look into it.
+ *
+ * The stages that `stageflow/control` makes are annotated. Annotate one of your own that always runs the same pipeline:
+ * `Stage.annotate(Pipeline.Inside, { pipelines: [{ pipeline: child }] })`.
+ */
+export const Inside = Context.Reference<Content>("stageflow/Pipeline/Inside", {
+  defaultValue: () => ({ pipelines: [] })
+})
+
+/**
+ * What a stage runs, in the description of its pipeline.
+ */
+export interface DescribedContent {
+  readonly pipelines: ReadonlyArray<{ readonly label?: string; readonly pipeline: Description }>
+  readonly repeats?: Repetition
+}
 
 /**
  * A stage in the description of its pipeline.
@@ -811,8 +836,8 @@ export const Inside = Context.Reference<Any | undefined>("stageflow/Pipeline/Ins
 export interface DescribedStage {
   readonly name: string
   readonly kind: Stage.Kind
-  /** The pipeline that the stage runs, when it is annotated with one; see `Inside`. */
-  readonly pipeline?: Description
+  /** What the stage runs, when it is annotated with that; see `Inside`. */
+  readonly inside?: DescribedContent
 }
 
 /**
@@ -844,10 +869,16 @@ export const describe = (self: Any): Effect.Effect<Description, PipelineInvalid>
 
 const describeStage = ({ definition, info, name }: PlannedStage): Effect.Effect<DescribedStage, PipelineInvalid> => {
   const stage = { name, kind: info.kind as Stage.Kind } // from the stage itself
-  const inside = Context.get(definition.annotations, Inside)
-  return inside === undefined
-    ? Effect.succeed(stage)
-    : Effect.map(describe(inside), (pipeline) => ({ ...stage, pipeline }))
+  const { pipelines, repeats } = Context.get(definition.annotations, Inside)
+  if (pipelines.length === 0 && repeats === undefined) return Effect.succeed(stage)
+  const described = Effect.forEach(
+    pipelines,
+    (part) => Effect.map(describe(part.pipeline), (pipeline) => ({ ...part, pipeline }))
+  )
+  return Effect.map(described, (pipelines) => ({
+    ...stage,
+    inside: repeats === undefined ? { pipelines } : { pipelines, repeats }
+  }))
 }
 
 /**

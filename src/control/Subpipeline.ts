@@ -30,109 +30,31 @@
  * other: a retry runs the child again, a timeout interrupts it.
  */
 import * as Effect from "effect/Effect"
-import * as Predicate from "effect/Predicate"
-import * as Schema from "effect/Schema"
-import { messageOf } from "../attempt/error-summary.ts"
 import type { Taken } from "../checks/run.ts"
 import type { GivenNames, MadeInput, NoInputGiven, SubpipelineProblem, Takes } from "../checks/subpipeline.ts"
 import type { Checked, Learned, NotGiven } from "../checks/wiring.ts"
-import { immutable } from "../internal/immutable.ts"
 import * as options from "../internal/options.ts"
-import { define } from "../internal/record.ts"
-import { RefusalTypeId } from "../internal/refusal.ts"
-import { withInput } from "../internal/snapshot-model.ts"
 import * as Pipeline from "../Pipeline.ts"
 import type { RunOptions } from "../Run.ts"
-import { type Cancelled, type Completed, type RunResult, StageFailed } from "../RunResult.ts"
-import * as Snapshot from "../Snapshot.ts"
+import type * as Snapshot from "../Snapshot.ts"
 import * as Stage from "../Stage.ts"
-import { StageContext } from "../StageContext.ts"
-import { DepthExceeded } from "../StageError.ts"
-import * as StageOutput from "../StageOutput.ts"
-
-// ---------------------------------------------------------------------------------------------------------------------
-// errors
-// ---------------------------------------------------------------------------------------------------------------------
-
-/**
- * The run of a pipeline inside a stage failed; `error` is what it failed with.
- *
- * `path` are the stages from the one that ran it down to the one that failed, however many runs are between them:
- * `answer > research > search`. It ends with the stage that ran the pipeline when that failed outside of its stages.
- */
-export class SubpipelineFailed<out Failure = unknown>
-  extends Schema.TaggedError<SubpipelineFailed<unknown>>()("SubpipelineFailed", {
-    stage: Schema.String,
-    pipeline: Schema.String,
-    path: Schema.Array(Schema.String),
-    error: Schema.Unknown
-  })
-{
-  readonly code = "SUBPIPELINE_FAILED"
-  /** What the run failed with, or why it was not started. */
-  declare readonly error: Failure | DepthExceeded
-
-  override get message(): string {
-    return `${this.path.join(" > ")} failed: ${messageOf(innermost(this))}`
-  }
-
-  /** What a log shows of it: what happened where, and none of the data. */
-  override toJSON() {
-    const { _tag, code, message, path, pipeline, stage } = this
-    return { _tag, code, message, pipeline, stage, path }
-  }
-
-  [Symbol.for("nodejs.util.inspect.custom")]() {
-    return this.toJSON()
-  }
-}
-
-/** What went wrong in the run that no other run is inside of. */
-const innermost = (failed: SubpipelineFailed): unknown => {
-  let error: unknown = failed
-  while (error instanceof SubpipelineFailed || error instanceof StageFailed) error = error.error
-  return error
-}
-
-const pathBelow = (error: unknown): ReadonlyArray<string> => {
-  if (!(error instanceof StageFailed)) return []
-  return error.error instanceof SubpipelineFailed ? error.error.path : [error.stage]
-}
-
-/**
- * The run of a pipeline inside a stage was cancelled, and the stage takes that for a failure (`onCancel: "fail"`).
- *
- * It is a refusal: nothing that stands in for failed stages, a retry or a fallback, stands in for this one. `Stage.catch`
- * handles it.
- */
-export class SubpipelineCancelled extends Schema.TaggedError<SubpipelineCancelled>()("SubpipelineCancelled", {
-  stage: Schema.String,
-  pipeline: Schema.String,
-  /** The stage of the pipeline that cancelled it. */
-  by: Schema.UndefinedOr(Schema.String),
-  reason: Schema.String,
-  data: Schema.Record(Schema.String, Schema.Unknown)
-}) {
-  readonly code = "SUBPIPELINE_CANCELLED"
-  readonly [RefusalTypeId] = true
-  override get message(): string {
-    const by = this.by === undefined ? "" : ` by "${this.by}"`
-    return `Pipeline "${this.pipeline}" in stage "${this.stage}" was cancelled${by}: ${this.reason}`
-  }
-}
+import type { StageContext } from "../StageContext.ts"
+import type * as StageOutput from "../StageOutput.ts"
+import {
+  type Cancels,
+  type DefaultData,
+  defaultDataOf,
+  endWhenCancelled,
+  type OnCancel,
+  onCancelOf,
+  runChild,
+  type SubpipelineCancelled,
+  type SubpipelineFailed
+} from "./internal/child-run.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // options
 // ---------------------------------------------------------------------------------------------------------------------
-
-/**
- * What a cancelled child does to its parent:
- *
- * - `"cancel"`, the default, cancels the parent with the same reason and data;
- * - `"skip"` skips the stage: its readers go on without it or are skipped, too;
- * - `"fail"` fails the stage with `SubpipelineCancelled`.
- */
-export type OnCancel = "cancel" | "skip" | "fail"
 
 /**
  * How the run of a pipeline inside a stage can end that did not fail and was not cancelled.
@@ -141,10 +63,6 @@ export type Ended<N extends Pipeline.AnyNode, E, O, V> = Exclude<
   Pipeline.Result<N, E, O, V>,
   { readonly _tag: "Cancelled" }
 >
-
-/** Whether a run can be cancelled from inside, as the one word `"cancelled"`. */
-type Cancels<N extends Pipeline.AnyNode, E, O, V> =
-  [Extract<Pipeline.Result<N, E, O, V>, { readonly _tag: "Cancelled" }>] extends [never] ? never : "cancelled"
 
 /** The signal of a stage whose child was cancelled. */
 export type CancelSignal<Cancelled, C> = [Cancelled] extends [never] ? never
@@ -157,22 +75,6 @@ export type CancelError<Cancelled, C> = [Cancelled] extends [never] ? never
 
 /** Whether a failure lets other stages of the child go on. */
 type Continues<O> = O extends { readonly failure: "continue" } ? true : false
-
-type ByName<O> =
-  & { readonly [K in keyof O as O[K] extends StageOutput.Ok<unknown> ? K : never]: DataIn<O[K]> }
-  & {
-    readonly [K in keyof O as O[K] extends StageOutput.Ok<unknown> ? never : K]?: DataIn<O[K]>
-  }
-
-type DataIn<Output> = Output extends StageOutput.Ok<infer D> ? D : never
-
-/**
- * What a stage gives that runs a pipeline and does not say what it gives: what the pipeline returns, or else the data of its
- * stages by their names. A stage that may skip is a key that may not be there.
- */
-export type DefaultData<N extends Pipeline.AnyNode, V> = unknown extends V
-  ? ByName<Pipeline.Outputs<N>> extends infer D ? { readonly [K in keyof D]: D[K] } : never
-  : V
 
 /** What a stage gives: `A` is what its `output` gives. */
 type Gives<N extends Pipeline.AnyNode, V, A> = [A] extends [NotGiven] ? DefaultData<N, V> : A
@@ -255,9 +157,6 @@ const stageOptionNames: ReadonlyArray<keyof UntypedStageOptions> = [
 ]
 const optionNames: ReadonlyArray<keyof UntypedOptions> = ["input", "snapshot", "onCancel", "run"]
 
-const onCancelOf = (given: OnCancel | undefined): OnCancel =>
-  options.oneOf("onCancel", ["cancel", "skip", "fail"], given ?? "cancel")
-
 const pipelineOf = (given: Pipeline.Any): Pipeline.Any =>
   options.ofKind("pipeline", "a pipeline; see Pipeline.make", Pipeline.isPipeline, given)
 
@@ -267,64 +166,6 @@ const optionally = <F extends Function>(name: string, given: F | undefined): F |
 // ---------------------------------------------------------------------------------------------------------------------
 // running
 // ---------------------------------------------------------------------------------------------------------------------
-
-/** A child as it is run, whatever its types. */
-const runUntyped = Pipeline.run as unknown as (
-  pipeline: Pipeline.Any,
-  snapshot: Snapshot.Snapshot,
-  options: RunOptions | undefined
-) => Effect.Effect<RunResult, unknown>
-
-type Ending = Exclude<RunResult, Cancelled<unknown>>
-
-/** What a stage whose child was cancelled ends with. */
-const settled = (
-  { data, reason, by }: Cancelled<unknown>,
-  stage: string,
-  pipeline: string,
-  onCancel: OnCancel
-): Effect.Effect<never, SubpipelineCancelled, StageOutput.InStage<"cancel" | "skip">> => {
-  switch (onCancel) {
-    case "cancel":
-      return StageOutput.cancel(reason, { data })
-    case "skip":
-      return StageOutput.skip(reason, { data })
-    case "fail":
-      return Effect.fail(new SubpipelineCancelled({ stage, pipeline, by, reason, data }))
-  }
-}
-
-/** Runs a child, whose snapshot is made of the parent's, with what it takes. */
-const runChild = (
-  pipeline: Pipeline.Any,
-  snapshotOf: (current: Snapshot.Current) => Snapshot.Snapshot,
-  input: () => unknown,
-  onCancel: OnCancel,
-  runOptions: RunOptions | undefined
-): Effect.Effect<
-  Ending,
-  SubpipelineFailed | SubpipelineCancelled,
-  StageContext | StageOutput.InStage<"cancel" | "skip">
-> =>
-  Effect.flatMap(StageContext, ({ snapshot: current, stage }) => {
-    const snapshot = options.ofKind(
-      "snapshot",
-      "a Snapshot; see Snapshot.make",
-      Snapshot.isSnapshot,
-      snapshotOf(current)
-    )
-    const given = pipeline.input === undefined ? snapshot : withInput(snapshot, immutable(input()))
-    return runUntyped(pipeline, given, runOptions).pipe(
-      // A run that is too deep dies of it: only here it is in the type.
-      Effect.catchDefect((defect) => defect instanceof DepthExceeded ? Effect.fail(defect) : Effect.die(defect)),
-      Effect.mapError((error) =>
-        new SubpipelineFailed({ stage, pipeline: pipeline.name, path: [stage, ...pathBelow(error)], error })
-      ),
-      Effect.flatMap((result) =>
-        result._tag === "Cancelled" ? settled(result, stage, pipeline.name, onCancel) : Effect.succeed(result)
-      )
-    )
-  })
 
 /** What a run inside a stage fails with. */
 type RunErrors<N extends Pipeline.AnyNode, E, V, O, C> =
@@ -375,20 +216,10 @@ export interface RunInStage {
 export const run: RunInStage = (pipeline: Pipeline.Any, given: UntypedOptions = {}) => {
   const child = pipelineOf(pipeline)
   const { input, onCancel, run, snapshot } = options.fields("options", optionNames, given)
-  const ended = runChild(child, (current) => snapshot ?? current, () => input, onCancelOf(onCancel), run)
+  const inStage = runChild(child, (current) => snapshot ?? current, () => input, run)
+  const ended = endWhenCancelled(inStage, child, onCancelOf(onCancel))
   // The signatures compute what the child gives, fails with and needs; the value does not know.
   return ended as never
-}
-
-/** What the data of a stage is that does not say: what its pipeline returns, or the data of its stages by name. */
-const defaultDataOf = (ended: Completed<unknown>): unknown => {
-  if (Predicate.hasProperty(ended, "value")) return ended.value
-  const data = {}
-  // A completed run has an output for each stage, by its name.
-  for (const [name, output] of Object.entries(ended.outputs as Readonly<Record<string, StageOutput.StageOutput>>)) {
-    if (output._tag === "Ok") define(data, name, output.data)
-  }
-  return data
 }
 
 /**
@@ -447,20 +278,24 @@ export const stage: MakeStage = (name: string, pipeline: Pipeline.Any, given: Un
   const [inputOf, snapshotOf] = [optionally("input", input), optionally("snapshot", snapshot)]
   const dataOf = optionally("output", output) ?? defaultDataOf
   const cancelled = onCancelOf(onCancel)
-  const body = (inputs: unknown) =>
-    Effect.map(
-      runChild(
-        child,
-        (current) => snapshotOf === undefined ? current : snapshotOf(current, inputs),
-        () => inputOf === undefined ? inputs : inputOf(inputs),
-        cancelled,
-        run
-      ),
-      // `output` is a function of what such a run ends with, and what it gives is read like what any stage gives. Without it
-      // the run is complete.
-      (ended) => dataOf(ended as never) as object
+  const body = (inputs: unknown) => {
+    const inStage = runChild(
+      child,
+      (current) => snapshotOf === undefined ? current : snapshotOf(current, inputs),
+      () => inputOf === undefined ? inputs : inputOf(inputs),
+      run
     )
-  const made = Stage.annotate(Stage.make(kind ?? "transform", name, { run: body }), Pipeline.Inside, child)
+    // `output` is a function of what such a run ends with, and what it gives is read like what any stage gives. Without it
+    // the run is complete.
+    return Effect.map(endWhenCancelled(inStage, child, cancelled), (ended) => dataOf(ended as never) as object)
+  }
+  const made = Stage.annotate(
+    Stage.make(kind ?? "transform", name, { run: body }),
+    Pipeline.Inside,
+    { pipelines: [{ pipeline: child }] }
+  )
   // The signatures compute the types of the stage; the value does not know them.
   return made as never
 }
+
+export { type DefaultData, type OnCancel, SubpipelineCancelled, SubpipelineFailed } from "./internal/child-run.ts"

@@ -5,7 +5,16 @@
  * numbering and its reduction are effect's.
  */
 import type { Kind } from "../Stage.ts"
-import { type Arrow, type Box, type Draw, draw, type Drawing, type DrawingOptions, type Look } from "./Drawing.ts"
+import {
+  type Arrow,
+  type Box,
+  type Draw,
+  draw,
+  type Drawing,
+  type DrawingOptions,
+  type Look,
+  subtitleOf
+} from "./Drawing.ts"
 
 /**
  * How a graph is drawn.
@@ -28,7 +37,8 @@ const styles: Readonly<Record<Look, string>> = {
   condition: "bold",
   required: "solid",
   optional: "dashed",
-  order: "dotted"
+  order: "dotted",
+  again: "solid"
 }
 
 // Graphviz reads HTML entities in a label, also those that nobody meant; and it stops at a character that is no text.
@@ -39,8 +49,10 @@ const escaped = (text: string): string =>
     .replace(/\r\n|\r|\n/g, "\\n")
     .replace(/[^\P{Cc}\t]|\p{Cs}/gu, "\uFFFD")
 
-const nodeOf = ({ id, inside, kind, name }: Box): ReadonlyArray<string> => {
-  const label = kind === undefined ? escaped(name) : `${escaped(name)}\\n${kind}`
+const nodeOf = (box: Box): ReadonlyArray<string> => {
+  const { id, inside, kind, name } = box
+  const subtitle = subtitleOf(box)
+  const label = subtitle === undefined ? escaped(name) : `${escaped(name)}\\n${subtitle}`
   if (inside !== undefined) {
     return [`subgraph "${clusterOf(id)}" {`, ...indented([`label="${label}";`, ...linesOf(inside)]), "}"]
   }
@@ -65,9 +77,11 @@ const endAt = (box: Box): End => {
   return { id: first.id, cutOff: first === box ? undefined : clusterOf(box.id) }
 }
 
+const whole = (id: string): End => ({ id, cutOff: undefined })
+
 const arrowOf = ({ from, label, look, to }: Arrow, ends: ReadonlyMap<string, End>): string => {
-  // Each arrow goes from a box to a box of the same drawing.
-  const [tail, head] = [ends.get(from) as End, ends.get(to) as End]
+  // An arrow goes from a box to a box of the same drawing, or, back in a loop, to one inside of them.
+  const [tail, head] = [ends.get(from) ?? whole(from), ends.get(to) ?? whole(to)]
   const attributes = [
     `style=${styles[look]}`,
     ...(label === "" ? [] : [`label="${escaped(label)}"`]),
@@ -95,7 +109,8 @@ const linesOf = ({ arrows, boxes }: Drawing): ReadonlyArray<string> => {
  *   it is optional; no label means that the input is called like the stage it comes from.
  * - A bold arrow is a condition (`when`). A dotted one is order alone.
  * - There is one arrow between two stages. Its label lists everything that the one wants of the other.
- * - A stage that runs a pipeline (`Pipeline.Inside`) is a box with the boxes of that pipeline in it.
+ * - A stage that runs pipelines (`Pipeline.Inside`) is a box with the boxes of those pipelines in it. What runs in a loop has an
+ *   arrow back, labelled "again".
  */
 export const toDot: Draw<DotOptions> = draw((drawing, options) =>
   [

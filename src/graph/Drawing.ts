@@ -7,10 +7,12 @@ import * as Graph from "effect/Graph"
 import {
   type Any as AnyPipeline,
   describe,
+  type DescribedContent,
   type DescribedStage,
   type Description,
   type Edge,
-  isPipeline
+  isPipeline,
+  type Repetition
 } from "../Pipeline.ts"
 import type { PipelineInvalid } from "../PipelineInvalid.ts"
 import type { Kind } from "../Stage.ts"
@@ -31,15 +33,17 @@ export interface Box {
   readonly name: string
   /** `undefined` when a hand-made description has edges to a stage that it does not list. */
   readonly kind: Kind | undefined
-  /** What the stage runs, when that is a pipeline: boxes in the box. */
+  /** What the stage runs, when that is pipelines: boxes in the box. */
   readonly inside: Drawing | undefined
+  readonly repeats: Repetition | undefined
 }
 
 /**
  * What the look of an arrow tells of it. One that stands for several edges has the look that tells most: a condition
- * before data, data before order, and optional only when nothing in it is required.
+ * before data, data before order, and optional only when nothing in it is required. An arrow back, in a loop, says that what is
+ * there runs again.
  */
-export type Look = "condition" | "required" | "optional" | "order"
+export type Look = "condition" | "required" | "optional" | "order" | "again"
 
 /** Everything that one stage wants of another. */
 export interface Arrow {
@@ -59,7 +63,7 @@ export interface Drawing {
 interface Listed {
   readonly name: string
   readonly kind: Kind | undefined
-  readonly pipeline?: Drawable | undefined
+  readonly inside?: DrawableContent | undefined
 }
 
 type Edges = ReadonlyArray<Edge>
@@ -94,7 +98,14 @@ const idOf = (index: Graph.NodeIndex, { name }: Listed): string => isHarmless(na
  * What is drawn of a description.
  */
 export interface Drawable extends Omit<Description, "stages" | "warnings"> {
-  readonly stages: ReadonlyArray<Omit<DescribedStage, "pipeline"> & { readonly pipeline?: Drawable }>
+  readonly stages: ReadonlyArray<Omit<DescribedStage, "inside"> & { readonly inside?: DrawableContent }>
+}
+
+/**
+ * What is drawn of what a stage runs.
+ */
+export interface DrawableContent extends Omit<DescribedContent, "pipelines"> {
+  readonly pipelines: ReadonlyArray<{ readonly label?: string; readonly pipeline: Drawable }>
 }
 
 /** One edge for each pair of stages, with all that the one wants of the other. */
@@ -160,6 +171,58 @@ const labelOf = (edges: Edges): string =>
 /** What stands between the ids of a box and of a box inside of it; no harmless name has it. */
 const inside = "__"
 
+/** What is to be drawn of what a stage runs: one pipeline as it is, several as boxes with their labels. */
+const contentOf = (
+  { pipelines }: DrawableContent,
+  name: string,
+  options: DrawingOptions | undefined,
+  prefix: string
+): Drawing | undefined => {
+  const [first] = pipelines
+  if (first === undefined) return undefined
+  if (pipelines.length === 1 && first.label === undefined) return drawingOf(first.pipeline, options, prefix)
+  const boxes = pipelines.map(({ label, pipeline }, index): Box => {
+    const id = `${prefix}${idOf(index, { name: label ?? pipeline.name, kind: undefined })}`
+    return {
+      id,
+      name: label ?? pipeline.name,
+      kind: undefined,
+      inside: drawingOf(pipeline, options, `${id}${inside}`),
+      repeats: undefined
+    }
+  })
+  return { name, boxes, arrows: [] }
+}
+
+/** The boxes in a drawing that no arrow leads to, or that none leads away from, as deep inside as there are boxes. */
+const ends = (drawing: Drawing, side: "from" | "to"): ReadonlyArray<Box> => {
+  const others = new Set(drawing.arrows.filter(({ from, to }) => from !== to).map((arrow) => arrow[side]))
+  return drawing.boxes.filter(({ id }) => !others.has(id))
+    .flatMap((box) => box.inside === undefined ? [box] : ends(box.inside, side))
+}
+
+/** The arrows back in a loop: from what ends in it to what begins in it. */
+const arrowsBack = (id: string, inside: Drawing | undefined): ReadonlyArray<Arrow> => {
+  const back = (from: string, to: string): Arrow => ({ from, to, look: "again", label: "again" })
+  if (inside === undefined) return [back(id, id)]
+  const first = ends(inside, "to")
+  return ends(inside, "from").flatMap((last) => first.map(({ id }) => back(last.id, id)))
+}
+
+const boxOf = (
+  { inside: content, kind, name }: Listed,
+  id: string,
+  options: DrawingOptions | undefined
+): Box => {
+  const drawn = content === undefined ? undefined : contentOf(content, name, options, `${id}${inside}`)
+  // An empty box would look like a stage.
+  const shown = drawn === undefined || drawn.boxes.length === 0 ? undefined : drawn
+  const repeats = content?.repeats
+  if (repeats !== "loop" || shown === undefined) return { id, name, kind, inside: shown, repeats }
+  const arrows = [...shown.arrows, ...arrowsBack(id, shown)]
+  return { id, name, kind, inside: { ...shown, arrows }, repeats }
+}
+
 /** What is to be drawn of a pipeline's description. The ids in it begin with `prefix`. */
 export const drawingOf = (
   description: Drawable,
@@ -170,12 +233,7 @@ export const drawingOf = (
   const graph = options?.impliedOrder === "hide" ? withoutImpliedOrder(whole) : whole
   const boxes = Array.from(
     Graph.entries(Graph.nodes(graph)),
-    ([index, { kind, name, pipeline }]): Box => {
-      const id = `${prefix}${idOf(index, { name, kind })}`
-      const drawn = pipeline === undefined ? undefined : drawingOf(pipeline, options, `${id}${inside}`)
-      // An empty box would look like a stage.
-      return { id, name, kind, inside: drawn?.boxes.length === 0 ? undefined : drawn }
-    }
+    ([index, listed]): Box => boxOf(listed, `${prefix}${idOf(index, listed)}`, options)
   )
   const arrows = Array.from(
     Graph.values(Graph.edges(graph)),
@@ -186,7 +244,14 @@ export const drawingOf = (
       label: labelOf(data)
     })
   )
-  return { name: description.name, boxes, arrows }
+  const loops = boxes.filter(({ inside, repeats }) => repeats === "loop" && inside === undefined)
+  return { name: description.name, boxes, arrows: [...arrows, ...loops.flatMap(({ id }) => arrowsBack(id, undefined))] }
+}
+
+/** What a box says of its stage besides the name. */
+export const subtitleOf = ({ kind, repeats }: Box): string | undefined => {
+  if (kind === undefined) return undefined
+  return repeats === undefined ? kind : repeats === "for-each" ? `${kind}, for each item` : `${kind}, in a loop`
 }
 
 /**

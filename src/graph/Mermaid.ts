@@ -5,7 +5,16 @@
  * numbering and its reduction are effect's.
  */
 import type { Kind } from "../Stage.ts"
-import { type Arrow, type Box, type Draw, draw, type Drawing, type DrawingOptions, type Look } from "./Drawing.ts"
+import {
+  type Arrow,
+  type Box,
+  type Draw,
+  draw,
+  type Drawing,
+  type DrawingOptions,
+  type Look,
+  subtitleOf
+} from "./Drawing.ts"
 
 /**
  * How a flowchart is drawn.
@@ -28,7 +37,8 @@ const lines: Readonly<Record<Look, string>> = {
   condition: "==>",
   required: "-->",
   optional: "-->",
-  order: "-.->"
+  order: "-.->",
+  again: "-->"
 }
 
 // Whatever is not plain text to Mermaid, or to the Markdown and HTML that it makes of a label.
@@ -41,7 +51,8 @@ const escaped = (text: string): string =>
 
 const nodeOf = (box: Box, direction: string): ReadonlyArray<string> => {
   const { id, inside, kind, name } = box
-  const label = kind === undefined ? escaped(name) : `${escaped(name)}<br/>${kind}`
+  const subtitle = subtitleOf(box)
+  const label = subtitle === undefined ? escaped(name) : `${escaped(name)}<br/>${subtitle}`
   if (inside !== undefined) {
     return [`subgraph ${id}["${label}"]`, ...indented([`direction ${direction}`, ...linesOf(inside, direction)]), "end"]
   }
@@ -70,7 +81,8 @@ const linesOf = ({ arrows, boxes }: Drawing, direction: string): ReadonlyArray<s
  *   input is called like the stage it comes from.
  * - A thick arrow is a condition (`when`). A dotted one is order alone.
  * - There is one arrow between two stages. Its label lists everything that the one wants of the other.
- * - A stage that runs a pipeline (`Pipeline.Inside`) is a box with the boxes of that pipeline in it.
+ * - A stage that runs pipelines (`Pipeline.Inside`) is a box with the boxes of those pipelines in it. What runs in a loop has an
+ *   arrow back, labelled "again".
  *
  * ```ts
  * import { Effect } from "effect"

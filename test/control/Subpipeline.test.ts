@@ -142,14 +142,18 @@ describe("Subpipeline.stage", () => {
       const stage = Subpipeline.stage("research", research, { kind: "agent", input: () => ({ topic: "x" }) })
       assert.strictEqual(stage.kind, "agent")
       assert.strictEqual(researched.kind, "transform")
-      assert.strictEqual(Context.get(stage.annotations, Pipeline.Inside), research)
+      assert.deepStrictEqual(Context.get(stage.annotations, Pipeline.Inside), { pipelines: [{ pipeline: research }] })
       const { stages } = yield* Pipeline.describe(answer)
       assert.deepStrictEqual(stages, [
         { name: "plan", kind: "transform" },
         {
           name: "research",
           kind: "transform",
-          pipeline: { name: "research", stages: [{ name: "search", kind: "transform" }], edges: [], warnings: [] }
+          inside: {
+            pipelines: [{
+              pipeline: { name: "research", stages: [{ name: "search", kind: "transform" }], edges: [], warnings: [] }
+            }]
+          }
         }
       ])
     }))

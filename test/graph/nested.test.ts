@@ -72,7 +72,11 @@ describe("a stage that runs a pipeline", () => {
   it("is a box of its own when a hand-made description says that nothing is in it", () => {
     const text = toMermaid({
       name: "p",
-      stages: [{ name: "a", kind: "work", pipeline: { name: "q", stages: [], edges: [] } }],
+      stages: [{
+        name: "a",
+        kind: "work",
+        inside: { pipelines: [{ pipeline: { name: "q", stages: [], edges: [] } }] }
+      }],
       edges: []
     })
     assert.strictEqual(text, lines("flowchart TD", "  a[[\"a<br/>work\"]]"))
@@ -80,12 +84,59 @@ describe("a stage that runs a pipeline", () => {
 
   it.effect("is described with what is in it, by annotation, too", () =>
     Effect.gen(function*() {
-      const own = Stage.annotate(Stage.work("own", { run: Effect.void }), Pipeline.Inside, search)
+      const own = Stage.annotate(Stage.work("own", { run: Effect.void }), Pipeline.Inside, {
+        pipelines: [{ pipeline: search }]
+      })
       const { stages } = yield* Pipeline.describe(Pipeline.make("p").add(own))
       assert.deepStrictEqual(stages, [{
         name: "own",
         kind: "work",
-        pipeline: yield* Pipeline.describe(search)
+        inside: { pipelines: [{ pipeline: yield* Pipeline.describe(search) }] }
       }])
+    }))
+
+  it.effect("has a labelled box for each of several pipelines, and arrows back in a loop", () =>
+    Effect.gen(function*() {
+      const loop = Stage.annotate(Stage.agent("draft", { run: Effect.void }), Pipeline.Inside, {
+        pipelines: [{ pipeline: search }],
+        repeats: "loop"
+      })
+      const each = Stage.annotate(Stage.work("notify", { run: Effect.void }), Pipeline.Inside, {
+        pipelines: [{ label: "by mail", pipeline: search }, {
+          label: "mobile",
+          pipeline: Pipeline.make("one").add(idle("push"))
+        }],
+        repeats: "for-each"
+      })
+      const alone = Stage.annotate(idle("poll"), Pipeline.Inside, { pipelines: [], repeats: "loop" })
+      const text = yield* toMermaid(Pipeline.make("p").add(loop).add(each).add(alone))
+      assert.strictEqual(
+        text,
+        lines(
+          "flowchart TD",
+          "  subgraph draft[\"draft<br/>agent, in a loop\"]",
+          "    direction TD",
+          "    draft__index[(\"index<br/>enrich\")]",
+          "    draft__1[\"rank them<br/>transform\"]",
+          "    draft__index -.-> draft__1",
+          "    draft__1 -->|\"again\"| draft__index",
+          "  end",
+          "  subgraph notify[\"notify<br/>work, for each item\"]",
+          "    direction TD",
+          "    subgraph notify__0[\"by mail\"]",
+          "      direction TD",
+          "      notify__0__index[(\"index<br/>enrich\")]",
+          "      notify__0__1[\"rank them<br/>transform\"]",
+          "      notify__0__index -.-> notify__0__1",
+          "    end",
+          "    subgraph notify__mobile[\"mobile\"]",
+          "      direction TD",
+          "      notify__mobile__push[\"push<br/>transform\"]",
+          "    end",
+          "  end",
+          "  poll[\"poll<br/>transform, in a loop\"]",
+          "  poll -->|\"again\"| poll"
+        )
+      )
     }))
 })

@@ -1,0 +1,145 @@
+/**
+ * Runs what a construct is given to run: a function of the input that gives an Effect, a stage, or a pipeline.
+ *
+ * A function runs in the stage of the construct. A stage and a pipeline are runs of their own inside of it, with ids, events
+ * and spans of their own; the pipeline of a stage has that stage only.
+ */
+import * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
+import type { Taken } from "../../checks/run.ts"
+import type { Ports } from "../../checks/stage.ts"
+import * as options from "../../internal/options.ts"
+import {
+  type Cancel,
+  isStageOutput,
+  type Ok,
+  plainOk,
+  signal,
+  type Skip,
+  type StageOutput
+} from "../../internal/output-model.ts"
+import * as Pipeline from "../../Pipeline.ts"
+import { type Cancelled, type Completed, StageFailed } from "../../RunResult.ts"
+import type { Current } from "../../Snapshot.ts"
+import * as Stage from "../../Stage.ts"
+import { type StageContext } from "../../StageContext.ts"
+import type { DepthExceeded } from "../../StageError.ts"
+import type { Data, Errors, Signal } from "../../StageOutput.ts"
+import { type Cancels, type DefaultData, defaultDataOf, runChild, type SubpipelineFailed } from "./child-run.ts"
+
+/** What a construct is given to run. */
+export type Body = Stage.Any | Pipeline.Any | ((input: never) => Effect.Effect<unknown, unknown, unknown>)
+
+/** What a body takes; `unknown` when it takes nothing. */
+export type InputOf<B> = B extends Stage.Any ? Stage.Input<B>
+  : B extends Pipeline.Pipeline<infer N, infer _E, infer _R, infer _V> ? Takes<N>
+  : B extends (input: infer I) => unknown ? I
+  : never
+
+type Takes<N extends Pipeline.AnyNode> = [Taken<N>] extends [never] ? unknown : Taken<N>
+
+/** What a body gives when it gives data. */
+export type DataOf<B> = B extends Stage.Any ? Stage.DataOf<B>
+  : B extends Pipeline.Pipeline<infer N, infer _E, infer _R, infer V> ? DefaultData<N, V>
+  : B extends (input: never) => Effect.Effect<infer A, infer _E, infer _R> ? Data<A>
+  : never
+
+/** The typed errors of a body: those of a stage are its own, those of a pipeline a `SubpipelineFailed`. */
+export type ErrorOf<B> = B extends Stage.Any ? Stage.Error<B> | Stage.Exhausted<Stage.Signals<B>> | DepthExceeded
+  : B extends Pipeline.Pipeline<infer N, infer E, infer _R, infer V> ? SubpipelineFailed<Pipeline.Failure<N, E, {}, V>>
+  : B extends (input: never) => Effect.Effect<infer A, infer E, infer _R> ? Errors<A, E>
+  : never
+
+/** What a body needs. */
+export type ServicesOf<B> = B extends Stage.Any ? Exclude<Stage.Services<B>, StageContext>
+  : B extends Pipeline.Pipeline<infer N, infer _E, infer R, infer _V> ? Pipeline.Services<N, R, Current>
+  : B extends (input: never) => Effect.Effect<infer _A, infer _E, infer R> ? Ports<R>
+  : never
+
+/** How else a body may end: `"skip"`, `"cancel"`, and for a function `"retry"`. */
+export type SignalsOf<B> = B extends Stage.Any ? Exclude<Stage.Signals<B>, "retry">
+  : B extends Pipeline.Pipeline<infer N, infer E, infer _R, infer V>
+    ? [Cancels<N, E, {}, V>] extends [never] ? never : "cancel"
+  : B extends (input: never) => Effect.Effect<infer A, infer _E, infer R> ? Signal<A, R>
+  : never
+
+/** How a body ended that did not fail. */
+export type BodyEnd = Ok<unknown> | Skip | Cancel
+
+const cancelOf = ({ data, reason }: Cancelled<unknown>): Cancel =>
+  signal<Cancel>({ _tag: "Cancel", reason, data }, undefined)
+
+/** A body, ready to run any number of times. */
+export interface Runs {
+  /** What is run, for descriptions; a function has nothing to look into. */
+  readonly pipeline: Pipeline.Any | undefined
+  /**
+   * Runs the body in the stage that asks for it. What a function yields leaves that stage, as in any stage; what it returns,
+   * and what else the run of a stage or a pipeline ends with, is given.
+   */
+  readonly run: (input: unknown) => Effect.Effect<BodyEnd, unknown, StageContext>
+}
+
+const isBody = (given: unknown): given is Body =>
+  typeof given === "function" || Stage.isStage(given) || Pipeline.isPipeline(given)
+
+/** Reads what the option of a construct says that it runs. */
+export const runsOf = (option: string, given: Body): Runs => {
+  const body = options.ofKind(option, "a stage, a pipeline, or a function that gives an Effect", isBody, given)
+  if (Stage.isStage(body)) return stageRuns(body)
+  return Pipeline.isPipeline(body) ? pipelineRuns(body) : functionRuns(body)
+}
+
+const functionRuns = (body: (input: never) => Effect.Effect<unknown, unknown, unknown>): Runs => ({
+  pipeline: undefined,
+  // The signatures say what it takes and needs; the value does not know.
+  run: (input) => Effect.flatMap(body(input as never) as Effect.Effect<unknown>, endOf)
+})
+
+/** A returned outcome is what it is. One that no value stands for leaves the stage, as when it is yielded. */
+const endOf = (returned: unknown): Effect.Effect<BodyEnd, unknown> => {
+  if (!isStageOutput(returned)) return Effect.succeed(plainOk(returned))
+  const output: StageOutput = returned
+  return output._tag === "Fail" || output._tag === "Retry"
+    ? output as Effect.Effect<never, unknown> // only a constructor of stages asks where it is yielded
+    : Effect.succeed(output)
+}
+
+/** A pipeline of one stage, which takes what the stage takes. */
+const pipelineOf = (stage: Stage.Any): Pipeline.Any => {
+  // What the stage takes is checked by the signatures of the constructs.
+  const fed = Stage.mapInput(
+    stage as Stage.Stage<string, unknown, object>,
+    (inputs: { input: unknown }) => inputs.input
+  )
+  return Pipeline.make(stage.name, { input: Schema.Unknown }).add(fed as never, { inputs: ["input"] } as never)
+}
+
+const stageRuns = (stage: Stage.Any): Runs => {
+  const pipeline = pipelineOf(stage)
+  return {
+    pipeline,
+    run: (input) =>
+      runChild(pipeline, (current) => current, () => input).pipe(
+        // The stage fails as it would alone, with all that its cause says.
+        Effect.catch((failed): Effect.Effect<never, unknown> =>
+          failed.error instanceof StageFailed ? Effect.failCause(failed.error.cause) : Effect.fail(failed.error)
+        ),
+        Effect.map((result) =>
+          result._tag === "Cancelled"
+            ? cancelOf(result)
+            // The run of one stage has its output.
+            : (result as Completed<Record<string, Ok<unknown> | Skip>>).outputs[stage.name] as Ok<unknown> | Skip
+        )
+      )
+  }
+}
+
+const pipelineRuns = (pipeline: Pipeline.Any): Runs => ({
+  pipeline,
+  run: (input) =>
+    Effect.map(
+      runChild(pipeline, (current) => current, () => input),
+      (result) => result._tag === "Cancelled" ? cancelOf(result) : plainOk(defaultDataOf(result as Completed<unknown>))
+    )
+})

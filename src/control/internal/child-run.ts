@@ -1,0 +1,189 @@
+/**
+ * Runs a pipeline as a child of the run that a stage is part of.
+ */
+import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
+import * as Schema from "effect/Schema"
+import { messageOf } from "../../attempt/error-summary.ts"
+import { immutable } from "../../internal/immutable.ts"
+import * as options from "../../internal/options.ts"
+import { define } from "../../internal/record.ts"
+import { RefusalTypeId } from "../../internal/refusal.ts"
+import { withInput } from "../../internal/snapshot-model.ts"
+import * as Pipeline from "../../Pipeline.ts"
+import type { RunOptions } from "../../Run.ts"
+import { type Cancelled, type Completed, type RunResult, StageFailed } from "../../RunResult.ts"
+import * as Snapshot from "../../Snapshot.ts"
+import { StageContext } from "../../StageContext.ts"
+import { DepthExceeded } from "../../StageError.ts"
+import * as StageOutput from "../../StageOutput.ts"
+
+/**
+ * The run of a pipeline inside a stage failed; `error` is what it failed with.
+ *
+ * `path` are the stages from the one that ran it down to the one that failed, however many runs are between them:
+ * `answer > research > search`. It ends with the stage that ran the pipeline when that failed outside of its stages.
+ */
+export class SubpipelineFailed<out Failure = unknown>
+  extends Schema.TaggedError<SubpipelineFailed<unknown>>()("SubpipelineFailed", {
+    stage: Schema.String,
+    pipeline: Schema.String,
+    path: Schema.Array(Schema.String),
+    error: Schema.Unknown
+  })
+{
+  readonly code = "SUBPIPELINE_FAILED"
+  /** What the run failed with, or why it was not started. */
+  declare readonly error: Failure | DepthExceeded
+
+  override get message(): string {
+    return `${this.path.join(" > ")} failed: ${messageOf(innermost(this))}`
+  }
+
+  /** What a log shows of it: what happened where, and none of the data. */
+  override toJSON() {
+    const { _tag, code, message, path, pipeline, stage } = this
+    return { _tag, code, message, pipeline, stage, path }
+  }
+
+  [Symbol.for("nodejs.util.inspect.custom")]() {
+    return this.toJSON()
+  }
+}
+
+/** What went wrong in the run that no other run is inside of. */
+const innermost = (failed: SubpipelineFailed): unknown => {
+  let error: unknown = failed
+  while (error instanceof SubpipelineFailed || error instanceof StageFailed) error = error.error
+  return error
+}
+
+const pathBelow = (error: unknown): ReadonlyArray<string> => {
+  if (!(error instanceof StageFailed)) return []
+  return error.error instanceof SubpipelineFailed ? error.error.path : [error.stage]
+}
+
+/**
+ * The run of a pipeline inside a stage was cancelled, and the stage takes that for a failure (`onCancel: "fail"`).
+ *
+ * It is a refusal: nothing that stands in for failed stages, a retry or a fallback, stands in for this one. `Stage.catch`
+ * handles it.
+ */
+export class SubpipelineCancelled extends Schema.TaggedError<SubpipelineCancelled>()("SubpipelineCancelled", {
+  stage: Schema.String,
+  pipeline: Schema.String,
+  /** The stage of the pipeline that cancelled it. */
+  by: Schema.UndefinedOr(Schema.String),
+  reason: Schema.String,
+  data: Schema.Record(Schema.String, Schema.Unknown)
+}) {
+  readonly code = "SUBPIPELINE_CANCELLED"
+  readonly [RefusalTypeId] = true
+  override get message(): string {
+    const by = this.by === undefined ? "" : ` by "${this.by}"`
+    return `Pipeline "${this.pipeline}" in stage "${this.stage}" was cancelled${by}: ${this.reason}`
+  }
+}
+
+/**
+ * What a cancelled child does to its parent:
+ *
+ * - `"cancel"`, the default, cancels the parent with the same reason and data;
+ * - `"skip"` skips the stage: its readers go on without it or are skipped, too;
+ * - `"fail"` fails the stage with `SubpipelineCancelled`.
+ */
+export type OnCancel = "cancel" | "skip" | "fail"
+
+export const onCancelOf = (given: OnCancel | undefined): OnCancel =>
+  options.oneOf("onCancel", ["cancel", "skip", "fail"], given ?? "cancel")
+
+/** Whether a run can be cancelled from inside, as the one word `"cancelled"`. */
+export type Cancels<N extends Pipeline.AnyNode, E, O, V> =
+  [Extract<Pipeline.Result<N, E, O, V>, { readonly _tag: "Cancelled" }>] extends [never] ? never : "cancelled"
+
+type ByName<O> =
+  & { readonly [K in keyof O as O[K] extends StageOutput.Ok<unknown> ? K : never]: DataIn<O[K]> }
+  & {
+    readonly [K in keyof O as O[K] extends StageOutput.Ok<unknown> ? never : K]?: DataIn<O[K]>
+  }
+
+type DataIn<Output> = Output extends StageOutput.Ok<infer D> ? D : never
+
+/**
+ * What a stage gives that runs a pipeline and does not say what it gives: what the pipeline returns, or else the data of its
+ * stages by their names. A stage that may skip is a key that may not be there.
+ */
+export type DefaultData<N extends Pipeline.AnyNode, V> = unknown extends V
+  ? ByName<Pipeline.Outputs<N>> extends infer D ? { readonly [K in keyof D]: D[K] } : never
+  : V
+
+/** A child as it is run, whatever its types. */
+const runUntyped = Pipeline.run as unknown as (
+  pipeline: Pipeline.Any,
+  snapshot: Snapshot.Snapshot,
+  options: RunOptions | undefined
+) => Effect.Effect<RunResult, unknown>
+
+/** How a child ends that did not fail and was not cancelled. */
+export type Ending = Exclude<RunResult, Cancelled<unknown>>
+
+/** Ends a stage whose child was cancelled in the way that the stage says. */
+export const endWhenCancelled = (
+  child: Effect.Effect<RunResult, SubpipelineFailed, StageContext>,
+  pipeline: Pipeline.Any,
+  onCancel: OnCancel
+): Effect.Effect<
+  Ending,
+  SubpipelineFailed | SubpipelineCancelled,
+  StageContext | StageOutput.InStage<"cancel" | "skip">
+> =>
+  Effect.flatMap(child, (
+    result
+  ): Effect.Effect<Ending, SubpipelineCancelled, StageContext | StageOutput.InStage<"cancel" | "skip">> => {
+    if (result._tag !== "Cancelled") return Effect.succeed(result)
+    const { by, data, reason } = result
+    switch (onCancel) {
+      case "cancel":
+        return StageOutput.cancel(reason, { data })
+      case "skip":
+        return StageOutput.skip(reason, { data })
+      case "fail":
+        return Effect.flatMap(StageContext, ({ stage }) =>
+          Effect.fail(new SubpipelineCancelled({ stage, pipeline: pipeline.name, by, reason, data })))
+    }
+  })
+
+/** Runs a child, whose snapshot is made of the parent's, with what it takes. */
+export const runChild = (
+  pipeline: Pipeline.Any,
+  snapshotOf: (current: Snapshot.Current) => Snapshot.Snapshot,
+  input: () => unknown,
+  runOptions?: RunOptions | undefined
+): Effect.Effect<RunResult, SubpipelineFailed, StageContext> =>
+  Effect.flatMap(StageContext, ({ snapshot: current, stage }) => {
+    const snapshot = options.ofKind(
+      "snapshot",
+      "a Snapshot; see Snapshot.make",
+      Snapshot.isSnapshot,
+      snapshotOf(current)
+    )
+    const given = pipeline.input === undefined ? snapshot : withInput(snapshot, immutable(input()))
+    return runUntyped(pipeline, given, runOptions).pipe(
+      // A run that is too deep dies of it: only here it is in the type.
+      Effect.catchDefect((defect) => defect instanceof DepthExceeded ? Effect.fail(defect) : Effect.die(defect)),
+      Effect.mapError((error) =>
+        new SubpipelineFailed({ stage, pipeline: pipeline.name, path: [stage, ...pathBelow(error)], error })
+      )
+    )
+  })
+
+/** What the data of a stage is that does not say: what its pipeline returns, or the data of its stages by name. */
+export const defaultDataOf = (ended: Completed<unknown>): unknown => {
+  if (Predicate.hasProperty(ended, "value")) return ended.value
+  const data = {}
+  // A completed run has an output for each stage, by its name.
+  for (const [name, output] of Object.entries(ended.outputs as Readonly<Record<string, StageOutput.StageOutput>>)) {
+    if (output._tag === "Ok") define(data, name, output.data)
+  }
+  return data
+}

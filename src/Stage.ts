@@ -219,7 +219,8 @@ const runOf = (run: Effect.Effect<unknown, unknown, unknown> | ((inputs: never) 
   if (typeof run !== "function") return () => run
   return (inputs) => {
     const returned = run(inputs)
-    if (!isGenerator(returned)) return returned as ReturnType<Any["run"]> // what is none is told when it is run
+    if (Effect.isEffect(returned)) return returned
+    if (!isGenerator(returned)) return returned as never // what is no Effect is told when it is run
     let first: AnyGenerator | undefined = returned
     return Effect.gen(() => {
       const generator = first ?? run(inputs) as AnyGenerator // it gave one before

@@ -82,8 +82,11 @@ export class ActiveRun implements RunOfStage {
   /** What went wrong while the run was being stopped. */
   readonly failuresWhileStopping: Array<Cause.Cause<unknown>> = []
   stop: Stop | undefined = undefined
-  /** Told when the caller cancels the run. */
-  onStop: (() => void) | undefined = undefined
+  /**
+   * Woken when the caller cancels the run. It is an object: V8 keeps a function that is put into a field, and with it the
+   * run and all its outputs, until the next full garbage collection.
+   */
+  conductor: { wake(): void } | undefined = undefined
   /** Set when the run has its result: whatever an abandoned stage still does is no part of it. */
   isSettled = false
 
@@ -326,7 +329,7 @@ export class ActiveRun implements RunOfStage {
   cancel(reason: string, data: Readonly<Record<string, unknown>>): void {
     if (this.isOver) return
     this.stop = { _tag: "Cancelled", by: undefined, reason, data }
-    this.onStop?.()
+    this.conductor?.wake()
   }
 
   /** The stages that outlived the grace: the run ends without them. */

@@ -46,6 +46,8 @@ class Conductor {
   private readonly stepsBeforeYield: number
   /** The stage that is taking its first steps. */
   private starting: StageExecution | undefined = undefined
+  /** Its fiber, once that runs it. */
+  private startingFiber: StageFiber | undefined = undefined
   /** What it ended with, if it has. */
   private startingExit: Exit.Exit<unknown, unknown> | undefined = undefined
   /** Stages that ended without waiting any longer for what they left running. */
@@ -62,7 +64,7 @@ class Conductor {
     this.context = settings.context
     this.effects = run.plan.effects(settings.installed)
     this.stepsBeforeYield = Context.get(settings.context, Scheduler.MaxOpsBeforeYield)
-    run.onStop = () => this.wake()
+    run.conductor = this
   }
 
   private get isOver(): boolean {
@@ -98,7 +100,7 @@ class Conductor {
   }
 
   /** Wakes the conductor when it waits and there is something for it to do. */
-  private wake(): void {
+  wake(): void {
     const { resume } = this
     if (resume === undefined || !(this.isOver || this.canStart)) return
     this.resume = undefined
@@ -117,6 +119,7 @@ class Conductor {
     this.startingExit = undefined
     const fiber = Effect.runForkWith(Context.add(this.context, StageContext, execution))(this.stage)
     this.starting = undefined
+    this.startingFiber = undefined
     this.steps += fiber.currentOpCount
     const exit = fiber.pollUnsafe()
     if (exit !== undefined) return this.ended(execution, exit)
@@ -129,11 +132,11 @@ class Conductor {
   private readonly hear = (exit: Exit.Exit<unknown, unknown>): undefined => {
     // A finalizer runs in the fiber that it belongs to.
     const fiber = Fiber.getCurrent() as StageFiber
-    const execution = executionIn(fiber)
-    if (execution === this.starting) {
+    if (fiber === this.startingFiber) {
       this.startingExit = exit
       return
     }
+    const execution = executionIn(fiber)
     // A task of the fiber's scheduler would cost a turn of the event loop for every stage.
     queueMicrotask(() => {
       if (fiber.pollUnsafe() === undefined) this.bodyEnded(execution, fiber, exit)
@@ -142,7 +145,11 @@ class Conductor {
 
   /** Runs the stage of a fiber. One Effect for all stages, which asks its fiber which stage it is. */
   private readonly stage: Effect.Effect<unknown, unknown> = Effect.onExitPrimitive(
-    Effect.withFiber((fiber) => this.effectFor(executionIn(fiber))),
+    Effect.withFiber((fiber) => {
+      const execution = executionIn(fiber)
+      if (execution === this.starting) this.startingFiber = fiber
+      return this.effectFor(execution)
+    }),
     this.hear
   )
 

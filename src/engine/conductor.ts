@@ -150,7 +150,8 @@ class Conductor {
       if (execution === this.starting) this.startingFiber = fiber
       return this.effectFor(execution)
     }),
-    this.hear
+    this.hear,
+    true // it takes no time in which anybody could interrupt it
   )
 
   private effectFor({ input, planned }: StageExecution): Effect.Effect<unknown, unknown> {

@@ -100,6 +100,14 @@ export const Enrichments = Schema.Struct({
  */
 export type Enrichments = typeof Enrichments.Type
 
+/** A route that a router thought of. */
+const RouteCandidate = Schema.Struct({
+  route: Schema.String,
+  confidence: Schema.optionalKey(Schema.Finite),
+  /** Its share, of routes that are chosen by weight. */
+  weight: Schema.optionalKey(Schema.Finite)
+})
+
 /**
  * Where an earlier router sent this request, and why.
  */
@@ -107,7 +115,11 @@ export const RoutingDecision = Schema.Struct({
   agentId: Schema.optionalKey(Schema.String),
   pipelineName: Schema.optionalKey(Schema.String),
   topology: Schema.optionalKey(Schema.String),
-  reason: Schema.optionalKey(Schema.String)
+  reason: Schema.optionalKey(Schema.String),
+  route: Schema.optionalKey(Schema.String),
+  /** How sure the router was of its choice. */
+  confidence: Schema.optionalKey(Schema.Finite),
+  candidates: Schema.optionalKey(Schema.Array(RouteCandidate))
 })
 
 /**

@@ -96,9 +96,12 @@ const functionRuns = (body: (input: never) => Effect.Effect<unknown, unknown, un
   run: (input) => Effect.flatMap(body(input as never) as Effect.Effect<unknown>, endOf)
 })
 
-/** A returned outcome is what it is. One that no value stands for leaves the stage, as when it is yielded. */
+/**
+ * A returned outcome is what it is. One that no value stands for leaves the stage, as when it is yielded. Nothing is data
+ * without keys, as everywhere.
+ */
 const endOf = (returned: unknown): Effect.Effect<BodyEnd, unknown> => {
-  if (!isStageOutput(returned)) return Effect.succeed(plainOk(returned))
+  if (!isStageOutput(returned)) return Effect.succeed(plainOk(returned === undefined ? {} : returned))
   const output: StageOutput = returned
   return output._tag === "Fail" || output._tag === "Retry"
     ? output as Effect.Effect<never, unknown> // only a constructor of stages asks where it is yielded

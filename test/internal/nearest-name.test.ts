@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { stepLimit, Suggestions } from "../../src/engine/nearest-name.ts"
+import { stepLimit, Suggestions } from "../../src/internal/nearest-name.ts"
 
 const numbered = (count: number, name: (index: number) => string): ReadonlySet<string> =>
   new Set(Array.from({ length: count }, (_, index) => name(index)))

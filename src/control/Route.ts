@@ -33,14 +33,8 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import type {
-  BranchInputs,
-  MatchProblem,
-  OneRecord,
-  RouteIn,
-  RoutesWithBranch,
-  WeightsProblem
-} from "../checks/route.ts"
+import type { OneRecord, Shown } from "../checks/bodies.ts"
+import type { BranchInputs, MatchProblem, RouteIn, RoutesWithBranch, WeightsProblem } from "../checks/route.ts"
 import type { Checked, NotGiven } from "../checks/wiring.ts"
 import { Suggestions } from "../internal/nearest-name.ts"
 import * as options from "../internal/options.ts"
@@ -53,11 +47,11 @@ import {
   type Body,
   type DataOf,
   type ErrorOf,
-  type InputOf,
   type Runs,
   runsOf,
   type ServicesOf,
-  type SignalsOf
+  type SignalsOf,
+  type TakenBy
 } from "./internal/body.ts"
 import { placeOf } from "./internal/key-hash.ts"
 import { entriesOf, isRecord } from "./internal/named.ts"
@@ -107,30 +101,29 @@ export const decisionIn = (output: StageOutput): Option.Option<RoutingDecision> 
 export type Router = Stage.Any | ((inputs: never) => unknown)
 
 /** The branches, by their routes: stages, pipelines, or functions of the inputs that give an Effect. */
-export type Branches = Readonly<Record<string, Body>>
+export type Branches = Readonly<Record<string, unknown>>
 
 /** The name under which a router is read; of a function nothing is known. */
 type NameOf<R> = R extends Stage.Any ? R["name"] : never
 
-/** What a router decides. */
-type DecisionOf<R> = R extends Stage.Any ? Stage.DataOf<R> : R extends (inputs: never) => infer D ? D : never
+/** What a router decides. While the compiler has not yet looked at it, it is any router. */
+type DecisionOf<R> = [Router] extends [R] ? NotGiven : Decision<R>
+
+type Decision<R> = R extends Stage.Any ? Stage.DataOf<R> : R extends (inputs: never) => infer D ? D : never
 
 /** What a router is read from. */
 type Reads<R> = R extends Stage.Any ? { readonly [K in R["name"]]: Stage.DataOf<R> }
   : R extends (inputs: infer I) => unknown ? I
   : never
 
-type Inputs<B> = { [K in keyof B]: InputOf<B[K]> }
+type Inputs<B> = { [K in keyof B]: TakenBy<B[K]> }
 type Datas<B> = { [K in keyof B]: DataOf<B[K]> }
 type Signals<B> = { [K in keyof B]: SignalsOf<B[K]> }
 type Errors<B> = { [K in keyof B]: ErrorOf<B[K]> }
 type Services<B> = { [K in keyof B]: ServicesOf<B[K]> }
 
 /** What the branch for other routes takes, when there is one. */
-type OtherInput<Other> = [Other] extends [NotGiven] ? NotGiven : InputOf<Other>
-
-/** A type, shown as what it is and not by the name of the type that computed it. */
-type Shown<A> = [A] extends [infer B] ? B : never
+type OtherInput<Other> = [Other] extends [NotGiven] ? NotGiven : TakenBy<Other>
 
 /** Whether the compiler knows all routes and all branches; if not, a branch can be missing when the stage runs. */
 type Missing<R, B, Other> = [Other] extends [NotGiven]
@@ -161,7 +154,7 @@ export interface Match {
     const Name extends string,
     R extends Router,
     B extends Branches,
-    Other extends Body | NotGiven = NotGiven,
+    Other = NotGiven,
     const Fallback extends RoutesWithBranch<B> = never
   >(
     name: Checked<
@@ -239,7 +232,7 @@ const isFinite = (given: unknown): given is number => typeof given === "number" 
 /** What is run for each route. It is read once: a record that changes later changes nothing. */
 const branchesOf = (given: Branches): ReadonlyMap<string, Runs> => {
   const entries = entriesOf("branches", "an object with a branch for each route", given)
-  return new Map(entries.map(([route, body]) => [route, runsOf(`branches.${route}`, body)]))
+  return new Map(entries.map(([route, body]) => [route, runsOf(`branches.${route}`, body as Body)])) // which it asks for
 }
 
 const thresholdOf = (

@@ -6,3 +6,7 @@ export * as Subpipeline from "./Subpipeline.ts"
  * Chooses branches by route, and routes by weight.
  */
 export * as Route from "./Route.ts"
+/**
+ * Makes pipelines of common shapes, and stages of which the first to succeed wins.
+ */
+export * as Shapes from "./Shapes.ts"

@@ -6,6 +6,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import type { NoBody } from "../../checks/bodies.ts"
 import type { Taken } from "../../checks/run.ts"
 import type { Ports } from "../../checks/stage.ts"
 import * as options from "../../internal/options.ts"
@@ -35,6 +36,12 @@ export type InputOf<B> = B extends Stage.Any ? Stage.Input<B>
   : B extends Pipeline.Pipeline<infer N, infer _E, infer _R, infer _V> ? Takes<N>
   : B extends (input: infer I) => unknown ? I
   : never
+
+/**
+ * What something takes that may be no body at all, which a sentence says then. While the compiler has not yet looked at it,
+ * nothing is known of it.
+ */
+export type TakenBy<B> = unknown extends B ? unknown : B extends Body ? InputOf<B> : NoBody
 
 type Takes<N extends Pipeline.AnyNode> = [Taken<N>] extends [never] ? unknown : Taken<N>
 

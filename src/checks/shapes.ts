@@ -88,7 +88,17 @@ type EachNeededProblem<S> = S extends unknown ? NeededProblem<S> : never
 
 type JoinProblem<Join, Lasts> = [Join] extends [NotGiven] ? never
   : unknown extends Lasts ? never
-  : First<EachNeededProblem<Lasts>, LinkProblem<Join, DataByName<Lasts>, `what it joins`>>
+  : First<
+    EachNeededProblem<Lasts>,
+    Join extends Stage.Any ? JoinInputProblem<Join["name"], Stage.Input<Join>, DataByName<Lasts>> : NoStage<Join>
+  >
+
+type JoinInputProblem<Name extends string, Wanted, Given> = unknown extends Wanted ? never : {
+  [K in keyof Wanted]-?: K extends keyof Given ? [Given[K]] extends [Wanted[K]] ? never
+    : `stage '${Name}', input '${K & string}': stage '${K & string}' gives ${Mismatch<Wanted[K], Given[K]>}`
+    : {} extends Pick<Wanted, K> ? never
+    : `stage '${Name}', input '${K & string}': no stage that it joins has that name`
+}[keyof Wanted]
 
 type WithJoin<S extends List, Join> = [Join] extends [NotGiven] ? S : readonly [...S, Join]
 

@@ -49,7 +49,7 @@ describe("Route.match", () => {
   })
 
   test("gives what any branch gives, ends as any of them may, and needs what they need", () => {
-    expect<Stage.DataOf<typeof stage>>().type.toBe<{ text: string } | { price: number }>()
+    expect<Stage.DataOf<typeof stage>>().type.toBe<{ text: string } | { readonly price: number }>()
     expect<Stage.Signals<typeof stage>>().type.toBe<"skip">()
     expect<Stage.Services<typeof stage>>().type.toBe<Shop>()
     expect<Stage.Error<typeof stage>>().type.toBe<StageError.DepthExceeded | SalesFailed>()
@@ -108,7 +108,7 @@ describe("Route.match", () => {
     const made = Route.match("answer", open, { support }, { otherwise: () => Effect.succeed({ other: true }) })
     expect<Stage.DataOf<typeof made>>().type.toBe<{ text: string } | { other: boolean }>()
     const partly = Route.match("answer", router, { support }, { otherwise: sales })
-    expect<Stage.DataOf<typeof partly>>().type.toBe<{ text: string } | { price: number }>()
+    expect<Stage.DataOf<typeof partly>>().type.toBe<{ text: string } | { readonly price: number }>()
     expect<Stage.Services<typeof partly>>().type.toBe<Shop>()
   })
 
@@ -125,7 +125,7 @@ describe("Route.match", () => {
     const made = Route.match("answer", router, { support, sales, human }, {
       confidence: { atLeast: 0.7, otherwise: "human" }
     })
-    expect<Stage.DataOf<typeof made>>().type.toBe<{ text: string } | { price: number } | { asked: boolean }>()
+    expect<Stage.DataOf<typeof made>>().type.toBe<{ text: string } | { readonly price: number } | { asked: boolean }>()
     expect(Route.match).type.not.toBeCallableWith("answer", router, { support, sales, human })
   })
 })

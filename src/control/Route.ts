@@ -458,16 +458,14 @@ const isPositive = (given: unknown): given is number => isFinite(given) && given
 
 /** Chooses a route by where a key is between 0 and 1: each route has a part of that as long as its weight. */
 const routeAt = (weights: ReadonlyArray<readonly [route: string, weight: number]>, place: number): string => {
-  // None that nobody is to have.
-  const possible = weights.filter(([, weight]) => weight > 0)
-  const total = possible.reduce((sum, [, weight]) => sum + weight, 0)
+  const total = weights.reduce((sum, [, weight]) => sum + weight, 0)
   let end = 0
-  for (const [route, weight] of possible) {
+  const found = weights.find(([, weight]) => {
     end += weight
-    if (place * total < end) return route
-  }
-  // Sums of fractions may be a little less than they should be.
-  return (possible.at(-1) as readonly [string, number])[0]
+    return place * total < end
+  })
+  // The last of them ends at the total, which no place below 1 reaches.
+  return (found as readonly [string, number])[0]
 }
 
 /**

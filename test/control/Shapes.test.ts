@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Fiber, Option, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { type Event, EventSink, Pipeline, Snapshot, Stage, StageError, StageOutput } from "stageflow"
+import { type Event, EventSink, Interceptor, Pipeline, Snapshot, Stage, StageError, StageOutput } from "stageflow"
 import { Shapes, Subpipeline } from "stageflow/control"
 import { StageTest } from "stageflow/testing"
 
@@ -439,6 +439,19 @@ describe("Shapes.race", () => {
       assert.isUndefined(fiber.pollUnsafe())
       yield* TestClock.adjust(1)
       assert.strictEqual((yield* Fiber.join(fiber)).outputs.race.data.by, "first")
+    }))
+
+  it.effect("has the first winner when nobody can be interrupted", () =>
+    Effect.gen(function*() {
+      const race = Shapes.race("race", {
+        slow: () => Effect.as(Effect.sleep(20), { by: "slow" }),
+        fast: () => Effect.as(Effect.sleep(10), { by: "fast" })
+      }).pipe(Stage.intercept(Interceptor.make({ name: "uninterruptible", around: Effect.uninterruptible })))
+      const fiber = yield* Effect.forkChild(Pipeline.run(Pipeline.make("p").add(race), Snapshot.make()))
+      yield* TestClock.adjust(20)
+      const { outputs } = yield* Fiber.join(fiber)
+      assert.strictEqual(outputs.race.data.by, "fast")
+      assert.deepStrictEqual(Shapes.winnerIn(outputs.race), Option.some("fast"))
     }))
 
   it("refuses what cannot be run, where it is made", () => {

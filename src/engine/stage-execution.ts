@@ -10,9 +10,9 @@ import { type Attempt, attemptIn } from "../attempt/attempt.ts"
 import type { Outcome, StageEffect } from "../attempt/interceptor-model.ts"
 import type { Artifact, Settled } from "../internal/output-model.ts"
 import type { Current, RunIdentity } from "../internal/snapshot-model.ts"
-import { type Inputs, type Lineage, StageContext, type Timer, UndeclaredInput } from "../StageContext.ts"
+import { type Inputs, type Lineage, type Progress, StageContext, type Timer, UndeclaredInput } from "../StageContext.ts"
 import type { Announcer } from "./announcer.ts"
-import { readArtifact, readEmitted } from "./handed-over.ts"
+import { readArtifact, readEmitted, readProgress } from "./handed-over.ts"
 import type { Plan, PlannedStage } from "./plan.ts"
 
 /** What an execution asks of its run. */
@@ -26,6 +26,7 @@ export interface RunOfStage {
   readonly elapsedMs: () => number
   /** Whether a stage is running, by its first attempt. */
   readonly isRunning: (first: StageExecution) => boolean
+  readonly progressed: (planned: PlannedStage, progress: Progress) => void
   readonly attemptEnded: (
     execution: StageExecution,
     exit: Exit.Exit<Outcome, unknown>,
@@ -127,6 +128,15 @@ export class StageExecution implements Attempt {
   get dropAddedArtifacts() {
     return (): void => {
       this.artifacts = undefined
+    }
+  }
+
+  get progress() {
+    return (progress: Progress): Effect.Effect<void> => Effect.sync(() => this.reportProgress(readProgress(progress)))
+  }
+  get reportProgress() {
+    return (progress: Progress): void => {
+      if (this.isHeard) this.run.progressed(this.planned, progress)
     }
   }
 

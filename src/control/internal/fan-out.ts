@@ -1,0 +1,392 @@
+/**
+ * Runs a body for each of several items: reads how every item ended, collects that, tells of it and decides when enough
+ * items have failed.
+ */
+import * as Cause from "effect/Cause"
+import * as Clock from "effect/Clock"
+import type * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import { absurd } from "effect/Function"
+import * as Result from "effect/Result"
+import * as Scope from "effect/Scope"
+import { attemptOf } from "../../attempt/attempt.ts"
+import { errorSummaryOf } from "../../attempt/error-summary.ts"
+import type { Outcome, StageEffect } from "../../attempt/interceptor-model.ts"
+import { isData } from "../../attempt/made-outcome.ts"
+import { endingOfExit, failedEnding, type FailedEnding, isLiteral, unreadable } from "../../attempt/outcome.ts"
+import type { Ending } from "../../attempt/outcome.ts"
+import { together } from "../../internal/causes.ts"
+import { immutable } from "../../internal/immutable.ts"
+import { InterruptionGrace } from "../../internal/interruption.ts"
+import * as options from "../../internal/options.ts"
+import { type Cancel, isStageOutput, type Ok, plainOk } from "../../internal/output-model.ts"
+import { type Progress, StageContext } from "../../StageContext.ts"
+import { RetryExhausted, StageFault } from "../../StageError.ts"
+import type { AttemptCount, Runs } from "./body.ts"
+import type { Telling } from "./item-events.ts"
+import { type ItemSource, openItems } from "./item-source.ts"
+import {
+  CollectedOutcomes,
+  CollectedResults,
+  type EndedItem,
+  type Item,
+  itemFailed,
+  type Outcomes,
+  type Results,
+  tooManyFailed
+} from "./items.ts"
+import { Workers } from "./workers.ts"
+
+/** What a for-each was told when it was made. */
+export interface Settings {
+  readonly items: (inputs: unknown) => unknown
+  readonly runs: Runs
+  readonly key: ((item: unknown, index: number) => string) | undefined
+  readonly concurrency: number
+  /** How many items may fail; `undefined` when the first that does fails the stage with its error. */
+  readonly tolerated: number | undefined
+  readonly retry: ((effect: StageEffect, stage: string, count: AttemptCount) => StageEffect) | undefined
+  readonly telling: Telling
+}
+
+/** How many items ended, and how. It is the progress of the stage, too. */
+class Counts implements Progress {
+  ok = 0
+  failed = 0
+  skipped = 0
+  /** How many there are, when that is known. */
+  total: number | undefined = undefined
+
+  get done(): number {
+    return this.ok + this.failed + this.skipped
+  }
+
+  /** The counts as they are now. */
+  get now() {
+    const { done, failed, ok, skipped, total } = this
+    return { done, ok, failed, skipped, ...(total === undefined ? {} : { total }) }
+  }
+}
+
+const nanosPerMilli = 1_000_000
+
+/** An item that a worker works on. */
+class RunningItem implements EndedItem, AttemptCount {
+  readonly index: number
+  readonly value: unknown
+  attempts = 0
+  key: string | undefined = undefined
+  private readonly clock: Clock.Clock
+  private readonly startedNanos: bigint
+  private known: Item | undefined = undefined
+
+  constructor(value: unknown, index: number, clock: Clock.Clock) {
+    this.value = value
+    this.index = index
+    this.clock = clock
+    this.startedNanos = clock.monotonicTimeNanosUnsafe()
+  }
+
+  get item(): Item {
+    return this.known ??= {
+      index: this.index,
+      key: this.key ?? String(this.index),
+      attempts: Math.max(1, this.attempts),
+      durationMs: Number(this.clock.monotonicTimeNanosUnsafe() - this.startedNanos) / nanosPerMilli
+    }
+  }
+}
+
+/** Why a for-each ends before its items do. */
+type Stop =
+  | { readonly _tag: "ItemFailed"; readonly cause: Cause.Cause<unknown> }
+  | { readonly _tag: "TooManyFailed" }
+  | Cancel
+
+/** What is told of an item. */
+interface Told {
+  readonly ended: RunningItem
+  readonly outcome: "ok" | "failed" | "skipped"
+  readonly besides: object | undefined
+}
+
+type Context = StageContext["Service"]
+
+class FanOut {
+  readonly counts = new Counts()
+  readonly collected: CollectedResults | CollectedOutcomes
+  readonly workers: Workers
+  stop: Stop | undefined = undefined
+  private readonly settings: Settings
+  private readonly context: Context
+  private readonly clock: Clock.Clock
+  private readonly source: ItemSource
+  private begun = 0
+  /** What went wrong in items while the others were being stopped. */
+  private readonly besides: Array<Cause.Cause<unknown>> = []
+  /** The last item that ended, when it was not told of. */
+  private untold: Told | undefined = undefined
+
+  constructor(settings: Settings, source: ItemSource, context: Context, clock: Clock.Clock) {
+    this.settings = settings
+    this.source = source
+    this.context = context
+    this.clock = clock
+    this.collected = settings.tolerated === undefined ? new CollectedResults() : new CollectedOutcomes()
+    this.counts.total = source.size
+    this.workers = new Workers(source, settings.concurrency, this.work)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // running an item
+  // -------------------------------------------------------------------------------------------------------------------
+
+  private readonly work = (value: unknown, index: number): Effect.Effect<void, never, unknown> => {
+    this.begun++
+    this.collected.begin()
+    const running = new RunningItem(value, index, this.clock)
+    return Effect.matchCauseEffect(this.effectFor(running), {
+      onSuccess: (returned) => this.returned(running, returned),
+      onFailure: (cause) => this.ended(running, Exit.failCause(cause))
+    })
+  }
+
+  private effectFor(running: RunningItem): Effect.Effect<unknown, unknown> {
+    const { key, retry, runs } = this.settings
+    // What runs in a stage has everything that the stage says it needs.
+    const run = Effect.suspend(() => {
+      if (key !== undefined) running.key ??= options.text("key", key(running.value, running.index))
+      return runs.runUnread(running.value, running.index, running)
+    }) as Effect.Effect<unknown, unknown>
+    if (retry === undefined) return run
+    const retried = retry(this.readForRetry(run), this.context.stage, running)
+    return Effect.map(retried, (outcome) => outcome._tag === "Ok" ? outcome.data : outcome) as typeof run
+  }
+
+  /** How an attempt ended, for a policy to look at. What it gave is not looked at before it has ended for good. */
+  private readForRetry(run: Effect.Effect<unknown, unknown>): StageEffect {
+    const read = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<Outcome, unknown> => {
+      const ending = this.endingOf(exit)
+      return ending._tag === "Failed" ? Effect.failCause(ending.cause) : Effect.succeed(ending)
+    }
+    return Effect.matchCauseEffect(run, {
+      onSuccess: (returned): Effect.Effect<Outcome, unknown> =>
+        isStageOutput(returned) && returned._tag !== "Ok"
+          ? read(Exit.succeed(returned))
+          : Effect.succeed(plainOk(returned)),
+      onFailure: (cause) => read(Exit.failCause(cause))
+    })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // reading how it ended
+  // -------------------------------------------------------------------------------------------------------------------
+
+  private endingOf(exit: Exit.Exit<unknown, unknown>): Ending {
+    const { stage } = this.context
+    // What was given can throw when it is looked at.
+    const read = Result.try(() => endingOfExit(stage, exit))
+    return Result.isSuccess(read) ? read.success : unreadable(stage, read.failure)
+  }
+
+  /** An item may give anything, and not only an object: but nothing that was forgotten to be waited for. */
+  private returned(running: RunningItem, returned: unknown): Effect.Effect<void> {
+    if (typeof returned !== "object" || returned === null) return this.ok(running, returned)
+    const read = Result.try(() =>
+      isLiteral(returned) || (!isStageOutput(returned) && isData(returned)) ? immutable(returned) : unread
+    )
+    if (Result.isFailure(read)) return this.failed(running, unreadable(this.context.stage, read.failure))
+    return read.success === unread ? this.ended(running, Exit.succeed(returned)) : this.ok(running, read.success)
+  }
+
+  private ended(running: RunningItem, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+    const ending = this.endingOf(exit)
+    switch (ending._tag) {
+      case "Ok": {
+        const data = Result.try(() => immutable(ending.data))
+        if (Result.isFailure(data)) return this.failed(running, unreadable(this.context.stage, data.failure))
+        return Effect.andThen(this.takeOver(ending), this.ok(running, data.success))
+      }
+      case "Skip":
+        return Effect.andThen(this.takeOver(ending), this.skipped(running, ending.reason))
+      case "Cancel":
+        return this.end(ending)
+      case "Retry": {
+        const { item: { attempts } } = running
+        const error = new RetryExhausted({ stage: this.context.stage, attempts, reason: ending.reason })
+        return this.failed(running, failedEnding(error))
+      }
+      case "Failed":
+        return this.failed(running, ending)
+      default:
+        return absurd(ending)
+    }
+  }
+
+  /** What came with the outcome of a function is the stage's. What came with that of a child is in the child's run. */
+  private takeOver({ artifacts, events }: Pick<Ok<unknown>, "artifacts" | "events">): Effect.Effect<void> {
+    if (this.settings.runs.pipeline !== undefined || artifacts.length + events.length === 0) return Effect.void
+    return Effect.andThen(
+      Effect.forEach(events, ({ data, type }) => this.context.emit(type, data), { discard: true }),
+      Effect.forEach(artifacts, (artifact) => this.context.addArtifact(artifact), { discard: true })
+    )
+  }
+
+  private ok(running: RunningItem, value: unknown): Effect.Effect<void> {
+    this.counts.ok++
+    this.collected.ok(running, value)
+    return this.tell(running, "ok", 0, undefined)
+  }
+
+  private skipped(running: RunningItem, reason: string): Effect.Effect<void> {
+    this.counts.skipped++
+    this.collected.skipped(running, reason)
+    return this.tell(running, "skipped", 0, { reason })
+  }
+
+  private failed(running: RunningItem, { cause, error }: FailedEnding): Effect.Effect<void> {
+    const failures = ++this.counts.failed
+    const told = this.tell(running, "failed", failures, { error: errorSummaryOf(error) })
+    if (this.collected instanceof CollectedOutcomes) {
+      this.collected.failed(running, error)
+      return failures > (this.settings.tolerated ?? 0) ? Effect.andThen(told, this.end(tooMany)) : told
+    }
+    const failed = causeOfStage(this.context.stage, running.item, error, cause)
+    if (this.stop !== undefined) this.besides.push(failed)
+    return Effect.andThen(told, this.end({ _tag: "ItemFailed", cause: failed }))
+  }
+
+  private end(stop: Stop): Effect.Effect<void> {
+    return Effect.sync(() => {
+      this.stop ??= stop
+      this.workers.stop()
+    })
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // telling
+  // -------------------------------------------------------------------------------------------------------------------
+
+  private tell(
+    ended: RunningItem,
+    outcome: Told["outcome"],
+    failure: number,
+    besides: object | undefined
+  ): Effect.Effect<void> {
+    const { last, tells } = this.settings.telling
+    if (tells(this.counts.done, failure)) {
+      this.untold = undefined
+      return this.emitItem({ ended, outcome, besides })
+    }
+    if (last) this.untold = { ended, outcome, besides }
+    return Effect.void
+  }
+
+  private emitItem({ besides, ended, outcome }: Told): Effect.Effect<void> {
+    return this.context.emit("for_each.item", { ...ended.item, outcome, ...besides, counts: this.counts.now })
+  }
+
+  /** Tells of the last item, if it is to be told of and was not, and of the end. */
+  tellEnd(outcome: "ok" | "failed" | "cancelled" | "interrupted"): Effect.Effect<void> {
+    const counts = { ...this.counts.now, interrupted: this.begun - this.counts.done }
+    const ended = this.context.emit("for_each.ended", { outcome, counts })
+    return this.untold === undefined ? ended : Effect.andThen(this.emitItem(this.untold), ended)
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
+  // ending
+  // -------------------------------------------------------------------------------------------------------------------
+
+  /** All items were taken: now it is known how many there are. */
+  noteTotal(): void {
+    if (this.source.isEnded && this.workers.causes.length === 0) this.counts.total = this.begun
+  }
+
+  /** What the stage ends with when every worker has. */
+  result(exit: Exit.Exit<void, unknown>): Effect.Effect<Ended, unknown> {
+    const wrong = allOf([...this.besides, ...this.workers.causes])
+    if (exit._tag === "Failure") return Effect.failCause(wrong === undefined ? exit.cause : together(exit.cause, wrong))
+    const { stop } = this
+    if (stop === undefined) {
+      return wrong === undefined ? Effect.succeed(this.collected.data()) : Effect.failCause(wrong)
+    }
+    if (stop._tag === "Cancel" && wrong === undefined) return Effect.succeed(stop)
+    const cause = this.causeOf(stop)
+    return Effect.failCause(wrong === undefined ? cause : together(cause, wrong))
+  }
+
+  private causeOf(stop: Stop): Cause.Cause<unknown> {
+    switch (stop._tag) {
+      case "ItemFailed":
+        return stop.cause
+      case "Cancel":
+        return Cause.die(stop)
+      case "TooManyFailed": {
+        const failures = this.collected instanceof CollectedOutcomes ? this.collected.failures : []
+        return Cause.fail(tooManyFailed(this.context.stage, this.settings.tolerated ?? 0, failures))
+      }
+    }
+  }
+}
+
+/** What is no plain value: an outcome, or something that was forgotten to be waited for. */
+const unread: unique symbol = Symbol("unread")
+
+const tooMany: Stop = { _tag: "TooManyFailed" }
+
+/** What the stage fails with when an item does: a defect stays one, everything else is the failure of that item. */
+const causeOfStage = (
+  stage: string,
+  item: Item,
+  error: unknown,
+  cause: Cause.Cause<unknown>
+): Cause.Cause<unknown> => {
+  if (error instanceof StageFault) return cause
+  const others = cause.reasons.filter((reason) => !Cause.isFailReason(reason))
+  return together(Cause.fail(itemFailed(stage, item, error)), Cause.fromReasons(others))
+}
+
+const allOf = (causes: ReadonlyArray<Cause.Cause<unknown>>): Cause.Cause<unknown> | undefined =>
+  causes.length === 0 ? undefined : Cause.fromReasons(causes.flatMap(({ reasons }) => reasons))
+
+/** What a for-each ends with that did not fail. */
+type Ended = Results<unknown> | Outcomes<unknown, unknown> | Cancel
+
+const outcomeOf = (exit: Exit.Exit<Ended, unknown>): "ok" | "failed" | "cancelled" | "interrupted" => {
+  if (exit._tag === "Success") return isStageOutput(exit.value) ? "cancelled" : "ok"
+  return Cause.hasInterruptsOnly(exit.cause) ? "interrupted" : "failed"
+}
+
+type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+
+// What it takes are arguments: V8 keeps a generator, and with it all that it can see, until the next full collection.
+const runAll = Effect.fnUntraced(function*(
+  settings: Settings,
+  inputs: unknown,
+  scope: Scope.Closeable,
+  grace: Duration.Duration,
+  restore: Restore
+): Effect.fn.Return<Ended, unknown, unknown> {
+  const context = yield* StageContext
+  const source = yield* restore(openItems(() => settings.items(inputs), scope))
+  const fanOut = new FanOut(settings, source, context, yield* Clock.Clock)
+  attemptOf(context).reportProgress(fanOut.counts)
+  const worked = yield* fanOut.workers.run(restore, grace)
+  fanOut.noteTotal()
+  const exit = yield* Effect.exit(fanOut.result(worked))
+  yield* fanOut.tellEnd(outcomeOf(exit))
+  return yield* exit
+})
+
+/** Runs the body for each item. Whatever ends it, nothing of it is left running when it has ended. */
+export const runForEach = (settings: Settings, inputs: unknown): Effect.Effect<Ended, unknown, unknown> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const exit = yield* Effect.exit(runAll(settings, inputs, scope, yield* InterruptionGrace, restore))
+      const closed = yield* Effect.exit(Scope.close(scope, exit))
+      if (closed._tag === "Success") return yield* exit
+      return yield* Effect.failCause(exit._tag === "Success" ? closed.cause : together(exit.cause, closed.cause))
+    })
+  )

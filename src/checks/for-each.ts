@@ -6,6 +6,7 @@ import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type { First, Mismatch, OneOf } from "./sentence.ts"
 import type { NoData } from "./stage.ts"
+import type { NotGiven } from "./wiring.ts"
 
 /** What `items` gives one by one. */
 export type ItemOf<Items> = Items extends Stream.Stream<infer A, infer _E, infer _R> ? A
@@ -24,7 +25,8 @@ type AnyEffect = Effect.Effect<unknown, unknown, unknown>
 
 type NoItems<Items> = Items extends string ? `it gives a text; split it into items`
   : Items extends AnyEffect ? `it gives an Effect; give a Stream (Stream.fromIterableEffect, Stream.unwrap)`
-  : Items extends PromiseLike<unknown> ? `it gives a Promise; give a Stream (Stream.fromEffect, Stream.fromAsyncIterable)`
+  : Items extends PromiseLike<unknown> ?
+    `it gives a Promise; give a Stream (Stream.fromEffect, Stream.fromAsyncIterable)`
   : Items extends Iterable<unknown> | Stream.Stream<unknown, unknown, unknown> ? never
   : Items extends AsyncIterable<unknown> ? `it gives an AsyncIterable; give a Stream (Stream.fromAsyncIterable)`
   : `it gives nothing to go through; give an Iterable or a Stream`
@@ -35,12 +37,11 @@ type ItemsProblem<Name extends string, Items> = unknown extends Items ? never
 
 type Waiting<A> = Extract<NoData<A>, `${string}(${string}`>
 
-type FunctionProblem<Name extends string, Returned> = [Returned] extends [never] ? never
-  : [Returned] extends [Effect.Effect<infer A, infer _E, infer _R>]
-    ? [A] extends [never] ? never
-    : unknown extends A ? never
-    : [Waiting<A>] extends [never] ? never
-    : `${Place<Name, "each">}: it gives ${OneOf<Waiting<A>> & string}`
+type FunctionProblem<Name extends string, Returned, Value> = [Returned] extends [never] ? never
+  : [Returned] extends [AnyEffect] ? [Value] extends [never] ? never
+    : unknown extends Value ? never
+    : [Waiting<Value>] extends [never] ? never
+    : `${Place<Name, "each">}: it gives ${OneOf<Waiting<Value>> & string}`
   : Returned extends PromiseLike<unknown>
     ? `${Place<Name, "each">}: it is an async function; use Effect.promise or Effect.tryPromise in an Effect`
   : `${Place<Name, "each">}: it returns a value; return an Effect (Effect.succeed, Effect.gen)`
@@ -50,14 +51,15 @@ type TakenProblem<Name extends string, Taken, Item> = unknown extends Taken ? ne
   : `${Place<Name, "each">}: it takes other items; items gives ${Mismatch<Taken, Item>}`
 
 /** What is run for each item, as far as it can be wrong: whether it is anything at all, and what it takes. */
-type EachProblem<Name extends string, Each, IsBody, Taken, Item> = IsBody extends true ? First<
+type EachProblem<Name extends string, Each, IsBody, Taken, Item, Value> = IsBody extends true ? First<
     TakenProblem<Name, Taken, Item>,
-    Each extends (...given: never) => infer Returned ? FunctionProblem<Name, Returned> : never
+    Each extends (...given: never) => infer Returned ? FunctionProblem<Name, Returned, Value> : never
   >
   : `${Place<Name, "each">}: this is no stage, no pipeline and no function`
 
-type NoCount<N> = N extends number
-  ? number extends N ? never : `${N}` extends "0" | `-${string}` | `${string}.${string}` | "NaN" | "Infinity" ? N : never
+type NoCount<N> = N extends number ? number extends N ? never
+  : `${N}` extends "0" | `-${string}` | `${string}.${string}` | "NaN" | "Infinity" ? N
+  : never
   : N
 
 type Shown<A> = A extends string ? `'${A}'` : A extends number | bigint | boolean | null | undefined ? `${A}` : `this`
@@ -68,13 +70,13 @@ type ConcurrencyProblem<Name extends string, Concurrency> = Concurrency extends 
   : `${Place<Name, "concurrency">}: ${Shown<Concurrency>} is no limit; give a whole number from 1, or 'unbounded'`
 
 type FailureProblem<Name extends string, Failure> = Failure extends "fail-fast" | "continue" | undefined ? never
-  : Failure extends { readonly tolerate: infer N }
-    ? [Exclude<NoCount<N>, 0>] extends [never] ? never
+  : Failure extends { readonly tolerate: infer N } ? [Exclude<NoCount<N>, 0>] extends [never] ? never
     : `${Place<Name, "failure">}: ${Shown<N>} is no count of items; give a whole number from 0`
   : `${Place<Name, "failure">}: give 'fail-fast', 'continue' or { tolerate: n }`
 
 type OutputProblem<Name extends string, Value, Data> = unknown extends Data ? never
   : [Value] extends [never] ? never
+  : unknown extends Value ? never
   : [Value] extends [Data] ? never
   : `${Place<Name, "output">}: each gives ${Mismatch<Data, Value>}`
 
@@ -96,7 +98,7 @@ type OptionProblem<Name extends string, Other> = [Other] extends [never] ? never
     & string}', only items, each, key, concurrency, failure, retry, events, kind, output and error`
 
 /** The names of the options that are none. */
-type OtherOptions<Given> = Exclude<keyof Given & string, OptionName>
+type OtherOptions<Given> = [Given] extends [NotGiven] ? never : Exclude<keyof Given & string, OptionName>
 
 /** What was given, as far as it can be wrong. */
 export interface GivenForEach {
@@ -119,7 +121,7 @@ export type ForEachProblem<Name extends string, G extends GivenForEach> = First<
   >,
   First<
     First<
-      EachProblem<Name, G["each"], G["isBody"], G["taken"], ItemOf<G["items"]>>,
+      EachProblem<Name, G["each"], G["isBody"], G["taken"], ItemOf<G["items"]>, G["value"]>,
       ConcurrencyProblem<Name, G["concurrency"]>
     >,
     First<FailureProblem<Name, G["failure"]>, OutputProblem<Name, G["value"], G["data"]>>

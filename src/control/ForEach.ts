@@ -32,7 +32,7 @@ import type * as Schema from "effect/Schema"
 import { retryInside, type RetryPolicy } from "../attempt/retry.ts"
 import type { ForEachProblem, ItemOf, ItemsError, ItemsServices } from "../checks/for-each.ts"
 import type { Ports } from "../checks/stage.ts"
-import type { Checked, Learned } from "../checks/wiring.ts"
+import type { Checked, Learned, NotGiven } from "../checks/wiring.ts"
 import * as options from "../internal/options.ts"
 import * as Pipeline from "../Pipeline.ts"
 import * as Stage from "../Stage.ts"
@@ -66,7 +66,10 @@ import {
 /**
  * What is run for each item: a function of the item and its index that gives an Effect of anything, a stage or a pipeline.
  */
-export type Each<Item> = Stage.Any | Pipeline.Any | ((item: Item, index: number) => Effect.Effect<unknown, unknown, unknown>)
+export type Each<Item> =
+  | Stage.Any
+  | Pipeline.Any
+  | ((item: Item, index: number) => Effect.Effect<unknown, unknown, unknown>)
 
 /**
  * What a failed item does to the others:
@@ -199,7 +202,7 @@ export interface MakeStage {
     R = never,
     D = unknown,
     X = unknown,
-    O = never
+    O = NotGiven
   >(
     name: Checked<Name, ForEachProblem<Name, Given<Items, B, C, F, D, O>>>,
     options: StageOptions<In, Items, B, C, F, R, D, X> & Learned<O>
@@ -222,7 +225,7 @@ export interface MakeStage {
     R = never,
     D = unknown,
     X = unknown,
-    O = never
+    O = NotGiven
   >(
     name: Checked<Name, ForEachProblem<Name, Given<Items, B, C, F, D, O>>>,
     options: StageOptions<In, Items, B, C, F, R, D, X> & Learned<O>
@@ -265,14 +268,13 @@ export const stage: MakeStage = (name: string, given: UntypedOptions) => {
 }
 
 /** The schemas of the stage, made of those of an item. */
-const schemasOf = (tolerated: number | undefined, output: Schema.Top | undefined, error: Schema.Top | undefined) => ({
-  output: output === undefined
-    ? undefined
-    : tolerated === undefined
-    ? resultsSchema(output)
-    : outcomesSchema(output, error),
-  error: error === undefined ? undefined : tolerated === undefined ? itemFailedSchema(error) : tooManyFailedSchema(error)
-})
+const schemasOf = (tolerated: number | undefined, output: Schema.Top | undefined, error: Schema.Top | undefined) => {
+  const isStrict = tolerated === undefined
+  const data = output === undefined ? undefined : isStrict ? resultsSchema(output) : outcomesSchema(output, error)
+  const failure = error === undefined ? undefined : isStrict ? itemFailedSchema(error) : tooManyFailedSchema(error)
+  // What a stage may give and fail with is in the signature, which asks for schemas that need no services.
+  return { output: data as Schema.Codec<never> | undefined, error: failure as Schema.Codec<never> | undefined }
+}
 
 export type { EventsOption } from "./internal/item-events.ts"
 export {

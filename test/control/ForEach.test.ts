@@ -184,7 +184,10 @@ describe("a failed item", () => {
         each: (n) =>
           n === 3
             ? Effect.andThen(Effect.yieldNow, Effect.fail(new Odd({ n })))
-            : Effect.onInterrupt(Effect.never, () => Effect.andThen(Effect.sleep("1 second"), Effect.sync(() => cleaned.push(n))))
+            : Effect.onInterrupt(
+              Effect.never,
+              () => Effect.andThen(Effect.sleep("1 second"), Effect.sync(() => cleaned.push(n)))
+            )
       })
       const fiber = yield* Effect.forkChild(errorOf(stage))
       yield* TestClock.adjust("999 millis")
@@ -199,7 +202,11 @@ describe("a failed item", () => {
     Effect.gen(function*() {
       const stage = ForEach.stage("s", { items: () => range(5), each: evenOnly, failure: "continue" })
       const { failed, ok, skipped } = yield* dataOf(stage)
-      assert.deepStrictEqual(ok.map(({ index, key, value }) => [index, key, value]), [[0, "0", 0], [2, "2", 20], [4, "4", 40]])
+      assert.deepStrictEqual(ok.map(({ index, key, value }) => [index, key, value]), [[0, "0", 0], [2, "2", 20], [
+        4,
+        "4",
+        40
+      ]])
       assert.deepStrictEqual(failed.map(({ error, index }) => [index, error._tag]), [[1, "Odd"], [3, "Odd"]])
       assert.deepStrictEqual(skipped, [])
     }))
@@ -270,10 +277,11 @@ describe("a failed item", () => {
     Effect.gen(function*() {
       let runs = 0
       const guard = Stage.guard("guard", {
-        run: (_: { readonly n: number }) => Effect.suspend(() => {
-          runs++
-          return Effect.fail(new Odd({ n: 1 }))
-        })
+        run: (_: { readonly n: number }) =>
+          Effect.suspend(() => {
+            runs++
+            return Effect.fail(new Odd({ n: 1 }))
+          })
       })
       const policy = { schedule: Schedule.recurs(3) }
       for (const failure of ["fail-fast", { tolerate: 0 }] as const) {
@@ -397,7 +405,8 @@ describe("how many items are worked on", () => {
       }
       const stage = ForEach.stage("s", {
         items: endless,
-        each: (n) => n === 5 ? Effect.sleep("1 second").pipe(Effect.andThen(Effect.fail(new Odd({ n })))) : Effect.never,
+        each: (n) =>
+          n === 5 ? Effect.sleep("1 second").pipe(Effect.andThen(Effect.fail(new Odd({ n })))) : Effect.never,
         concurrency: 6
       })
       const fiber = yield* Effect.forkChild(errorOf(stage))
@@ -417,7 +426,8 @@ describe("how many items are worked on", () => {
       )
       const stage = ForEach.stage("s", {
         items: () => numbers,
-        each: (n) => n === 3 ? Effect.sleep("1 second").pipe(Effect.andThen(Effect.fail(new Odd({ n })))) : Effect.never,
+        each: (n) =>
+          n === 3 ? Effect.sleep("1 second").pipe(Effect.andThen(Effect.fail(new Odd({ n })))) : Effect.never,
         concurrency: 4
       })
       const fiber = yield* Effect.forkChild(errorOf(stage))
@@ -451,10 +461,11 @@ describe("how many items are worked on", () => {
       const fibers = new Set<unknown>()
       const stage = ForEach.stage("s", {
         items: () => range(100_000),
-        each: (n) => Effect.withFiber((fiber) => {
-          fibers.add(fiber)
-          return n % 1000 === 0 ? Effect.as(Effect.yieldNow, n) : Effect.succeed(n)
-        }),
+        each: (n) =>
+          Effect.withFiber((fiber) => {
+            fibers.add(fiber)
+            return n % 1000 === 0 ? Effect.as(Effect.yieldNow, n) : Effect.succeed(n)
+          }),
         concurrency: 8
       })
       const { results } = yield* dataOf(stage)

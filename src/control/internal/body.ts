@@ -5,10 +5,11 @@
  * and spans of their own; the pipeline of a stage has that stage only.
  */
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Schema from "effect/Schema"
+import { asEffect } from "../../attempt/outcome.ts"
 import type { Taken } from "../../checks/run.ts"
 import type { Ports } from "../../checks/stage.ts"
-import { asEffect } from "../../attempt/outcome.ts"
 import * as options from "../../internal/options.ts"
 import {
   type Cancel,
@@ -170,17 +171,17 @@ const stageRuns = (stage: Stage.Any): Runs => {
 }
 
 const pipelineRuns = (pipeline: Pipeline.Any): Runs => {
-  const run = (input: unknown): Effect.Effect<BodyEnd, unknown, StageContext> =>
+  const run = <A>(input: unknown, made: (data: unknown) => A): Effect.Effect<A | Cancel, unknown, StageContext> =>
     Effect.map(
       runChild(pipeline, (current) => current, () => input),
-      (result) => result._tag === "Cancelled" ? cancelOf(result) : plainOk(defaultDataOf(result as Completed<unknown>))
+      (result) => result._tag === "Cancelled" ? cancelOf(result) : made(defaultDataOf(result as Completed<unknown>))
     )
   return {
     pipeline,
-    run,
+    run: (input) => run(input, (data): Ok<unknown> => plainOk(data)),
     runUnread: (input, _, count) => {
       count.attempts++
-      return run(input)
+      return run(input, identity)
     }
   }
 }

@@ -32,6 +32,10 @@ export type Attempt = StageContext["Service"] & {
   readonly addedArtifacts: ReadonlyArray<Artifact>
   /** Forgets what this attempt has added. */
   readonly dropAddedArtifacts: () => void
+  /** Puts an event in the run's events, at once. */
+  readonly tell: (type: string, data: unknown) => void
+  /** Adds an artifact, at once. */
+  readonly keepArtifact: (artifact: Artifact) => void
   /**
    * Says how far the stage has come, unless the attempt is over. It is read when somebody asks: what counts along says so
    * once.

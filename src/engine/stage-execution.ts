@@ -109,18 +109,18 @@ export class StageExecution implements Attempt {
     return inputsOf(this)
   }
   get emit() {
-    return (type: string, data: unknown): Effect.Effect<void> =>
-      Effect.sync(() => {
-        // Read whether anybody listens or not: what cannot be read makes the stage die in either case.
-        const emitted = readEmitted(type, data)
-        if (this.isHeard) this.run.announcer?.stageEmitted(this.speaker, emitted)
-      })
+    return (type: string, data: unknown): Effect.Effect<void> => Effect.sync(() => this.tell(type, data))
+  }
+  tell(type: string, data: unknown): void {
+    // Read whether anybody listens or not: what cannot be read makes the stage die in either case.
+    const emitted = readEmitted(type, data)
+    if (this.isHeard) this.run.announcer?.stageEmitted(this.speaker, emitted)
   }
   get addArtifact() {
-    return (artifact: Artifact): Effect.Effect<void> =>
-      Effect.sync(() => {
-        ;(this.artifacts ??= []).push(readArtifact(artifact))
-      })
+    return (artifact: Artifact): Effect.Effect<void> => Effect.sync(() => this.keepArtifact(artifact))
+  }
+  keepArtifact(artifact: Artifact): void {
+    ;(this.artifacts ??= []).push(readArtifact(artifact))
   }
   get addedArtifacts(): ReadonlyArray<Artifact> {
     return this.artifacts ?? noArtifacts
@@ -134,10 +134,8 @@ export class StageExecution implements Attempt {
   get progress() {
     return (progress: Progress): Effect.Effect<void> => Effect.sync(() => this.reportProgress(readProgress(progress)))
   }
-  get reportProgress() {
-    return (progress: Progress): void => {
-      if (this.isHeard) this.run.progressed(this.planned, progress)
-    }
+  reportProgress(progress: Progress): void {
+    if (this.isHeard) this.run.progressed(this.planned, progress)
   }
 
   /** What the stage adds when it ends now: what this attempt and those around it have added. */

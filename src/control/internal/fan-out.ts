@@ -10,7 +10,7 @@ import * as Exit from "effect/Exit"
 import { absurd } from "effect/Function"
 import * as Result from "effect/Result"
 import * as Scope from "effect/Scope"
-import { attemptOf } from "../../attempt/attempt.ts"
+import { type Attempt, attemptOf } from "../../attempt/attempt.ts"
 import { errorSummaryOf } from "../../attempt/error-summary.ts"
 import type { Outcome, StageEffect } from "../../attempt/interceptor-model.ts"
 import { isData } from "../../attempt/made-outcome.ts"
@@ -36,7 +36,7 @@ import {
   type Results,
   tooManyFailed
 } from "./items.ts"
-import { Workers } from "./workers.ts"
+import { type ItemWork, Workers } from "./workers.ts"
 
 /** What a for-each was told when it was made. */
 export interface Settings {
@@ -111,15 +111,13 @@ interface Told {
   readonly besides: object | undefined
 }
 
-type Context = StageContext["Service"]
-
 class FanOut {
   readonly counts = new Counts()
   readonly collected: CollectedResults | CollectedOutcomes
   readonly workers: Workers
   stop: Stop | undefined = undefined
   private readonly settings: Settings
-  private readonly context: Context
+  private readonly attempt: Attempt
   private readonly clock: Clock.Clock
   private readonly source: ItemSource
   private begun = 0
@@ -128,40 +126,51 @@ class FanOut {
   /** The last item that ended, when it was not told of. */
   private untold: Told | undefined = undefined
 
-  constructor(settings: Settings, source: ItemSource, context: Context, clock: Clock.Clock) {
+  constructor(settings: Settings, source: ItemSource, attempt: Attempt, clock: Clock.Clock) {
     this.settings = settings
     this.source = source
-    this.context = context
+    this.attempt = attempt
     this.clock = clock
-    this.collected = settings.tolerated === undefined ? new CollectedResults() : new CollectedOutcomes()
+    this.collected = settings.tolerated === undefined ? new CollectedResults(source.size) : new CollectedOutcomes()
     this.counts.total = source.size
-    this.workers = new Workers(source, settings.concurrency, this.work)
+    this.workers = new Workers(source, settings.concurrency, this.workOf)
   }
 
   // -------------------------------------------------------------------------------------------------------------------
   // running an item
   // -------------------------------------------------------------------------------------------------------------------
 
-  private readonly work = (value: unknown, index: number): Effect.Effect<void, never, unknown> => {
-    this.begun++
-    this.collected.begin()
-    const running = new RunningItem(value, index, this.clock)
-    return Effect.matchCauseEffect(this.effectFor(running), {
-      onSuccess: (returned) => this.returned(running, returned),
-      onFailure: (cause) => this.ended(running, Exit.failCause(cause))
-    })
+  private readonly workOf = (): ItemWork => {
+    let running: RunningItem
+    return {
+      begin: (value, index) => {
+        this.begun++
+        this.collected.begin(index)
+        running = new RunningItem(value, index, this.clock)
+        return this.effectFor(running)
+      },
+      gave: (value) => this.returned(running, value),
+      failed: (cause) => this.ended(running, Exit.failCause(cause))
+    }
   }
 
   private effectFor(running: RunningItem): Effect.Effect<unknown, unknown> {
-    const { key, retry, runs } = this.settings
+    const { retry } = this.settings
+    if (retry === undefined) return this.attemptFor(running)
+    const retried = retry(
+      this.readForRetry(Effect.suspend(() => this.attemptFor(running))),
+      this.attempt.stage,
+      running
+    )
     // What runs in a stage has everything that the stage says it needs.
-    const run = Effect.suspend(() => {
-      if (key !== undefined) running.key ??= options.text("key", key(running.value, running.index))
-      return runs.runUnread(running.value, running.index, running)
-    }) as Effect.Effect<unknown, unknown>
-    if (retry === undefined) return run
-    const retried = retry(this.readForRetry(run), this.context.stage, running)
-    return Effect.map(retried, (outcome) => outcome._tag === "Ok" ? outcome.data : outcome) as typeof run
+    return Effect.map(retried, (outcome) => outcome._tag === "Ok" ? outcome.data : outcome) as Effect.Effect<unknown>
+  }
+
+  private attemptFor(running: RunningItem): Effect.Effect<unknown, unknown> {
+    const { key, runs } = this.settings
+    if (key !== undefined) running.key ??= options.text("key", key(running.value, running.index))
+    // It runs in a stage, as this does.
+    return runs.runUnread(running.value, running.index, running) as Effect.Effect<unknown, unknown>
   }
 
   /** How an attempt ended, for a policy to look at. What it gave is not looked at before it has ended for good. */
@@ -184,37 +193,39 @@ class FanOut {
   // -------------------------------------------------------------------------------------------------------------------
 
   private endingOf(exit: Exit.Exit<unknown, unknown>): Ending {
-    const { stage } = this.context
+    const { stage } = this.attempt
     // What was given can throw when it is looked at.
     const read = Result.try(() => endingOfExit(stage, exit))
     return Result.isSuccess(read) ? read.success : unreadable(stage, read.failure)
   }
 
   /** An item may give anything, and not only an object: but nothing that was forgotten to be waited for. */
-  private returned(running: RunningItem, returned: unknown): Effect.Effect<void> {
+  private returned(running: RunningItem, returned: unknown): void {
     if (typeof returned !== "object" || returned === null) return this.ok(running, returned)
     const read = Result.try(() =>
       isLiteral(returned) || (!isStageOutput(returned) && isData(returned)) ? immutable(returned) : unread
     )
-    if (Result.isFailure(read)) return this.failed(running, unreadable(this.context.stage, read.failure))
+    if (Result.isFailure(read)) return this.failed(running, unreadable(this.attempt.stage, read.failure))
     return read.success === unread ? this.ended(running, Exit.succeed(returned)) : this.ok(running, read.success)
   }
 
-  private ended(running: RunningItem, exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> {
+  private ended(running: RunningItem, exit: Exit.Exit<unknown, unknown>): void {
     const ending = this.endingOf(exit)
     switch (ending._tag) {
       case "Ok": {
         const data = Result.try(() => immutable(ending.data))
-        if (Result.isFailure(data)) return this.failed(running, unreadable(this.context.stage, data.failure))
-        return Effect.andThen(this.takeOver(ending), this.ok(running, data.success))
+        if (Result.isFailure(data)) return this.failed(running, unreadable(this.attempt.stage, data.failure))
+        this.takeOver(ending)
+        return this.ok(running, data.success)
       }
       case "Skip":
-        return Effect.andThen(this.takeOver(ending), this.skipped(running, ending.reason))
+        this.takeOver(ending)
+        return this.skipped(running, ending.reason)
       case "Cancel":
         return this.end(ending)
       case "Retry": {
         const { item: { attempts } } = running
-        const error = new RetryExhausted({ stage: this.context.stage, attempts, reason: ending.reason })
+        const error = new RetryExhausted({ stage: this.attempt.stage, attempts, reason: ending.reason })
         return this.failed(running, failedEnding(error))
       }
       case "Failed":
@@ -225,43 +236,40 @@ class FanOut {
   }
 
   /** What came with the outcome of a function is the stage's. What came with that of a child is in the child's run. */
-  private takeOver({ artifacts, events }: Pick<Ok<unknown>, "artifacts" | "events">): Effect.Effect<void> {
-    if (this.settings.runs.pipeline !== undefined || artifacts.length + events.length === 0) return Effect.void
-    return Effect.andThen(
-      Effect.forEach(events, ({ data, type }) => this.context.emit(type, data), { discard: true }),
-      Effect.forEach(artifacts, (artifact) => this.context.addArtifact(artifact), { discard: true })
-    )
+  private takeOver({ artifacts, events }: Pick<Ok<unknown>, "artifacts" | "events">): void {
+    if (this.settings.runs.pipeline !== undefined || artifacts.length + events.length === 0) return
+    for (const { data, type } of events) this.attempt.tell(type, data)
+    for (const artifact of artifacts) this.attempt.keepArtifact(artifact)
   }
 
-  private ok(running: RunningItem, value: unknown): Effect.Effect<void> {
+  private ok(running: RunningItem, value: unknown): void {
     this.counts.ok++
     this.collected.ok(running, value)
-    return this.tell(running, "ok", 0, undefined)
+    this.tell(running, "ok", 0, undefined)
   }
 
-  private skipped(running: RunningItem, reason: string): Effect.Effect<void> {
+  private skipped(running: RunningItem, reason: string): void {
     this.counts.skipped++
     this.collected.skipped(running, reason)
-    return this.tell(running, "skipped", 0, { reason })
+    this.tell(running, "skipped", 0, { reason })
   }
 
-  private failed(running: RunningItem, { cause, error }: FailedEnding): Effect.Effect<void> {
+  private failed(running: RunningItem, { cause, error }: FailedEnding): void {
     const failures = ++this.counts.failed
-    const told = this.tell(running, "failed", failures, { error: errorSummaryOf(error) })
+    this.tell(running, "failed", failures, { error: errorSummaryOf(error) })
     if (this.collected instanceof CollectedOutcomes) {
       this.collected.failed(running, error)
-      return failures > (this.settings.tolerated ?? 0) ? Effect.andThen(told, this.end(tooMany)) : told
+      if (failures > (this.settings.tolerated ?? 0)) this.end(tooMany)
+      return
     }
-    const failed = causeOfStage(this.context.stage, running.item, error, cause)
+    const failed = causeOfStage(this.attempt.stage, running.item, error, cause)
     if (this.stop !== undefined) this.besides.push(failed)
-    return Effect.andThen(told, this.end({ _tag: "ItemFailed", cause: failed }))
+    this.end({ _tag: "ItemFailed", cause: failed })
   }
 
-  private end(stop: Stop): Effect.Effect<void> {
-    return Effect.sync(() => {
-      this.stop ??= stop
-      this.workers.stop()
-    })
+  private end(stop: Stop): void {
+    this.stop ??= stop
+    this.workers.stop()
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -273,25 +281,23 @@ class FanOut {
     outcome: Told["outcome"],
     failure: number,
     besides: object | undefined
-  ): Effect.Effect<void> {
+  ): void {
     const { last, tells } = this.settings.telling
-    if (tells(this.counts.done, failure)) {
-      this.untold = undefined
-      return this.emitItem({ ended, outcome, besides })
-    }
-    if (last) this.untold = { ended, outcome, besides }
-    return Effect.void
+    const told: Told = { ended, outcome, besides }
+    const isTold = tells(this.counts.done, failure)
+    if (isTold) this.tellItem(told)
+    this.untold = isTold || !last ? undefined : told
   }
 
-  private emitItem({ besides, ended, outcome }: Told): Effect.Effect<void> {
-    return this.context.emit("for_each.item", { ...ended.item, outcome, ...besides, counts: this.counts.now })
+  private tellItem({ besides, ended, outcome }: Told): void {
+    this.attempt.tell("for_each.item", { ...ended.item, outcome, ...besides, counts: this.counts.now })
   }
 
   /** Tells of the last item, if it is to be told of and was not, and of the end. */
-  tellEnd(outcome: "ok" | "failed" | "cancelled" | "interrupted"): Effect.Effect<void> {
+  tellEnd(outcome: "ok" | "failed" | "cancelled" | "interrupted"): void {
+    if (this.untold !== undefined) this.tellItem(this.untold)
     const counts = { ...this.counts.now, interrupted: this.begun - this.counts.done }
-    const ended = this.context.emit("for_each.ended", { outcome, counts })
-    return this.untold === undefined ? ended : Effect.andThen(this.emitItem(this.untold), ended)
+    this.attempt.tell("for_each.ended", { outcome, counts })
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -324,7 +330,7 @@ class FanOut {
         return Cause.die(stop)
       case "TooManyFailed": {
         const failures = this.collected instanceof CollectedOutcomes ? this.collected.failures : []
-        return Cause.fail(tooManyFailed(this.context.stage, this.settings.tolerated ?? 0, failures))
+        return Cause.fail(tooManyFailed(this.attempt.stage, this.settings.tolerated ?? 0, failures))
       }
     }
   }
@@ -368,14 +374,14 @@ const runAll = Effect.fnUntraced(function*(
   grace: Duration.Duration,
   restore: Restore
 ): Effect.fn.Return<Ended, unknown, unknown> {
-  const context = yield* StageContext
+  const attempt = attemptOf(yield* StageContext)
   const source = yield* restore(openItems(() => settings.items(inputs), scope))
-  const fanOut = new FanOut(settings, source, context, yield* Clock.Clock)
-  attemptOf(context).reportProgress(fanOut.counts)
+  const fanOut = new FanOut(settings, source, attempt, yield* Clock.Clock)
+  attempt.reportProgress(fanOut.counts)
   const worked = yield* fanOut.workers.run(restore, grace)
   fanOut.noteTotal()
   const exit = yield* Effect.exit(fanOut.result(worked))
-  yield* fanOut.tellEnd(outcomeOf(exit))
+  fanOut.tellEnd(outcomeOf(exit))
   return yield* exit
 })
 

@@ -202,7 +202,7 @@ export interface EndedItem {
 /** Collects what became of items, in their order. */
 export interface Collected {
   /** An item is begun. */
-  readonly begin: () => void
+  readonly begin: (index: number) => void
   readonly ok: (ended: EndedItem, value: unknown) => void
   readonly failed: (ended: EndedItem, error: unknown) => void
   readonly skipped: (ended: EndedItem, reason: string) => void
@@ -222,11 +222,15 @@ const skippedItem = ({ attempts, durationMs, index, key }: Item, reason: string)
 
 /** Keeps what the items gave, and of the items nothing else. */
 export class CollectedResults implements Collected {
-  private readonly results: Array<unknown> = []
+  private readonly results: Array<unknown>
   private readonly skippedItems: Array<SkippedItem> = []
 
-  begin(): void {
-    this.results.push(nothing)
+  constructor(size = 0) {
+    this.results = Array(size).fill(nothing)
+  }
+
+  begin(index: number): void {
+    if (index >= this.results.length) this.results.push(nothing)
   }
   ok({ index }: EndedItem, value: unknown): void {
     this.results[index] = value
@@ -238,7 +242,8 @@ export class CollectedResults implements Collected {
     this.skippedItems.push(skippedItem(item, reason))
   }
   data(): Results<unknown> {
-    const results = this.skippedItems.length === 0 ? this.results : this.results.filter(isSomething)
+    const isWhole = this.skippedItems.length === 0 && this.results.at(-1) !== nothing
+    const results = isWhole ? this.results : this.results.filter(isSomething)
     return { results: immutableList(results), skipped: immutableList(this.skippedItems.sort(byIndex)) }
   }
 }

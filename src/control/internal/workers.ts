@@ -13,8 +13,15 @@ import { constVoid } from "effect/Function"
 import { interruptWithin } from "../../internal/interruption.ts"
 import type { ItemSource } from "./item-source.ts"
 
-/** Works on one item. It does not fail: what an item ends with is its own business. */
-export type Work = (item: unknown, index: number) => Effect.Effect<void, never, unknown>
+/** Works on one item after the other, and is told how each of them ended. */
+export interface ItemWork {
+  /** What is run for an item. It may throw, which ends the item. */
+  readonly begin: (item: unknown, index: number) => Effect.Effect<unknown, unknown, unknown>
+  /** The item gave something. */
+  readonly gave: (value: unknown) => void
+  /** The item failed. */
+  readonly failed: (cause: Cause.Cause<unknown>) => void
+}
 
 type Restore = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
 
@@ -23,7 +30,7 @@ export class Workers {
   readonly causes: Array<Cause.Cause<unknown>> = []
   private readonly source: ItemSource
   private readonly concurrency: number
-  private readonly work: Work
+  private readonly workOf: () => ItemWork
   private readonly fibers = new Set<Fiber.Fiber<void, unknown>>()
   /** How many items were taken. */
   private taken = 0
@@ -32,10 +39,11 @@ export class Workers {
   private isStopped = false
   private resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
 
-  constructor(source: ItemSource, concurrency: number, work: Work) {
+  /** Each worker has work of its own. */
+  constructor(source: ItemSource, concurrency: number, workOf: () => ItemWork) {
     this.source = source
     this.concurrency = concurrency
-    this.work = work
+    this.workOf = workOf
   }
 
   /** Nothing more is started, and what is going on is interrupted. */
@@ -84,13 +92,33 @@ export class Workers {
     resume(Effect.void)
   }
 
-  private readonly worker: Effect.Effect<void, unknown, unknown> = Effect.suspend(() =>
-    Effect.whileLoop({
+  // All that an item takes besides what is run for it is a turn of the loop. One that fails ends the loop, which then is
+  // begun again.
+  private readonly worker: Effect.Effect<void, unknown, unknown> = Effect.suspend(() => {
+    const work = this.workOf()
+    let isAtWork = false
+    const loop = Effect.whileLoop<unknown, unknown, unknown>({
       while: () => this.hasMore,
-      body: () => this.source.hasNext() ? this.work(this.source.take(), this.taken++) : this.more,
-      step: constVoid
+      body: () => {
+        if (!this.source.hasNext()) return this.more
+        const item = this.source.take()
+        isAtWork = true
+        return work.begin(item, this.taken++)
+      },
+      step: (value) => {
+        if (!isAtWork) return
+        isAtWork = false
+        work.gave(value)
+      }
     })
-  )
+    const all: Effect.Effect<void, unknown, unknown> = Effect.catchCause(loop, (cause) => {
+      if (!isAtWork) return Effect.failCause(cause)
+      isAtWork = false
+      work.failed(cause)
+      return all
+    })
+    return all
+  })
 
   /** Waits for the source. Meanwhile no other worker is started that would wait, too. */
   private readonly more: Effect.Effect<void, unknown, unknown> = Effect.suspend(() => {

@@ -47,6 +47,7 @@ type FunctionProblem<Name extends string, Returned, Value> = [Returned] extends 
   : `${Place<Name, "each">}: it returns a value; return an Effect (Effect.succeed, Effect.gen)`
 
 type TakenProblem<Name extends string, Taken, Item> = unknown extends Taken ? never
+  : [Taken] extends [never] ? never
   : [Item] extends [Taken] ? never
   : `${Place<Name, "each">}: it takes other items; items gives ${Mismatch<Taken, Item>}`
 

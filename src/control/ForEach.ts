@@ -169,11 +169,14 @@ const toleratedOf = (given: Failure): number | undefined => {
 // the stage
 // ---------------------------------------------------------------------------------------------------------------------
 
+/** Whether it can be run; while the compiler has not yet looked at it, nothing is wrong. */
+type IsBody<B> = unknown extends B ? true : B extends ItemBody | ((...given: never) => unknown) ? true : false
+
 /** What was given, for the compiler to look at. */
 interface Given<Items, B, C, F, D, O> {
   readonly items: Items
   readonly each: B
-  readonly isBody: B extends ItemBody | ((...given: never) => unknown) ? true : false
+  readonly isBody: IsBody<B>
   readonly taken: InputOf<B>
   readonly value: ValueOf<B>
   readonly concurrency: C

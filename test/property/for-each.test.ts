@@ -146,38 +146,46 @@ const simulate = (setting: Setting, account: Account) =>
   Simulation.run(Pipeline.make("p").add(stageOf(setting, account)), Snapshot.make(), { seed: setting.seed })
 
 describe("a for-each and its model", () => {
-  it.effect.prop("agree on order, outcomes, counts and limits", { setting: Setting }, ({ setting }) =>
-    Effect.gen(function*() {
-      const account = new Account()
-      const { events, exit } = yield* simulate(setting, account)
-      const worked = schedule(setting)
-      const stop = stopsAt(setting, worked)
-      assert.strictEqual(account.running, 0)
-      assert.isAtMost(account.most, setting.concurrency)
-      assert.strictEqual(new Set(account.begun).size, account.begun.length)
-      assert.strictEqual(account.ended.length, account.begun.length)
-      if (exit._tag === "Success") {
-        assert.strictEqual(stop, Number.POSITIVE_INFINITY)
-        assert.strictEqual(account.begun.length, setting.items.length)
-        checkData(exit.value.outputs.s.data, worked)
-      } else {
-        const reason = exit.cause.reasons.find(({ _tag }) => _tag === "Fail") as { readonly error: { error: unknown } }
-        checkError(reason.error.error, stop, worked)
-        // Who began later than that was not to begin.
-        for (const index of account.begun) assert.isAtMost(worked[index]?.begins ?? -1, stop)
-      }
-      const [ended] = dataOf(events, "for_each.ended") as ReadonlyArray<
-        { readonly counts: Counts & { readonly interrupted: number } }
-      >
-      const told = dataOf(events, "for_each.item") as ReadonlyArray<{ readonly index: number; readonly counts: Counts }>
-      assert(ended !== undefined)
-      const { done, failed, interrupted, ok, skipped } = ended.counts
-      assert.strictEqual(ok + failed + skipped, done)
-      assert.strictEqual(told.length, done)
-      assert.deepStrictEqual(told.map(({ counts }) => counts.done), told.map((_, index) => index + 1))
-      assert.strictEqual(interrupted, account.interrupted.length)
-      assert.strictEqual(done + interrupted, account.begun.length)
-    }))
+  it.effect.prop(
+    "agree on order, outcomes, counts and limits",
+    { setting: Setting },
+    ({ setting }) =>
+      Effect.gen(function*() {
+        const account = new Account()
+        const { events, exit } = yield* simulate(setting, account)
+        const worked = schedule(setting)
+        const stop = stopsAt(setting, worked)
+        assert.strictEqual(account.running, 0)
+        assert.isAtMost(account.most, setting.concurrency)
+        assert.strictEqual(new Set(account.begun).size, account.begun.length)
+        assert.strictEqual(account.ended.length, account.begun.length)
+        if (exit._tag === "Success") {
+          assert.strictEqual(stop, Number.POSITIVE_INFINITY)
+          assert.strictEqual(account.begun.length, setting.items.length)
+          checkData(exit.value.outputs.s.data, worked)
+        } else {
+          const reason = exit.cause.reasons.find(({ _tag }) => _tag === "Fail") as {
+            readonly error: { error: unknown }
+          }
+          checkError(reason.error.error, stop, worked)
+          // Who began later than that was not to begin.
+          for (const index of account.begun) assert.isAtMost(worked[index]?.begins ?? -1, stop)
+        }
+        const [ended] = dataOf(events, "for_each.ended") as ReadonlyArray<
+          { readonly counts: Counts & { readonly interrupted: number } }
+        >
+        const told = dataOf(events, "for_each.item") as ReadonlyArray<
+          { readonly index: number; readonly counts: Counts }
+        >
+        assert(ended !== undefined)
+        const { done, failed, interrupted, ok, skipped } = ended.counts
+        assert.strictEqual(ok + failed + skipped, done)
+        assert.strictEqual(told.length, done)
+        assert.deepStrictEqual(told.map(({ counts }) => counts.done), told.map((_, index) => index + 1))
+        assert.strictEqual(interrupted, account.interrupted.length)
+        assert.strictEqual(done + interrupted, account.begun.length)
+      })
+  )
 
   it.effect.prop(
     "leave nothing running when they are interrupted, at whichever moment",

@@ -104,12 +104,7 @@ type Stop =
   | { readonly _tag: "TooManyFailed" }
   | Cancel
 
-/** What is told of an item. */
-interface Told {
-  readonly ended: RunningItem
-  readonly outcome: "ok" | "failed" | "skipped"
-  readonly besides: object | undefined
-}
+type ItemOutcome = "ok" | "failed" | "skipped"
 
 class FanOut {
   readonly counts = new Counts()
@@ -123,8 +118,10 @@ class FanOut {
   private begun = 0
   /** What went wrong in items while the others were being stopped. */
   private readonly besides: Array<Cause.Cause<unknown>> = []
-  /** The last item that ended, when it was not told of. */
-  private untold: Told | undefined = undefined
+  /** The last item that ended, when it was not told of, and how it ended. */
+  private untold: RunningItem | undefined = undefined
+  private untoldOutcome: ItemOutcome = "ok"
+  private untoldBesides: object | undefined = undefined
 
   constructor(settings: Settings, source: ItemSource, attempt: Attempt, clock: Clock.Clock) {
     this.settings = settings
@@ -276,26 +273,22 @@ class FanOut {
   // telling
   // -------------------------------------------------------------------------------------------------------------------
 
-  private tell(
-    ended: RunningItem,
-    outcome: Told["outcome"],
-    failure: number,
-    besides: object | undefined
-  ): void {
+  private tell(ended: RunningItem, outcome: ItemOutcome, failure: number, besides: object | undefined): void {
     const { last, tells } = this.settings.telling
-    const told: Told = { ended, outcome, besides }
     const isTold = tells(this.counts.done, failure)
-    if (isTold) this.tellItem(told)
-    this.untold = isTold || !last ? undefined : told
+    if (isTold) this.tellItem(ended, outcome, besides)
+    this.untold = isTold || !last ? undefined : ended
+    this.untoldOutcome = outcome
+    this.untoldBesides = besides
   }
 
-  private tellItem({ besides, ended, outcome }: Told): void {
+  private tellItem(ended: RunningItem, outcome: ItemOutcome, besides: object | undefined): void {
     this.attempt.tell("for_each.item", { ...ended.item, outcome, ...besides, counts: this.counts.now })
   }
 
   /** Tells of the last item, if it is to be told of and was not, and of the end. */
   tellEnd(outcome: "ok" | "failed" | "cancelled" | "interrupted"): void {
-    if (this.untold !== undefined) this.tellItem(this.untold)
+    if (this.untold !== undefined) this.tellItem(this.untold, this.untoldOutcome, this.untoldBesides)
     const counts = { ...this.counts.now, interrupted: this.begun - this.counts.done }
     this.attempt.tell("for_each.ended", { outcome, counts })
   }

@@ -1,6 +1,6 @@
 /** The types of stages that run something for each of several items: what they take, give, need and can fail with. */
 import { Context, Effect, Schema, Stream } from "effect"
-import { Pipeline, type RunResult, Stage, type StageContext, StageError, StageOutput } from "stageflow"
+import { Pipeline, type RunResult, Stage, type StageContext, type StageError, StageOutput } from "stageflow"
 import { ForEach, type Subpipeline } from "stageflow/control"
 import { describe, expect, test } from "tstyche"
 

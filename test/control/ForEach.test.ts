@@ -220,7 +220,7 @@ describe("a failed item", () => {
         },
         () => Effect.interrupt,
         () => Effect.succeed(Effect.void),
-        () => Effect.succeed(Promise.resolve(1)),
+        () => Effect.succeed(Promise.resolve(1) as unknown),
         () => 1 as never,
         () =>
           Effect.succeed({

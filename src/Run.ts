@@ -6,7 +6,7 @@ import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type * as Stream from "effect/Stream"
 import type { Event } from "./Event.ts"
-import type { Lineage } from "./StageContext.ts"
+import type { Lineage, Progress } from "./StageContext.ts"
 
 /**
  * How many runs a run may be inside of: one that a stage starts is inside of the run of that stage, however it was started.
@@ -79,4 +79,6 @@ export interface Run<out Result, out Error, Stages extends string = string> {
   readonly events: Stream.Stream<Event>
   /** Where every stage is right now. */
   readonly status: Effect.Effect<Readonly<Record<Stages, StageStatus>>>
+  /** How far the stages have come that said so, by name: a stage that has ended stays where it was. */
+  readonly progress: Effect.Effect<{ readonly [Stage in Stages]?: Progress }>
 }

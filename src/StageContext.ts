@@ -1,5 +1,5 @@
 /**
- * Gives a running stage its place in the run: its snapshot, name and attempt, events, artifacts and timers.
+ * Gives a running stage its place in the run: its snapshot, name and attempt, events, artifacts, progress and timers.
  *
  * Every stage has it, so it never appears among what a pipeline needs:
  *
@@ -80,6 +80,14 @@ export interface Lineage {
 }
 
 /**
+ * How far a stage has come: 412 of 1,000, or 412 when nobody knows of how many.
+ */
+export interface Progress {
+  readonly done: number
+  readonly total?: number | undefined
+}
+
+/**
  * What a running stage can ask the engine for.
  */
 export class StageContext extends Context.Service<StageContext, {
@@ -103,6 +111,11 @@ export class StageContext extends Context.Service<StageContext, {
   readonly emit: (type: string, data: unknown) => Effect.Effect<void>
   /** Adds an artifact to this stage's output. An artifact of an attempt that is retried is dropped with it. */
   readonly addArtifact: (artifact: Artifact) => Effect.Effect<void>
+  /**
+   * Says how far the stage has come, for `progress` of the run's handle: whole numbers from 0, and no more done than there
+   * is. It never waits; the last one counts.
+   */
+  readonly progress: (progress: Progress) => Effect.Effect<void>
 }>()("stageflow/StageContext") {}
 
 /**
@@ -116,3 +129,9 @@ export const emit = (type: string, data: unknown): Effect.Effect<void, never, St
  */
 export const addArtifact = (artifact: Artifact): Effect.Effect<void, never, StageContext> =>
   Effect.flatMap(StageContext, (context) => context.addArtifact(artifact))
+
+/**
+ * Says how far this stage has come, for `progress` of the run's handle.
+ */
+export const progress = (progress: Progress): Effect.Effect<void, never, StageContext> =>
+  Effect.flatMap(StageContext, (context) => context.progress(progress))

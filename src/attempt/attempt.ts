@@ -9,7 +9,7 @@ import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Schema from "effect/Schema"
 import type { Artifact } from "../internal/output-model.ts"
-import { StageContext } from "../StageContext.ts"
+import { type Progress, StageContext } from "../StageContext.ts"
 import type { Outcome, StageEffect } from "./interceptor-model.ts"
 
 /**
@@ -32,6 +32,15 @@ export type Attempt = StageContext["Service"] & {
   readonly addedArtifacts: ReadonlyArray<Artifact>
   /** Forgets what this attempt has added. */
   readonly dropAddedArtifacts: () => void
+  /** Puts an event in the run's events, at once. */
+  readonly tell: (type: string, data: unknown) => void
+  /** Adds an artifact, at once. */
+  readonly keepArtifact: (artifact: Artifact) => void
+  /**
+   * Says how far the stage has come, unless the attempt is over. It is read when somebody asks: what counts along says so
+   * once.
+   */
+  readonly reportProgress: (progress: Progress) => void
   /** Runs an Effect as the first of several attempts inside of this one. */
   readonly firstAttempt: (effect: StageEffect) => StageEffect
   /** The attempt that is going on has ended, and another follows after `delay`: runs an Effect as that one. */

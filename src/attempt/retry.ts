@@ -6,7 +6,7 @@ import * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
-import { constVoid } from "effect/Function"
+import { constVoid, identity } from "effect/Function"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schedule from "effect/Schedule"
@@ -16,10 +16,10 @@ import { isRefusal } from "../internal/refusal.ts"
 import { StageContext } from "../StageContext.ts"
 import { RetryExhausted, StageFault } from "../StageError.ts"
 import type { Retry } from "../StageOutput.ts"
-import { attemptOf } from "./attempt.ts"
+import { type Attempt, attemptOf } from "./attempt.ts"
 import { defaultWaits, exponential } from "./backoff.ts"
 import { timeLeft } from "./deadline.ts"
-import type { Around, Outcome, StageInfo } from "./interceptor-model.ts"
+import type { Around, Outcome, StageEffect, StageInfo } from "./interceptor-model.ts"
 import { isRefusedBy } from "./refusal.ts"
 import { waitAskedBy } from "./retry-after.ts"
 
@@ -150,46 +150,77 @@ const withBesides = <A>(exit: Exit.Exit<A, unknown>, besides: Cause.Cause<never>
 
 const isOver = (exit: Exit.Exit<Outcome, unknown>): boolean => exit._tag === "Success" && exit.value._tag !== "Retry"
 
+/** Who makes the attempts, and is told of each. */
+type Attempts = Pick<Attempt, "attempts" | "firstAttempt" | "nextAttempt">
+
+/**
+ * Runs an Effect again as a policy says. Who makes the attempts is an attempt of a stage or, where a stage does several
+ * things at the same time, whoever counts those of one of them.
+ */
+const retrying = <E, R>(given: RetryPolicy<E, R> | undefined) => {
+  const policy = policyOf(given as RetryPolicy<E, unknown> | undefined)
+  return (effect: StageEffect, stage: string, attempts: Attempts, budget: Budget<unknown, unknown>, isFinal: IsFinal) =>
+    Effect.gen(function*(): Effect.fn.Return<Outcome, unknown, unknown> {
+      const step = yield* Schedule.toStep(policy.schedule)
+      const granted = yield* budget
+      const last = (exit: Exit.Exit<Outcome, unknown>) =>
+        isRequest(exit)
+          ? Exit.fail(new RetryExhausted({ stage, attempts: attempts.attempts, reason: exit.value.reason }))
+          : exit
+      let exit = yield* Effect.exit(attempts.firstAttempt(effect))
+      while (!isOver(exit)) {
+        const decided = yield* Effect.exit(delayAfter(policy, exit, step, granted, isFinal))
+        // Whatever kept it from being decided, it failed with what it failed with.
+        if (decided._tag === "Failure") return yield* withBesides(last(exit), decided.cause)
+        if (Option.isNone(decided.value)) break
+        const delay = decided.value.value
+        const next = attempts.nextAttempt(exit, delay)
+        yield* Effect.sleep(delay)
+        exit = yield* Effect.exit(next(effect))
+      }
+      return yield* last(exit)
+    })
+}
+
 /** Runs every attempt with a StageContext of its own, which knows the number of the attempt. */
 export const retryAround = <E, R, E2 = never, R2 = never>(
   given: RetryPolicy<E, R> | undefined,
   budget: Budget<E2, R2> | Budget<never, never> = unlimited,
   refused: (stage: StageInfo, error: unknown) => boolean = isRefusedBy
 ): Around => {
-  const policy = policyOf(given as RetryPolicy<E, unknown> | undefined)
-  return (effect, stage) => {
-    const isFinal: IsFinal = (error) => refused(stage, error)
-    return Effect.gen(function*(): Effect.fn.Return<Outcome, unknown, unknown> {
-      const attempt = attemptOf(yield* StageContext)
-      const step = yield* Schedule.toStep(policy.schedule)
-      const granted = yield* budget
-      const last = (exit: Exit.Exit<Outcome, unknown>) =>
-        isRequest(exit)
-          ? Exit.fail(
-            new RetryExhausted({ stage: stage.name, attempts: attempt.attempts, reason: exit.value.reason })
-          )
-          : exit
-      let exit = yield* Effect.exit(attempt.firstAttempt(effect))
-      while (!isOver(exit)) {
-        const decided = yield* Effect.exit(delayAfter(policy, exit, step, granted, isFinal))
-        // Whatever kept it from being decided, the stage failed with what it failed with.
-        if (decided._tag === "Failure") return yield* withBesides(last(exit), decided.cause)
-        if (Option.isNone(decided.value)) break
-        const delay = decided.value.value
-        const next = attempt.nextAttempt(exit, delay)
-        yield* Effect.sleep(delay)
-        exit = yield* Effect.exit(next(effect))
-      }
-      return yield* last(exit)
-    })
-  }
+  const retried = retrying(given)
+  return (effect, stage) =>
+    Effect.flatMap(
+      StageContext,
+      (context) => retried(effect, stage.name, attemptOf(context), budget, (error) => refused(stage, error))
+    )
 }
+
+/** Whether a policy says by itself which errors are tried again. */
+const decidesItself = <E, R>(given: RetryPolicy<E, R> | undefined): boolean =>
+  Predicate.hasProperty(given, "while") && given.while !== undefined
 
 /**
  * The retry that a stage itself carries: a guard may check again. A refusal is final unless the policy's own `while` says
  * otherwise.
  */
 export const retryOwn = <E, R>(given: RetryPolicy<E, R> | undefined): Around => {
-  const decidesItself = Predicate.hasProperty(given, "while") && given.while !== undefined
-  return retryAround(given, unlimited, (_, error) => !decidesItself && isRefusal(error))
+  const decides = decidesItself(given)
+  return retryAround(given, unlimited, (_, error) => !decides && isRefusal(error))
 }
+
+/** Runs an Effect again by a policy of its own, inside of an attempt of the stage, which counts as that one attempt. */
+export const retryInside = <E, R>(given: RetryPolicy<E, R> | undefined) => {
+  const decides = decidesItself(given)
+  const retried = retrying(given)
+  return (effect: StageEffect, stage: string, count: { readonly attempts: number }): StageEffect =>
+    retried(effect, stage, attemptsOf(count), unlimited, (error) => !decides && isRefusal(error))
+}
+
+const attemptsOf = (count: { readonly attempts: number }): Attempts => ({
+  get attempts() {
+    return count.attempts
+  },
+  firstAttempt: identity,
+  nextAttempt: () => identity
+})

@@ -36,7 +36,7 @@ import type { Current, RunIdentity } from "../internal/snapshot-model.ts"
 import type { AttemptEnd, Entry } from "../OutputBag.ts"
 import type { StageStatus } from "../Run.ts"
 import type { Failure } from "../RunResult.ts"
-import type { Lineage } from "../StageContext.ts"
+import type { Lineage, Progress } from "../StageContext.ts"
 import { RetryExhausted } from "../StageError.ts"
 import type { Announcer } from "./announcer.ts"
 import { readArtifact, readEmitted } from "./handed-over.ts"
@@ -89,6 +89,8 @@ export class ActiveRun implements RunOfStage {
   conductor: { wake(): void } | undefined = undefined
   /** Set when the run has its result: whatever an abandoned stage still does is no part of it. */
   isSettled = false
+  /** How far the stages have come that said so, by index; `undefined` while none has. */
+  progress: Map<number, Progress> | undefined = undefined
 
   /** The data of the outputs that have data. */
   private readonly data: Array<object | undefined>
@@ -150,6 +152,10 @@ export class ActiveRun implements RunOfStage {
 
   isRunning(first: StageExecution): boolean {
     return !this.isSettled && this.executions[first.planned.index] === first
+  }
+
+  progressed({ index }: PlannedStage, progress: Progress): void {
+    ;(this.progress ??= new Map()).set(index, progress)
   }
 
   // -------------------------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ import { complete, extensionsOf, ProvenIdentity, type RunIdentity, Snapshot } fr
 import type { PipelineInvalid } from "../PipelineInvalid.ts"
 import { DepthLimit, type Run, type RunOptions, type StageStatus, type WatchOptions } from "../Run.ts"
 import { type Completed, LayerFailed, StageFailed } from "../RunResult.ts"
-import { type Lineage, StageContext } from "../StageContext.ts"
+import { type Lineage, type Progress, StageContext } from "../StageContext.ts"
 import { DepthExceeded, RunRejected } from "../StageError.ts"
 import { ActiveRun } from "./active-run.ts"
 import { Announcer, type Listener } from "./announcer.ts"
@@ -453,6 +453,14 @@ const statusOf = ({ stages }: Plan, run: ActiveRun | undefined): Readonly<Record
   return record
 }
 
+const progressOf = ({ names }: Plan, run: ActiveRun | undefined): Readonly<Record<string, Progress>> => {
+  const record: Record<string, Progress> = {}
+  for (const [index, { done, total }] of run?.progress ?? []) {
+    define(record, names[index] as string, Object.freeze(total === undefined ? { done } : { done, total }))
+  }
+  return record
+}
+
 /**
  * Waits for the end of a run that can be cancelled. Cancelled before its stages start, it does not wait for what is around
  * them; cancelled later, what is around them gets the grace.
@@ -512,7 +520,8 @@ const begin = Effect.fnUntraced(function*(
         return Effect.asVoid(Effect.exit(Deferred.await(result)))
       }),
     events: log.stream,
-    status: Effect.sync(() => statusOf(plan, run.state))
+    status: Effect.sync(() => statusOf(plan, run.state)),
+    progress: Effect.sync(() => progressOf(plan, run.state))
   }
 })
 

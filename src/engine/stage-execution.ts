@@ -10,9 +10,9 @@ import { type Attempt, attemptIn } from "../attempt/attempt.ts"
 import type { Outcome, StageEffect } from "../attempt/interceptor-model.ts"
 import type { Artifact, Settled } from "../internal/output-model.ts"
 import type { Current, RunIdentity } from "../internal/snapshot-model.ts"
-import { type Inputs, type Lineage, StageContext, type Timer, UndeclaredInput } from "../StageContext.ts"
+import { type Inputs, type Lineage, type Progress, StageContext, type Timer, UndeclaredInput } from "../StageContext.ts"
 import type { Announcer } from "./announcer.ts"
-import { readArtifact, readEmitted } from "./handed-over.ts"
+import { readArtifact, readEmitted, readProgress } from "./handed-over.ts"
 import type { Plan, PlannedStage } from "./plan.ts"
 
 /** What an execution asks of its run. */
@@ -26,6 +26,7 @@ export interface RunOfStage {
   readonly elapsedMs: () => number
   /** Whether a stage is running, by its first attempt. */
   readonly isRunning: (first: StageExecution) => boolean
+  readonly progressed: (planned: PlannedStage, progress: Progress) => void
   readonly attemptEnded: (
     execution: StageExecution,
     exit: Exit.Exit<Outcome, unknown>,
@@ -108,18 +109,18 @@ export class StageExecution implements Attempt {
     return inputsOf(this)
   }
   get emit() {
-    return (type: string, data: unknown): Effect.Effect<void> =>
-      Effect.sync(() => {
-        // Read whether anybody listens or not: what cannot be read makes the stage die in either case.
-        const emitted = readEmitted(type, data)
-        if (this.isHeard) this.run.announcer?.stageEmitted(this.speaker, emitted)
-      })
+    return (type: string, data: unknown): Effect.Effect<void> => Effect.sync(() => this.tell(type, data))
+  }
+  tell(type: string, data: unknown): void {
+    // Read whether anybody listens or not: what cannot be read makes the stage die in either case.
+    const emitted = readEmitted(type, data)
+    if (this.isHeard) this.run.announcer?.stageEmitted(this.speaker, emitted)
   }
   get addArtifact() {
-    return (artifact: Artifact): Effect.Effect<void> =>
-      Effect.sync(() => {
-        ;(this.artifacts ??= []).push(readArtifact(artifact))
-      })
+    return (artifact: Artifact): Effect.Effect<void> => Effect.sync(() => this.keepArtifact(artifact))
+  }
+  keepArtifact(artifact: Artifact): void {
+    ;(this.artifacts ??= []).push(readArtifact(artifact))
   }
   get addedArtifacts(): ReadonlyArray<Artifact> {
     return this.artifacts ?? noArtifacts
@@ -128,6 +129,13 @@ export class StageExecution implements Attempt {
     return (): void => {
       this.artifacts = undefined
     }
+  }
+
+  get progress() {
+    return (progress: Progress): Effect.Effect<void> => Effect.sync(() => this.reportProgress(readProgress(progress)))
+  }
+  reportProgress(progress: Progress): void {
+    if (this.isHeard) this.run.progressed(this.planned, progress)
   }
 
   /** What the stage adds when it ends now: what this attempt and those around it have added. */

@@ -194,3 +194,10 @@ export const immutable = <A>(value: A): A => {
   const copy = { ...value }
   return isFlat(copy) ? Object.freeze(copy) : copyDeep(value, copy) as A
 }
+
+/** A list of values that are immutable already, as one: what it holds is not looked at again. */
+export const immutableList = <A>(values: Array<A>): ReadonlyArray<A> => {
+  Object.freeze(values)
+  deeplyFrozen.add(values)
+  return values
+}

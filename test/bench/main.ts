@@ -3,6 +3,7 @@
  * which sections to run (see `sections.ts`); targets of the others are left out.
  */
 import { Console, Effect } from "effect"
+import { forEachCosts } from "./for-each.ts"
 import { runLarge } from "./large.ts"
 import { measure } from "./measure.ts"
 import { heapPerStageBytes } from "./memory.ts"
@@ -21,8 +22,9 @@ const bench = Effect.fnUntraced(function*(sections: ReadonlySet<Section>) {
   const typecheck = yield* when("typecheck", Effect.promise(() => typecheck300()))
   const heap = yield* when("memory", heapPerStageBytes)
   const large = yield* when("large", Effect.all({ chain: runLarge("chain"), fanOut: runLarge("fanOut") }))
+  const forEach = yield* when("forEach", forEachCosts)
   const measured = yield* measure(sections, Console.error)
-  const numbers = { ...measured, typecheck300: typecheck, heapPerStageBytes: heap, large }
+  const numbers = { ...measured, typecheck300: typecheck, heapPerStageBytes: heap, large, forEach }
   return { ...numbers, targets: targetsOf(numbers) } satisfies Report
 })
 

@@ -1,6 +1,7 @@
 /**
  * Everything that the benchmark says, and how it says it to people.
  */
+import type { ForEachCosts } from "./for-each.ts"
 import { interceptorNames } from "./interceptors.ts"
 import type { Large } from "./large.ts"
 import { type Measured, sizes } from "./measure.ts"
@@ -16,6 +17,8 @@ export interface Report extends Measured {
   readonly heapPerStageBytes: number | undefined
   /** Runs of 100,000 stages. */
   readonly large: { readonly chain: Large; readonly fanOut: Large } | undefined
+  /** A for-each over 100,000 items. */
+  readonly forEach: ForEachCosts | undefined
   readonly targets: ReadonlyArray<Target>
 }
 
@@ -50,12 +53,18 @@ const ownCosts = ({ interceptors }: Report): string =>
     ...interceptorNames.map((name) => [name, microseconds(interceptors[name])])
   ])
 
-const others = ({ forkJoin, heapPerStageBytes, large, typecheck300 }: Report): string =>
+const others = ({ forEach, forkJoin, heapPerStageBytes, large, typecheck300 }: Report): string =>
   aligned([
     ...(Number.isNaN(forkJoin) ? [] : [["one forkChild and join", `${microseconds(forkJoin)} µs`]]),
     ...(large === undefined ? [] : [
       ["chain of 100,000, cold", `${large.chain.milliseconds.toFixed(0)} ms`],
       ["fanOut of 100,000, cold", `${large.fanOut.milliseconds.toFixed(0)} ms`]
+    ]),
+    ...(forEach === undefined ? [] : [
+      ["ForEach over 100,000 items, per item", `${microseconds(forEach.stage)} µs`],
+      ["Effect.forEach over the same, per item", `${microseconds(forEach.effect)} µs`],
+      ["ForEach, most on the heap per item", `${forEach.stagePeak} bytes`],
+      ["Effect.forEach, most on the heap per item", `${forEach.effectPeak} bytes`]
     ]),
     ...(heapPerStageBytes === undefined ? [] : [["held by a result, per stage", `${heapPerStageBytes} bytes`]]),
     ...(typecheck300 === undefined ? [] : [

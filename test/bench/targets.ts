@@ -44,7 +44,7 @@ const millions = (count: number | undefined): number | undefined => count === un
 
 /** Every target of what was measured, met or not. */
 export const targetsOf = (
-  { forkJoin, interceptors, large, results, typecheck300 }: Omit<Report, "targets">
+  { forEach, forkJoin, interceptors, large, results, typecheck300 }: Omit<Report, "targets">
 ): ReadonlyArray<Target> => {
   const costOf = (shape: Shape, size: Size, mode: Mode) => results[shape][size][mode] ?? Number.NaN
   return [
@@ -63,6 +63,8 @@ export const targetsOf = (
       )
     ),
     ...interceptorCosts.flatMap(([name, limit]) => atMost(`${name}, in µs per stage`, interceptors[name], limit)),
+    ...atMost("ForEach, time per item in Effect.forEach", forEach?.ratio, 3),
+    ...atMost("ForEach, peak heap in Effect.forEach", forEach && forEach.stagePeak / forEach.effectPeak, 2),
     ...(["chain", "fanOut"] as const).flatMap((shape) =>
       atMost(`${shape} of ${stages.toLocaleString("en")}, stages missing`, large?.[shape].missing, 0)
     ),

@@ -730,11 +730,19 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
 /** Mistakes whose first line is long, since it is about a whole program; the second says it in a few words. */
 const programs: Readonly<Record<string, { readonly at: string; readonly second: string }>> = {
   "no-port": { at: "Pipeline.run(", second: "Type 'Llm | Profiles' is not assignable to type 'never'." },
+  "for-each-no-port": { at: "Pipeline.run(", second: "Type 'Llm' is not assignable to type 'never'." },
   "yielded-outside": { at: "program", second: "Type 'InStage<\"skip\">' is not assignable to type 'never'." }
 }
 
 const secs = "'5 secs' is no duration; write a number, a space and a unit, such as '5 seconds'"
 const times = "a retry policy has no 'times'; write attempts, which counts the first one, too"
+
+/** What is wrong with a stage that runs something for each of several items. */
+const forEach = (says: string, name = "lengths") => ({
+  at: `"${name}"`,
+  given: `"${name}"`,
+  says: `stage '${name}'${says}`
+})
 
 /** Of a function with several signatures the compiler says that none fits, and in its third line why. */
 const combinators: Readonly<Record<string, { readonly at: string; readonly given: string; readonly says: string }>> = {
@@ -745,6 +753,31 @@ const combinators: Readonly<Record<string, { readonly at: string; readonly given
     given: "{ grace: string; }",
     says: "a grace is a duration, such as '5 seconds'"
   },
+  "for-each-other-items": forEach(", each: it takes other items; items gives a string, and not a number"),
+  "for-each-stage-other-items": forEach(", each: it takes other items; items gives no 'profile'", "greetings"),
+  "for-each-pipeline-other-items": forEach(
+    ", each: it takes other items; items gives 'amount' as a string, and not a number",
+    "charges"
+  ),
+  "for-each-misspelt": forEach(
+    " has no option 'concurency', only items, each, key, concurrency, failure, retry, events, kind, output and error"
+  ),
+  "for-each-concurrency": forEach(", concurrency: 0 is no limit; give a whole number from 1, or 'unbounded'"),
+  "for-each-concurrency-text": forEach(", concurrency: 'many' is no limit; give a whole number from 1, or 'unbounded'"),
+  "for-each-tolerate": forEach(", failure: -1 is no count of items; give a whole number from 0"),
+  "for-each-failure": forEach(", failure: give 'fail-fast', 'continue' or { tolerate: n }"),
+  "for-each-items-text": forEach(", items: it gives a text; split it into items"),
+  "for-each-items-effect": forEach(
+    ", items: it gives an Effect; give a Stream (Stream.fromIterableEffect, Stream.unwrap)"
+  ),
+  "for-each-items-none": forEach(", items: it gives nothing to go through; give an Iterable or a Stream"),
+  "for-each-async": forEach(
+    ", each: it is an async function; use Effect.promise or Effect.tryPromise in an Effect"
+  ),
+  "for-each-plain": forEach(", each: it returns a value; return an Effect (Effect.succeed, Effect.gen)"),
+  "for-each-forgotten": forEach(", each: it gives an Effect (did you forget yield* ?)"),
+  "for-each-no-body": forEach(", each: this is no stage, no pipeline and no function"),
+  "for-each-output": forEach(", output: each gives 'length' as a string, and not a number"),
   "inline-timeout": { at: "\"5 secs\"", given: "\"5 secs\"", says: secs },
   "retry-times": { at: "{ times", given: "{ times: number; }", says: times },
   "retry-times-first": { at: "{ times", given: "{ times: number; }", says: times },
@@ -767,6 +800,10 @@ const combinators: Readonly<Record<string, { readonly at: string; readonly given
 
 /** In a pipe the compiler compares functions, and comes to the point in its third line. */
 const piped: Readonly<Record<string, { readonly at: string; readonly third: RegExp }>> = {
+  "for-each-key": {
+    at: "key: ",
+    third: /^Type '\(n: number\) => number' is not assignable to type '\(item: number, index: number\) => string'\.$/
+  },
   "no-extension-piped": {
     at: "Pipeline.run(",
     third: new RegExp(`^Type 'Pipeline<.*>' is not assignable to type '"${quoted(lacks)}"'\\.$`)

@@ -5,7 +5,9 @@
  * and spans of their own; the pipeline of a stage has that stage only.
  */
 import * as Effect from "effect/Effect"
+import { identity } from "effect/Function"
 import * as Schema from "effect/Schema"
+import { asEffect } from "../../attempt/outcome.ts"
 import type { NoBody } from "../../checks/bodies.ts"
 import type { Taken } from "../../checks/run.ts"
 import type { Ports } from "../../checks/stage.ts"
@@ -19,11 +21,13 @@ import {
   type Skip,
   type StageOutput
 } from "../../internal/output-model.ts"
+import { isRefusal, noteRefusals } from "../../internal/refusal.ts"
+import * as OutputBag from "../../OutputBag.ts"
 import * as Pipeline from "../../Pipeline.ts"
 import { type Cancelled, type Completed, StageFailed } from "../../RunResult.ts"
 import type { Current } from "../../Snapshot.ts"
 import * as Stage from "../../Stage.ts"
-import { type StageContext } from "../../StageContext.ts"
+import { StageContext } from "../../StageContext.ts"
 import type { DepthExceeded } from "../../StageError.ts"
 import type { Data, Errors, Signal } from "../../StageOutput.ts"
 import { type Cancels, type DefaultData, defaultDataOf, runChild, type SubpipelineFailed } from "./child-run.ts"
@@ -31,10 +35,13 @@ import { type Cancels, type DefaultData, defaultDataOf, runChild, type Subpipeli
 /** What a construct is given to run. */
 export type Body = Stage.Any | Pipeline.Any | ((input: never) => Effect.Effect<unknown, unknown, unknown>)
 
+/** What a construct is given to run for each of several items: a function may take the index of the item, too. */
+export type ItemBody = Body | ((input: never, index: number) => Effect.Effect<unknown, unknown, unknown>)
+
 /** What a body takes; `unknown` when it takes nothing. */
 export type InputOf<B> = B extends Stage.Any ? Stage.Input<B>
   : B extends Pipeline.Pipeline<infer N, infer _E, infer _R, infer _V> ? Takes<N>
-  : B extends (input: infer I) => unknown ? I
+  : B extends (input: infer I, index: never) => unknown ? I
   : never
 
 /**
@@ -48,26 +55,26 @@ type Takes<N extends Pipeline.AnyNode> = [Taken<N>] extends [never] ? unknown : 
 /** What a body gives when it gives data. */
 export type DataOf<B> = B extends Stage.Any ? Stage.DataOf<B>
   : B extends Pipeline.Pipeline<infer N, infer _E, infer _R, infer V> ? DefaultData<N, V>
-  : B extends (input: never) => Effect.Effect<infer A, infer _E, infer _R> ? Data<A>
+  : B extends (input: never, index: never) => Effect.Effect<infer A, infer _E, infer _R> ? Data<A>
   : never
 
 /** The typed errors of a body: those of a stage are its own, those of a pipeline a `SubpipelineFailed`. */
 export type ErrorOf<B> = B extends Stage.Any ? Stage.Error<B> | Stage.Exhausted<Stage.Signals<B>> | DepthExceeded
   : B extends Pipeline.Pipeline<infer N, infer E, infer _R, infer V> ? SubpipelineFailed<Pipeline.Failure<N, E, {}, V>>
-  : B extends (input: never) => Effect.Effect<infer A, infer E, infer _R> ? Errors<A, E>
+  : B extends (input: never, index: never) => Effect.Effect<infer A, infer E, infer _R> ? Errors<A, E>
   : never
 
 /** What a body needs. */
 export type ServicesOf<B> = B extends Stage.Any ? Exclude<Stage.Services<B>, StageContext>
   : B extends Pipeline.Pipeline<infer N, infer _E, infer R, infer _V> ? Pipeline.Services<N, R, Current>
-  : B extends (input: never) => Effect.Effect<infer _A, infer _E, infer R> ? Ports<R>
+  : B extends (input: never, index: never) => Effect.Effect<infer _A, infer _E, infer R> ? Ports<R>
   : never
 
 /** How else a body may end: `"skip"`, `"cancel"`, and for a function `"retry"`. */
 export type SignalsOf<B> = B extends Stage.Any ? Exclude<Stage.Signals<B>, "retry">
   : B extends Pipeline.Pipeline<infer N, infer E, infer _R, infer V>
     ? [Cancels<N, E, {}, V>] extends [never] ? never : "cancel"
-  : B extends (input: never) => Effect.Effect<infer A, infer _E, infer R> ? Signal<A, R>
+  : B extends (input: never, index: never) => Effect.Effect<infer A, infer _E, infer R> ? Signal<A, R>
   : never
 
 /** How a body ended that did not fail. */
@@ -75,6 +82,11 @@ export type BodyEnd = Ok<unknown> | Skip | Cancel
 
 const cancelOf = ({ data, reason }: Cancelled<unknown>): Cancel =>
   signal<Cancel>({ _tag: "Cancel", reason, data }, undefined)
+
+/** Counts the attempts of a body. */
+export interface AttemptCount {
+  attempts: number
+}
 
 /** A body, ready to run any number of times. */
 export interface Runs {
@@ -85,23 +97,45 @@ export interface Runs {
    * and what else the run of a stage or a pipeline ends with, is given.
    */
   readonly run: (input: unknown) => Effect.Effect<BodyEnd, unknown, StageContext>
+  /**
+   * Runs the body and gives what it returns as it is, for who reads by himself how a body ends: what a function yields fails
+   * the Effect, and what it returns can be anything. Every attempt is counted.
+   */
+  readonly runUnread: (
+    input: unknown,
+    index: number,
+    count: AttemptCount
+  ) => Effect.Effect<unknown, unknown, StageContext>
 }
 
 const isBody = (given: unknown): given is Body =>
   typeof given === "function" || Stage.isStage(given) || Pipeline.isPipeline(given)
 
 /** Reads what the option of a construct says that it runs. */
-export const runsOf = (option: string, given: Body): Runs => {
+export const runsOf = (option: string, given: ItemBody): Runs => {
   const body = options.ofKind(option, "a stage, a pipeline, or a function that gives an Effect", isBody, given)
   if (Stage.isStage(body)) return stageRuns(body)
   return Pipeline.isPipeline(body) ? pipelineRuns(body) : functionRuns(body)
 }
 
-const functionRuns = (body: (input: never) => Effect.Effect<unknown, unknown, unknown>): Runs => ({
-  pipeline: undefined,
+const functionRuns = (body: (input: never, index: number) => Effect.Effect<unknown, unknown, unknown>): Runs => {
   // The signatures say what it takes and needs; the value does not know.
-  run: (input) => Effect.flatMap(body(input as never) as Effect.Effect<unknown>, endOf)
-})
+  const run = body as (input: unknown, index: number) => unknown
+  const effectOf = (input: unknown, index: number): Effect.Effect<unknown, unknown, StageContext> => {
+    const returned = run(input, index)
+    return Effect.isEffect(returned)
+      ? returned as Effect.Effect<unknown>
+      : Effect.flatMap(StageContext, ({ stage }) => asEffect(stage, returned) as Effect.Effect<unknown, unknown>)
+  }
+  return {
+    pipeline: undefined,
+    run: (input) => Effect.flatMap(effectOf(input, 0), endOf),
+    runUnread: (input, index, count) => {
+      count.attempts++
+      return effectOf(input, index)
+    }
+  }
+}
 
 /**
  * A returned outcome is what it is. One that no value stands for leaves the stage, as when it is yielded. Nothing is data
@@ -127,29 +161,40 @@ const pipelineOf = (stage: Stage.Any): Pipeline.Any => {
 
 const stageRuns = (stage: Stage.Any): Runs => {
   const pipeline = pipelineOf(stage)
-  return {
-    pipeline,
-    run: (input) =>
-      runChild(pipeline, (current) => current, () => input).pipe(
-        // The stage fails as it would alone, with all that its cause says.
-        Effect.catch((failed): Effect.Effect<never, unknown> =>
-          failed.error instanceof StageFailed ? Effect.failCause(failed.error.cause) : Effect.fail(failed.error)
-        ),
-        Effect.map((result) =>
-          result._tag === "Cancelled"
-            ? cancelOf(result)
-            // The run of one stage has its output.
-            : (result as Completed<Record<string, Ok<unknown> | Skip>>).outputs[stage.name] as Ok<unknown> | Skip
-        )
-      )
-  }
+  const run = (input: unknown, count?: AttemptCount): Effect.Effect<BodyEnd, unknown, StageContext> =>
+    runChild(pipeline, (current) => current, () => input).pipe(
+      // The stage fails as it would alone, with all that its cause says.
+      Effect.catch((failed): Effect.Effect<never, unknown> => {
+        if (!(failed.error instanceof StageFailed)) return Effect.fail(failed.error)
+        if (count !== undefined) count.attempts += failed.error.attempts
+        const { cause } = failed.error
+        // Only the failure of the run says that its stage has refused.
+        if (isRefusal(failed.error)) noteRefusals(cause)
+        return Effect.failCause(cause)
+      }),
+      Effect.map((result) => {
+        if (count !== undefined) count.attempts += OutputBag.attempts(result.bag, stage.name).length
+        return result._tag === "Cancelled"
+          ? cancelOf(result)
+          // The run of one stage has its output.
+          : (result as Completed<Record<string, Ok<unknown> | Skip>>).outputs[stage.name] as Ok<unknown> | Skip
+      })
+    )
+  return { pipeline, run, runUnread: (input, _, count) => run(input, count) }
 }
 
-const pipelineRuns = (pipeline: Pipeline.Any): Runs => ({
-  pipeline,
-  run: (input) =>
+const pipelineRuns = (pipeline: Pipeline.Any): Runs => {
+  const run = <A>(input: unknown, made: (data: unknown) => A): Effect.Effect<A | Cancel, unknown, StageContext> =>
     Effect.map(
       runChild(pipeline, (current) => current, () => input),
-      (result) => result._tag === "Cancelled" ? cancelOf(result) : plainOk(defaultDataOf(result as Completed<unknown>))
+      (result) => result._tag === "Cancelled" ? cancelOf(result) : made(defaultDataOf(result as Completed<unknown>))
     )
-})
+  return {
+    pipeline,
+    run: (input) => run(input, (data): Ok<unknown> => plainOk(data)),
+    runUnread: (input, _, count) => {
+      count.attempts++
+      return run(input, identity)
+    }
+  }
+}

@@ -150,8 +150,7 @@ class Conductor {
       if (execution === this.starting) this.startingFiber = fiber
       return this.effectFor(execution)
     }),
-    this.hear,
-    true // it takes no time in which anybody could interrupt it
+    this.hear
   )
 
   private effectFor({ input, planned }: StageExecution): Effect.Effect<unknown, unknown> {

@@ -42,8 +42,9 @@ import type { Announcer } from "./announcer.ts"
 import { readArtifact, readEmitted } from "./handed-over.ts"
 import { Journal } from "./journal.ts"
 import type { Plan, PlannedStage } from "./plan.ts"
+import { PriorityQueue } from "./priority-queue.ts"
 import type { Pick } from "./ready-order.ts"
-import { ReadyQueue } from "./ready-queue.ts"
+import { ReadyQueue, type ReadyStages } from "./ready-queue.ts"
 import { type RunOfStage, StageExecution } from "./stage-execution.ts"
 import { NoStart, StageInputs } from "./stage-inputs.ts"
 
@@ -67,6 +68,8 @@ const filled = <A>(count: number, value: A): Array<A> => Array<A>(count).fill(va
 export interface RunPolicy {
   readonly continueAfterFailure: boolean
   readonly pick: Pick | undefined
+  /** Whether stages wait for others to end though nothing of theirs is missing. */
+  readonly isLimited: boolean
 }
 
 export class ActiveRun implements RunOfStage {
@@ -98,7 +101,7 @@ export class ActiveRun implements RunOfStage {
   private readonly policy: RunPolicy
   private readonly clock: Clock.Clock
   private readonly startedNanos: bigint
-  private readonly ready: ReadyQueue
+  private readonly ready: ReadyStages
   /** What the stages gave, within reach of whoever reads it. */
   readonly inputs: StageInputs
   /** How many stages have not ended. */
@@ -130,7 +133,7 @@ export class ActiveRun implements RunOfStage {
     this.statuses = filled(count, "pending")
     this.executions = filled(count, undefined)
     this.journal = new Journal(count)
-    this.ready = new ReadyQueue(plan.inDegree, plan.successors, policy.pick)
+    this.ready = queueOf(plan, policy)
     this.inputs = new StageInputs(plan, snapshot, this.outputs, this.data)
     this.left = count
   }
@@ -356,6 +359,12 @@ export class ActiveRun implements RunOfStage {
     return this.plan.names.filter((_, index) => wanted.includes(this.statuses[index] as StageStatus))
   }
 }
+
+/** Priorities mean something only where stages wait for a place. */
+const queueOf = ({ inDegree, priorities, successors }: Plan, { isLimited, pick }: RunPolicy): ReadyStages =>
+  isLimited && priorities !== undefined
+    ? new PriorityQueue(inDegree, successors, priorities, pick)
+    : new ReadyQueue(inDegree, successors, pick)
 
 /** How a stage ended, as everybody will see it: immutable, with what the engine knows of it. */
 const endingOf = (

@@ -348,7 +348,8 @@ class OneRun {
     const current = complete(snapshot, identity)
     const state = new ActiveRun(this.plan, current, identity, this.lineage, this.announcer, this.clock, {
       continueAfterFailure: this.options.continueAfterFailure,
-      pick: Context.get(environment, ReadyOrder)
+      pick: Context.get(environment, ReadyOrder),
+      isLimited: Number.isFinite(this.options.concurrency)
     })
     this.state = state
     const context = Context.merge(environment, extensionsOf(current)).pipe(

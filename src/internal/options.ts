@@ -155,6 +155,10 @@ export const positiveCount = (option: string, given: number): number =>
 export const count = (option: string, given: number): number =>
   Number.isSafeInteger(given) && given >= 0 ? given : reject(option, "a whole number from 0", given)
 
+/** A whole number. */
+export const whole = (option: string, given: number): number =>
+  Number.isSafeInteger(given) ? given : reject(option, "a whole number", given)
+
 /** A number from 0 to 1. */
 export const ratio = (option: string, given: number): number =>
   typeof given === "number" && given >= 0 && given <= 1 ? given : reject(option, "a number from 0 to 1", given)

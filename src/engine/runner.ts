@@ -28,7 +28,14 @@ import { define } from "../internal/record.ts"
 import { isRefusal, noteRejection } from "../internal/refusal.ts"
 import { complete, extensionsOf, ProvenIdentity, type RunIdentity, Snapshot } from "../internal/snapshot-model.ts"
 import type { PipelineInvalid } from "../PipelineInvalid.ts"
-import { DepthLimit, type Run, type RunOptions, type StageStatus, type WatchOptions } from "../Run.ts"
+import {
+  DepthLimit,
+  type InterruptedStages,
+  type Run,
+  type RunOptions,
+  type StageStatus,
+  type WatchOptions
+} from "../Run.ts"
 import { type Completed, LayerFailed, StageFailed } from "../RunResult.ts"
 import { type Lineage, StageContext } from "../StageContext.ts"
 import { DepthExceeded, RunRejected } from "../StageError.ts"
@@ -39,6 +46,7 @@ import { conduct } from "./conductor.ts"
 import { EventLog } from "./event-log.ts"
 import { valueOf, withValidInput } from "./given-and-returned.ts"
 import { identityOf, type Ids, idsOf, lineageOf, Path, pathOf } from "./identity.ts"
+import { interruptedBefore, interruptPart, partOf, type PartOfRun } from "./part-of-run.ts"
 import { type Plan, type Planned, planOf } from "./plan.ts"
 import { ReadyOrder } from "./ready-order.ts"
 
@@ -192,6 +200,8 @@ class OneRun {
   private conclusion: Conclusion | undefined = undefined
   private readonly ended = Deferred.makeUnsafe<void>()
   private isCancelled = false
+  /** What the caller has interrupted before any stage could start. */
+  private readonly interrupted: Array<PartOfRun> = []
   private hasStarted = false
 
   constructor(
@@ -312,6 +322,7 @@ class OneRun {
     const missing = this.plan.needs.find(({ gate }) => gate.needs !== undefined && !hasService(environment, gate.needs))
     if (missing !== undefined) return Effect.die(this.notReady(missing.stage, missing.gate))
     const { context, state } = this.setUp(snapshot, environment)
+    for (const { reason, stages } of this.interrupted) state.interrupt(stages, reason)
     const conducted = conduct(state, {
       concurrency: this.options.concurrency,
       grace: this.graceIn(environment),
@@ -356,6 +367,15 @@ class OneRun {
       Context.add(InterruptionGrace, this.graceIn(environment))
     )
     return { state, context: this.path.length === 0 ? context : Context.add(context, Path, this.path) }
+  }
+
+  /** Interrupts stages, and waits until nothing of them runs. */
+  interruptPart(part: PartOfRun): Effect.Effect<InterruptedStages> {
+    return Effect.suspend(() => {
+      if (this.state !== undefined) return interruptPart(this.state, part)
+      this.interrupted.push(part)
+      return Effect.succeed(interruptedBefore(this.plan, part))
+    })
   }
 
   /** Waits until the stages have ended, or were left behind after the grace. */
@@ -512,6 +532,8 @@ const begin = Effect.fnUntraced(function*(
         Deferred.doneUnsafe(cancelled, Effect.succeed({ reason, data: immutable(cancelOptions?.data ?? {}) }))
         return Effect.asVoid(Effect.exit(Deferred.await(result)))
       }),
+    interrupt: (stage, reason, given) =>
+      Effect.flatMap(partOf(plan, stage, reason, given), (part) => run.interruptPart(part)),
     events: log.stream,
     status: Effect.sync(() => statusOf(plan, run.state))
   }

@@ -50,6 +50,8 @@ export class StageExecution implements Attempt {
   /** Of the outermost attempt: the one that is going on. */
   latest: StageExecution
   artifacts: Array<Artifact> | undefined = undefined
+  /** Of the outermost attempt, while the stage waits for something: the fiber that it runs in. */
+  fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   /** Whether the attempt is over and the next one has not started. */
   hasEnded = false
   /** How many attempts were made inside of this one: those before the last are over. */

@@ -59,6 +59,50 @@ export type StageStatus =
   | "abandoned"
 
 /**
+ * Where a run is: `running`, or how it ended. A run that was denied, or could not start, is `rejected`.
+ */
+export type RunStatus =
+  | "running"
+  | "completed"
+  | "cancelled"
+  | "incomplete"
+  | "failed"
+  | "interrupted"
+  | "rejected"
+
+/**
+ * One run of a tree of runs.
+ */
+export interface RunEntry {
+  readonly runId: string
+  readonly pipeline: string
+  /** The run that started this one, when a stage did. */
+  readonly parentRunId: string | undefined
+  /** The stage that started this run. */
+  readonly parentStage: string | undefined
+  /** How many runs it is inside of. */
+  readonly depth: number
+  readonly status: RunStatus
+}
+
+/**
+ * The tree of runs as one of them sees it, at the time when somebody asked.
+ */
+export interface RunTree {
+  readonly run: RunEntry
+  /** The run that started it; `undefined` for the root. */
+  readonly parent: RunEntry | undefined
+  /** The run that no other started; the run itself when it is the one. */
+  readonly root: RunEntry
+  /** The runs that its stages have started, in that order, whether they have ended or not. */
+  readonly children: ReadonlyArray<RunEntry>
+  /** Its children, with theirs behind each, and so on. */
+  readonly descendants: ReadonlyArray<RunEntry>
+  /** How many runs of the tree are no longer listed: it keeps the last 10,000 that have ended. */
+  readonly forgotten: number
+}
+
+/**
  * What is interrupted, besides the stage itself.
  */
 export interface InterruptOptions {
@@ -105,6 +149,8 @@ export class UnknownStage extends Schema.TaggedError<UnknownStage>()("UnknownSta
  */
 export interface Run<out Result, out Error, Stages extends string = string, out Unknown = UnknownStage> {
   readonly lineage: Lineage
+  /** The runs above and below this one, as they are right now. They stay listed when they have ended. */
+  readonly tree: Effect.Effect<RunTree>
   /** Waits for the end of the run. */
   readonly await: Effect.Effect<Result, Error>
   /**

@@ -36,7 +36,6 @@ import type { Current, RunIdentity } from "../internal/snapshot-model.ts"
 import type { AttemptEnd, Entry } from "../OutputBag.ts"
 import type { StageStatus } from "../Run.ts"
 import type { Failure } from "../RunResult.ts"
-import type { Lineage } from "../StageContext.ts"
 import { RetryExhausted } from "../StageError.ts"
 import type { Announcer } from "./announcer.ts"
 import { readArtifact, readEmitted } from "./handed-over.ts"
@@ -45,6 +44,7 @@ import type { Plan, PlannedStage } from "./plan.ts"
 import { PriorityQueue } from "./priority-queue.ts"
 import type { Pick } from "./ready-order.ts"
 import { ReadyQueue, type ReadyStages } from "./ready-queue.ts"
+import type { RunRecord } from "./run-record.ts"
 import { type RunOfStage, StageExecution } from "./stage-execution.ts"
 import { NoStart, StageInputs } from "./stage-inputs.ts"
 import { StageInterruption } from "./stage-interruption.ts"
@@ -84,7 +84,7 @@ export class ActiveRun implements RunOfStage {
   readonly plan: Plan
   readonly snapshot: Current
   readonly identity: RunIdentity
-  readonly lineage: Lineage
+  readonly record: RunRecord
   /** `undefined` when nobody listens, so that nothing is built for nobody. */
   readonly announcer: Announcer | undefined
   readonly outputs: Array<Settled | undefined>
@@ -125,7 +125,7 @@ export class ActiveRun implements RunOfStage {
     plan: Plan,
     snapshot: Current,
     identity: RunIdentity,
-    lineage: Lineage,
+    record: RunRecord,
     announcer: Announcer | undefined,
     clock: Clock.Clock,
     policy: RunPolicy
@@ -134,7 +134,7 @@ export class ActiveRun implements RunOfStage {
     this.plan = plan
     this.snapshot = snapshot
     this.identity = identity
-    this.lineage = lineage
+    this.record = record
     this.announcer = announcer
     this.clock = clock
     this.policy = policy

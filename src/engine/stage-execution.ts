@@ -10,17 +10,18 @@ import { type Attempt, attemptIn } from "../attempt/attempt.ts"
 import type { Outcome, StageEffect } from "../attempt/interceptor-model.ts"
 import type { Artifact, Settled } from "../internal/output-model.ts"
 import type { Current, RunIdentity } from "../internal/snapshot-model.ts"
-import { type Inputs, type Lineage, StageContext, type Timer, UndeclaredInput } from "../StageContext.ts"
+import { type Inputs, StageContext, type Timer, UndeclaredInput } from "../StageContext.ts"
 import type { Announcer } from "./announcer.ts"
 import { readArtifact, readEmitted } from "./handed-over.ts"
 import type { Plan, PlannedStage } from "./plan.ts"
+import type { RunRecord } from "./run-record.ts"
 
 /** What an execution asks of its run. */
 export interface RunOfStage {
   readonly plan: Plan
   readonly snapshot: Current
   readonly identity: RunIdentity
-  readonly lineage: Lineage
+  readonly record: RunRecord
   readonly announcer: Announcer | undefined
   readonly outputs: ReadonlyArray<Settled | undefined>
   readonly elapsedMs: () => number
@@ -91,7 +92,7 @@ export class StageExecution implements Attempt {
     return this.run.identity
   }
   get lineage() {
-    return this.run.lineage
+    return this.run.record.lineage
   }
   get pipeline(): string {
     return this.run.plan.pipeline

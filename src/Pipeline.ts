@@ -64,7 +64,7 @@ import {
 } from "./Interceptor.ts"
 import * as options from "./internal/options.ts"
 import type { PipelineInvalid } from "./PipelineInvalid.ts"
-import type { Run, RunOptions, UnknownStage, WatchOptions } from "./Run.ts"
+import type { Run, RunOptions, WatchOptions } from "./Run.ts"
 import type {
   Cancelled,
   Completed,
@@ -960,8 +960,7 @@ export type Started<N extends AnyNode, E, O = {}, V = unknown> = Shown<
   Run<
     Exclude<Result<N, E, O, V>, { readonly _tag: "Cancelled" }> | Cancelled<Outputs<N>, CancelledBy<N> | undefined>,
     Exclude<Failure<N, E, O, V>, PipelineInvalid>,
-    Called<StagesOf<N>["name"]>,
-    string extends Called<StagesOf<N>["name"]> ? UnknownStage : never
+    Called<StagesOf<N>["name"]>
   >
 >
 

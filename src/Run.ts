@@ -147,7 +147,12 @@ export class UnknownStage extends Schema.TaggedError<UnknownStage>()("UnknownSta
  * The handle of a run that ends with `Result` or fails with `Error`. `Unknown` is the error of names that no stage has; the
  * compiler rules them out where it knows the names.
  */
-export interface Run<out Result, out Error, Stages extends string = string, out Unknown = UnknownStage> {
+export interface Run<
+  out Result,
+  out Error,
+  Stages extends string = string,
+  out Unknown = string extends Stages ? UnknownStage : never
+> {
   readonly lineage: Lineage
   /** The runs above and below this one, as they are right now. They stay listed when they have ended. */
   readonly tree: Effect.Effect<RunTree>

@@ -1,7 +1,16 @@
 /**
  * The parts of the benchmark, each of which can be run by itself: `npm run bench -- interceptors waiting`.
  */
-export const sections = ["typecheck", "memory", "large", "stages", "defaults", "waiting", "interceptors"] as const
+export const sections = [
+  "typecheck",
+  "memory",
+  "large",
+  "stages",
+  "defaults",
+  "waiting",
+  "interceptors",
+  "nested"
+] as const
 
 export type Section = (typeof sections)[number]
 

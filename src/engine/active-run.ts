@@ -388,7 +388,9 @@ export class ActiveRun implements RunOfStage {
   private endUnstarted(pending: ReadonlyArray<number>): void {
     const waits = (index: number) =>
       this.interruptions?.has(index) === true && ["pending", "running"].includes(this.statuses[index] as StageStatus)
-    const first = pending.map((index) => this.plan.stages[index] as PlannedStage).filter((planned) =>
+    // Others have ended when a running one ended at once, and what it freed was looked at.
+    const left = pending.filter((index) => this.statuses[index] === "pending")
+    const first = left.map((index) => this.plan.stages[index] as PlannedStage).filter((planned) =>
       !planned.dependencies.some(waits) && this.blockerOf(planned) === undefined
     )
     for (const planned of first) {

@@ -205,7 +205,6 @@ class Conductor {
   }
 
   private leaveBehind(execution: StageExecution, exit: Exit.Exit<unknown, unknown>): void {
-    if (this.leftBehind.has(execution)) return
     this.endedLater(execution, exit)
     this.leftBehind.add(execution)
   }

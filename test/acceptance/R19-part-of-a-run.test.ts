@@ -147,6 +147,25 @@ describe("R19 a part of a run is interrupted", () => {
       }))
   }
 
+  it.effect("a stage that waits for one that has failed is blocked, whoever interrupts it", () =>
+    Effect.gen(function*() {
+      const pipeline = Pipeline.make("p")
+        .work("failed", { run: Effect.fail("down") })
+        .work("slow", { run: Effect.sleep("1 minute") })
+        .work("behind", { after: ["failed", "slow"], run: Effect.void })
+      const result = yield* during(
+        Effect.scoped(Effect.gen(function*() {
+          const handle = yield* Pipeline.start(pipeline, Snapshot.make(), { failure: "continue" })
+          yield* Effect.sleep("1 second")
+          assert.deepStrictEqual((yield* handle.interrupt("behind", "enough")).neverStarted, ["behind"])
+          return yield* handle.await
+        })),
+        "2 minutes"
+      )
+      assert(result._tag === "Incomplete")
+      assert.deepStrictEqual([result.failed, result.blocked], [["failed"], ["behind"]])
+    }))
+
   it.effect("a stage that has ended stays as it ended, and so does a run that is over", () =>
     Effect.gen(function*() {
       const pipeline = Pipeline.make("p").work("first", { run: Effect.void }).work("second", {
@@ -203,6 +222,26 @@ describe("R19 a part of a run is interrupted", () => {
         assert.deepStrictEqual(telling(events).filter((event) => event.startsWith("StageBlocked")), [
           "StageBlocked last",
           "StageBlocked behind"
+        ])
+      }))
+
+    it.effect("what waits for a place that this frees ends once", () =>
+      Effect.gen(function*() {
+        const pipeline = Pipeline.make("p")
+          .work("source", { run: Effect.void })
+          .work("running", { after: ["source"], run: Effect.never })
+          .work("waiting", { after: ["source"], run: Effect.void })
+        const { events, exit } = yield* recorded(Effect.scoped(Effect.gen(function*() {
+          const handle = yield* Pipeline.start(pipeline, Snapshot.make(), { concurrency: 1, failure: "continue" })
+          const part = yield* handle.interrupt("source", "was wrong", { dependents: true })
+          assert.deepStrictEqual([part.interrupted, part.neverStarted], [["running"], ["waiting"]])
+          return yield* handle.await
+        })))
+        assert(Exit.isSuccess(exit) && exit.value._tag === "Incomplete")
+        assert.deepStrictEqual(exit.value.failed, ["running", "waiting"])
+        assert.deepStrictEqual(telling(events).filter((event) => event.startsWith("StageFailed")), [
+          "StageFailed running",
+          "StageFailed waiting"
         ])
       }))
 
@@ -345,6 +384,41 @@ describe("R19 a part of a run is interrupted", () => {
         ])
         yield* TestClock.adjust("2 hours")
       }))
+
+    it.effect("gives its place to another, once, however often it is interrupted", () =>
+      Effect.gen(function*() {
+        let most = 0
+        let inside = 0
+        const busy = Effect.acquireUseRelease(
+          Effect.sync(() => {
+            most = Math.max(most, ++inside)
+          }),
+          () => Effect.sleep("1 minute"),
+          () => Effect.sync(() => inside--)
+        )
+        const specs = Array.from({ length: 4 }, (_, index) => ({ stage: Stage.work(`s${index}`, { run: busy }) }))
+        const pipeline = yield* Pipeline.fromSpecs("p", [
+          { stage: Stage.work("deaf", { run: Effect.uninterruptible(Effect.sleep("90 seconds")) }) },
+          ...specs
+        ])
+        const handle = yield* Pipeline.start(pipeline, Snapshot.make(), {
+          concurrency: 1,
+          failure: "continue",
+          interruptionGrace: "3 seconds"
+        })
+        const parts = yield* Effect.forkChild(
+          Effect.forEach([1, 2, 3], () => handle.interrupt("deaf", "enough"), { concurrency: "unbounded" }),
+          { startImmediately: true }
+        )
+        yield* TestClock.adjust("10 minutes")
+        assert.deepStrictEqual((yield* Fiber.join(parts)).map(({ abandoned }) => abandoned.join()), [
+          "deaf",
+          "deaf",
+          "deaf"
+        ])
+        const result = yield* handle.await
+        assert.deepStrictEqual([most, inside, result.durationMs], [1, 0, 243_000])
+      }).pipe(Effect.scoped))
 
     it.effect("holds up no run that is cancelled meanwhile for longer than that", () =>
       Effect.gen(function*() {

@@ -6,6 +6,9 @@
  * `undefined`, booleans, strings, numbers, arrays and objects. A field that is `undefined` stays one. What would not come
  * back equal is a typed error that says where it is, never a value quietly lost.
  *
+ * What the run of a pipeline inside of a stage failed with goes through the schemas of the stages of that pipeline, at any
+ * depth. A stage of your own says which pipelines it runs with `Pipeline.Inside`.
+ *
  * What no schema describes is kept as a log shows it: of a defect, or an `Error` in a field for defects, the name, message
  * and causes. Stack traces and the spans of a cause are not kept.
  *
@@ -26,10 +29,20 @@
  * })
  * ```
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
-import { causeCodec, errorCodec, type Failing } from "./attempt/error-codec.ts"
+import {
+  causeCodec,
+  errorCodec,
+  errorCodecWith,
+  type Failing,
+  firstOf,
+  instanceOf,
+  type Way
+} from "./attempt/error-codec.ts"
 import { outcomeCodec } from "./attempt/outcome-codec.ts"
+import { SubpipelineCancelled, SubpipelineFailed } from "./attempt/subpipeline-error.ts"
 import type { AnyNode } from "./checks/wiring.ts"
 import { LazyOutputBag } from "./engine/journal.ts"
 import { type Plan, planOf } from "./engine/plan.ts"
@@ -45,9 +58,12 @@ import { describeProblems, FieldProblem, problemsOf, ProblemsOfParts, under } fr
 import { define } from "./internal/record.ts"
 import { type JsonCodec, jsonCodec, plainData } from "./internal/schema-json.ts"
 import type { Entry } from "./OutputBag.ts"
-import type * as Pipeline from "./Pipeline.ts"
-import type { PipelineInvalid } from "./PipelineInvalid.ts"
-import { type Failure, type RunResult, StageFailed } from "./RunResult.ts"
+import * as Pipeline from "./Pipeline.ts"
+import { PipelineInvalid } from "./PipelineInvalid.ts"
+import { type Failure, LayerFailed, type RunResult, StageFailed } from "./RunResult.ts"
+import { SnapshotInvalid } from "./Snapshot.ts"
+import type { Any as AnyStage } from "./Stage.ts"
+import { DepthExceeded } from "./StageError.ts"
 import type { Settled } from "./StageOutput.ts"
 
 /**
@@ -167,7 +183,7 @@ class Parts {
   }
 
   private errors(stage: string): JsonCodec {
-    return errorCodec(this.definition(stage)?.error)
+    return errorsOf(this.definition(stage))
   }
 
   private get failing(): Failing {
@@ -216,6 +232,90 @@ class Parts {
       }
     })
   }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// what the runs inside of a stage failed with
+// ---------------------------------------------------------------------------------------------------------------------
+
+/** The failure of a run, through the schemas of the stages of its pipeline. */
+const failureOf = (pipeline: Pipeline.Any): JsonCodec => {
+  const plan: Effect.Effect<Plan, Problems> = Effect.mapError(
+    planOf(pipeline),
+    ({ message }) => [{ path: [], message }]
+  )
+  return {
+    write: (failed) => Effect.flatMap(plan, (plan) => encodeResult(failed as Result, plan)), // `takes` says what it is
+    read: (json) =>
+      Effect.filterOrFail(
+        Effect.flatMap(plan, (plan) => decodeResult(json, plan)),
+        (result) => result instanceof StageFailed,
+        (): Problems => [{ path: ["result", "_tag"], message: "Expected StageFailed" }]
+      )
+  }
+}
+
+const decodeNested = Schema.decodeUnknownEffect(
+  Schema.Struct({
+    stage: Schema.String,
+    pipeline: Schema.String,
+    path: Schema.Array(Schema.String),
+    error: Schema.Unknown
+  }),
+  { errors: "all" }
+)
+
+/** Errors of runs inside of a stage that runs these pipelines. What is not known of them has to be plain data. */
+const nestedFailures = (pipelines: ReadonlyArray<Pipeline.Any>): Way => {
+  const codecOf = (name: string): Effect.Effect<JsonCodec, Problems> => {
+    const pipeline = pipelines.find((pipeline) => pipeline.name === name)
+    if (pipeline !== undefined) {
+      return Effect.succeed(firstOf(
+        { as: "StageFailed", takes: (error) => error instanceof StageFailed, codec: failureOf(pipeline) },
+        instanceOf(DepthExceeded),
+        instanceOf(SnapshotInvalid),
+        instanceOf(PipelineInvalid),
+        instanceOf(LayerFailed),
+        { as: "Plain", takes: () => true, codec: plainData }
+      ))
+    }
+    const message = `Expected a pipeline that its stage is annotated with; see Pipeline.Inside`
+    return Effect.fail([{ path: ["pipeline"], message }])
+  }
+  return {
+    as: "SubpipelineFailed",
+    takes: (error) => error instanceof SubpipelineFailed,
+    codec: {
+      write: Effect.fnUntraced(function*(failed) {
+        const { error, path, pipeline, stage } = failed as SubpipelineFailed // see `takes`
+        const codec = yield* codecOf(pipeline)
+        return { stage, pipeline, path, error: yield* under(["error"], codec.write(error)) }
+      }),
+      read: Effect.fnUntraced(function*(json) {
+        const { error, path, pipeline, stage } = yield* problemsOfSchema(decodeNested(json))
+        const codec = yield* codecOf(pipeline)
+        return new SubpipelineFailed({ stage, pipeline, path, error: yield* under(["error"], codec.read(error)) })
+      })
+    }
+  }
+}
+
+// The codec of a stage is made once.
+const nested = new WeakMap<AnyStage, JsonCodec>()
+
+/** Writes what a stage fails with. One that may run pipelines fails with what their runs fail with, too. */
+const errorsOf = (stage: AnyStage | undefined): JsonCodec => {
+  if (stage === undefined) return errorCodec(undefined)
+  const known = nested.get(stage)
+  if (known !== undefined) return known
+  const { pipelines } = Context.get(stage.annotations, Pipeline.Inside)
+  if (pipelines.length === 0) return errorCodec(stage.error)
+  const codec = errorCodecWith(stage.error, [
+    nestedFailures(pipelines.map(({ pipeline }) => pipeline)),
+    instanceOf(SubpipelineCancelled)
+  ])
+  nested.set(stage, codec)
+  return codec
 }
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { Event } from "./Event.ts"
 import type { Lineage, Progress } from "./StageContext.ts"
@@ -58,10 +59,103 @@ export type StageStatus =
   | "abandoned"
 
 /**
- * The handle of a run that ends with `Result` or fails with `Error`.
+ * Where a run is: `running`, or how it ended. A run that was denied, or could not start, is `rejected`.
  */
-export interface Run<out Result, out Error, Stages extends string = string> {
+export type RunStatus =
+  | "running"
+  | "completed"
+  | "cancelled"
+  | "incomplete"
+  | "failed"
+  | "interrupted"
+  | "rejected"
+
+/**
+ * One run of a tree of runs.
+ */
+export interface RunEntry {
+  readonly runId: string
+  readonly pipeline: string
+  /** The run that started this one, when a stage did. */
+  readonly parentRunId: string | undefined
+  /** The stage that started this run. */
+  readonly parentStage: string | undefined
+  /** How many runs it is inside of. */
+  readonly depth: number
+  readonly status: RunStatus
+}
+
+/**
+ * The tree of runs as one of them sees it, at the time when somebody asked.
+ */
+export interface RunTree {
+  readonly run: RunEntry
+  /** The run that started it; `undefined` for the root. */
+  readonly parent: RunEntry | undefined
+  /** The run that no other started; the run itself when it is the one. */
+  readonly root: RunEntry
+  /** The runs that its stages have started, in that order, whether they have ended or not. */
+  readonly children: ReadonlyArray<RunEntry>
+  /** Its children, with theirs behind each, and so on. */
+  readonly descendants: ReadonlyArray<RunEntry>
+  /** How many runs of the tree are no longer listed: it keeps the last 10,000 that have ended. */
+  readonly forgotten: number
+}
+
+/**
+ * What is interrupted, besides the stage itself.
+ */
+export interface InterruptOptions {
+  /**
+   * Whether everything that depends on the stage is interrupted with it, directly or not: also what runs already, because
+   * the stage has ended. `false` when left out.
+   */
+  readonly dependents?: boolean | undefined
+}
+
+/**
+ * What came of interrupting stages. Each of them is in one of `interrupted`, `neverStarted` and `ended`.
+ */
+export interface InterruptedStages<out Stages extends string = string> {
+  /** The stages that were running, and ended of it. */
+  readonly interrupted: ReadonlyArray<Stages>
+  /** Those of them that ignored their interruption beyond the grace and were left behind. */
+  readonly abandoned: ReadonlyArray<Stages>
+  /** The stages that had not started, and never will. */
+  readonly neverStarted: ReadonlyArray<Stages>
+  /** The stages that had ended before, or ended of themselves in spite of it. */
+  readonly ended: ReadonlyArray<Stages>
+}
+
+/**
+ * A run was asked for a stage that its pipeline does not have.
+ */
+export class UnknownStage extends Schema.TaggedError<UnknownStage>()("UnknownStage", {
+  pipeline: Schema.String,
+  stage: Schema.String,
+  /** The stage that was most likely meant. */
+  didYouMean: Schema.optionalKey(Schema.String)
+}) {
+  readonly code = "UNKNOWN_STAGE"
+  override get message(): string {
+    const fix = this.didYouMean === undefined ? "" : ` Did you mean "${this.didYouMean}"?`
+    return `Pipeline "${this.pipeline}" has no stage "${this.stage}".${fix}`
+  }
+}
+
+/**
+ * The handle of a run that ends with `Result` or fails with `Error`. `Unknown` is the error of names that no stage has; the
+ * compiler rules them out where it knows the names.
+ */
+export interface Run<
+  out Result,
+  out Error,
+  Stages extends string = string,
+  out Unknown = string extends Stages ? UnknownStage : never
+> {
   readonly lineage: Lineage
+  /** The runs above and below this one, as they are right now. They stay listed when they have ended. */
+  readonly tree: Effect.Effect<RunTree>
   /** Waits for the end of the run. */
   readonly await: Effect.Effect<Result, Error>
   /**
@@ -72,6 +166,20 @@ export interface Run<out Result, out Error, Stages extends string = string> {
     reason: string,
     options?: { readonly data?: Readonly<Record<string, unknown>> | undefined }
   ) => Effect.Effect<void>
+  /**
+   * Interrupts one stage on purpose, for a reason; with `dependents: true` everything that depends on it, too. Returns when
+   * their finalizers have run, or they were left behind after the grace, and says what came of it.
+   *
+   * A stage that is interrupted fails, with a `StageFault` whose reason is `Interrupted`, and nothing around it (a retry, a
+   * fallback, a handler) runs it again or answers for it. So the run fails, or with `failure: "continue"` goes on without
+   * what depends on the stage. One that had not started never does: it fails at once, with 0 attempts. One that has ended
+   * stays as it ended.
+   */
+  interrupt(
+    stage: Stages,
+    reason: string,
+    options?: InterruptOptions
+  ): Effect.Effect<InterruptedStages<Stages>, Unknown>
   /**
    * Every event of the run from its first, whenever you start to listen; with `events: "all"` those of the runs inside of
    * it, too. Ends with the run.

@@ -618,11 +618,42 @@ export const annotate: {
     value: V
   ): Stage<Name, In, D, S, E, R> => {
     const fields = fieldsOf(self)
+    // The plan is made when the pipeline is first run, where nobody would know who gave it.
+    if (key.key === Priority.key) options.whole("priority", value as number)
     // Annotations are read with the key that they were made with.
     const annotations = Context.add(fields.annotations, key, value) as Context.Context<never>
     const gate = gateOfAnnotation(key, value)
     return build({ ...fields, annotations, gates: gate === undefined ? fields.gates : [gate, ...fields.gates] })
   }
+)
+
+/**
+ * The priority of a stage, as an annotation: 0 unless `priority` sets it.
+ */
+export const Priority = Context.Reference<number>("stageflow/Stage/Priority", { defaultValue: () => 0 })
+
+/**
+ * Gives the stage a priority: where a limit of `concurrency` makes ready stages wait, the one with the highest starts next,
+ * and of equals the one that was declared first. It is a whole number, and 0 for stages that have none.
+ *
+ * Nothing waits for ever: every stage that goes first raises those that wait by one. So a stage of priority 10 goes before
+ * one of priority 0 that has let fewer than 10 others go first since it was ready. Without a limit priorities change
+ * nothing.
+ */
+export const priority: {
+  (priority: number): <Name extends string, In, D, S, E, R>(
+    self: Stage<Name, In, D, S, E, R>
+  ) => Stage<Name, In, D, S, E, R>
+  <Name extends string, In, D, S, E, R>(
+    self: Stage<Name, In, D, S, E, R>,
+    priority: number
+  ): Stage<Name, In, D, S, E, R>
+} = dual(
+  2,
+  <Name extends string, In, D, S, E, R>(
+    self: Stage<Name, In, D, S, E, R>,
+    priority: number
+  ): Stage<Name, In, D, S, E, R> => annotate(self, Priority, priority)
 )
 
 export type { RetryPolicy, Returned, StageInfo }

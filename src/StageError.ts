@@ -70,6 +70,8 @@ const WiringFailed = Schema.TaggedStruct("WiringFailed", {
   ...origin
 })
 
+const Interrupted = Schema.TaggedStruct("Interrupted", { reason: Schema.String, abandoned: Schema.Boolean })
+
 const InterceptorFailed = Schema.TaggedStruct("InterceptorFailed", {
   interceptor: Schema.String,
   error: Schema.Unknown
@@ -78,7 +80,14 @@ const InterceptorFailed = Schema.TaggedStruct("InterceptorFailed", {
 /**
  * What went wrong in a stage without being one of its typed errors.
  */
-export const Reason = Schema.Union([Defect, InvalidOutput, SelfInterrupted, WiringFailed, InterceptorFailed])
+export const Reason = Schema.Union([
+  Defect,
+  InvalidOutput,
+  SelfInterrupted,
+  Interrupted,
+  WiringFailed,
+  InterceptorFailed
+])
 
 /**
  * What went wrong in a stage without being one of its typed errors.
@@ -86,6 +95,8 @@ export const Reason = Schema.Union([Defect, InvalidOutput, SelfInterrupted, Wiri
  * - `Defect`: the stage died. `type` and `at` say of what and where, and never its message, which may hold anything.
  * - `InvalidOutput`: it returned something that is not an output, or data that its schema rejects.
  * - `SelfInterrupted`: it interrupted itself.
+ * - `Interrupted`: whoever holds the handle of the run interrupted it, for the `reason` given. `abandoned` says that it
+ *   ignored that beyond the grace and was left behind.
  * - `WiringFailed`: a condition or an input of its wiring threw, or a condition gave neither true nor false.
  * - `InterceptorFailed`: an interceptor that a Layer installed denied or failed, or any threw or gave no Effect.
  */
@@ -103,6 +114,8 @@ const describe = (reason: Reason): string => {
       return `returned an invalid output: ${describeProblems(reason.problems)}`
     case "SelfInterrupted":
       return "interrupted itself"
+    case "Interrupted":
+      return `was interrupted: ${reason.reason}${reason.abandoned ? " (it ignored that and was abandoned)" : ""}`
     case "WiringFailed":
       return `could not start: its ${reason.part === "when" ? "condition" : "inputs"} ${
         reason.gave === undefined

@@ -30,7 +30,7 @@ const decoder = <A>(schema: Schema.Codec<A, any>) => {
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** One way to write a value, by the name that says in the JSON how to read it. */
-interface Way {
+export interface Way {
   readonly as: string
   readonly takes: (value: unknown) => boolean
   readonly codec: JsonCodec
@@ -39,7 +39,7 @@ interface Way {
 const decodeNamed = decoder(Schema.Struct({ as: Schema.String, value: Schema.Unknown }))
 
 /** Writes a value in the first of several ways that can write it. When none can, it is the first that says why. */
-const firstOf = (...ways: ReadonlyArray<Way>): JsonCodec => ({
+export const firstOf = (...ways: ReadonlyArray<Way>): JsonCodec => ({
   write: Effect.fnUntraced(function*(value) {
     let problems: Problems = []
     for (const { as, codec, takes } of ways) {
@@ -115,18 +115,23 @@ const faultCodec = (errors: () => JsonCodec): JsonCodec => {
   }
 }
 
-const instanceOf = (schema: typeof StageTimeout | typeof RetryExhausted): Way => ({
+/** Writes the errors of a class through its schema. */
+export const instanceOf = (schema: ErrorClass): Way => ({
   as: schema.identifier,
   takes: (value) => value instanceof schema,
   codec: jsonCodec(schema)
 })
 
-const make = (schema: Schema.Top | undefined): JsonCodec => {
+/** A class of errors that is their schema. */
+type ErrorClass = Schema.Top & (abstract new(...args: ReadonlyArray<never>) => Error) & { readonly identifier: string }
+
+const make = (schema: Schema.Top | undefined, ways: ReadonlyArray<Way>): JsonCodec => {
   const errors: JsonCodec = firstOf(
     { as: "StageFault", takes: (value) => value instanceof StageFault, codec: faultCodec(() => errors) },
     instanceOf(StageTimeout),
     instanceOf(RetryExhausted),
     { as: "Outcome", takes: isStageOutput, codec: outcomes(() => errors) },
+    ...ways,
     ...(schema === undefined ? [] : [{ as: "Typed", takes: always, codec: jsonCodec(schema) }]),
     { as: "Plain", takes: always, codec: plainData }
   )
@@ -143,7 +148,7 @@ const outcomes = (errors: () => JsonCodec): JsonCodec => {
   return { read, write: (value) => write(value as StageOutput) } // `isStageOutput` takes it
 }
 
-const untyped = make(undefined)
+const untyped = make(undefined, [])
 // The codec of a schema is made once.
 const codecs = new WeakMap<Schema.Top, JsonCodec>()
 
@@ -152,10 +157,13 @@ export const errorCodec = (error: Schema.Top | undefined): JsonCodec => {
   if (error === undefined) return untyped
   const known = codecs.get(error)
   if (known !== undefined) return known
-  const codec = make(error)
+  const codec = make(error, [])
   codecs.set(error, codec)
   return codec
 }
+
+/** The same for one stage, whose errors have some ways of their own to be written. */
+export const errorCodecWith = (error: Schema.Top | undefined, ways: ReadonlyArray<Way>): JsonCodec => make(error, ways)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // causes

@@ -14,3 +14,7 @@ export * as Route from "./Route.ts"
  * Makes pipelines of common shapes, and stages of which the first to succeed wins.
  */
 export * as Shapes from "./Shapes.ts"
+/**
+ * Keeps pipelines by their names.
+ */
+export * as PipelineRegistry from "./PipelineRegistry.ts"

@@ -36,16 +36,19 @@ import type { Current, RunIdentity } from "../internal/snapshot-model.ts"
 import type { AttemptEnd, Entry } from "../OutputBag.ts"
 import type { StageStatus } from "../Run.ts"
 import type { Failure } from "../RunResult.ts"
-import type { Lineage, Progress } from "../StageContext.ts"
+import type { Progress } from "../StageContext.ts"
 import { RetryExhausted } from "../StageError.ts"
 import type { Announcer } from "./announcer.ts"
 import { readArtifact, readEmitted } from "./handed-over.ts"
 import { Journal } from "./journal.ts"
 import type { Plan, PlannedStage } from "./plan.ts"
+import { PriorityQueue } from "./priority-queue.ts"
 import type { Pick } from "./ready-order.ts"
-import { ReadyQueue } from "./ready-queue.ts"
+import { ReadyQueue, type ReadyStages } from "./ready-queue.ts"
+import type { RunRecord } from "./run-record.ts"
 import { type RunOfStage, StageExecution } from "./stage-execution.ts"
 import { NoStart, StageInputs } from "./stage-inputs.ts"
+import { StageInterruption } from "./stage-interruption.ts"
 
 /** Why a run ends before every stage has ended. */
 export type Stop =
@@ -63,17 +66,26 @@ const nanosPerMilli = 1_000_000
 // `Array.from` with a function costs ten times as much.
 const filled = <A>(count: number, value: A): Array<A> => Array<A>(count).fill(value)
 
+/** Stages that the caller interrupts, by index: where they were. */
+export interface InterruptedPart {
+  readonly running: ReadonlyArray<readonly [index: number, interruption: StageInterruption]>
+  readonly pending: ReadonlyArray<number>
+  readonly ended: ReadonlyArray<number>
+}
+
 /** What the caller of a run decides. */
 export interface RunPolicy {
   readonly continueAfterFailure: boolean
   readonly pick: Pick | undefined
+  /** Whether stages wait for others to end though nothing of theirs is missing. */
+  readonly isLimited: boolean
 }
 
 export class ActiveRun implements RunOfStage {
   readonly plan: Plan
   readonly snapshot: Current
   readonly identity: RunIdentity
-  readonly lineage: Lineage
+  readonly record: RunRecord
   /** `undefined` when nobody listens, so that nothing is built for nobody. */
   readonly announcer: Announcer | undefined
   readonly outputs: Array<Settled | undefined>
@@ -83,10 +95,13 @@ export class ActiveRun implements RunOfStage {
   readonly failuresWhileStopping: Array<Cause.Cause<unknown>> = []
   stop: Stop | undefined = undefined
   /**
-   * Woken when the caller cancels the run. It is an object: V8 keeps a function that is put into a field, and with it the
-   * run and all its outputs, until the next full garbage collection.
+   * Woken when the caller cancels the run or ends stages that had not started, and told which running stage is interrupted.
+   * It is an object: V8 keeps a function that is put into a field, and with it the run and all its outputs, until the next
+   * full garbage collection.
    */
-  conductor: { wake(): void } | undefined = undefined
+  conductor: { wake(): void; interrupt(execution: StageExecution): void } | undefined = undefined
+  /** The stages that the caller has interrupted, by index. */
+  interruptions: Map<number, StageInterruption> | undefined = undefined
   /** Set when the run has its result: whatever an abandoned stage still does is no part of it. */
   isSettled = false
   /** How far the stages have come that said so, by index; `undefined` while none has. */
@@ -100,7 +115,7 @@ export class ActiveRun implements RunOfStage {
   private readonly policy: RunPolicy
   private readonly clock: Clock.Clock
   private readonly startedNanos: bigint
-  private readonly ready: ReadyQueue
+  private readonly ready: ReadyStages
   /** What the stages gave, within reach of whoever reads it. */
   readonly inputs: StageInputs
   /** How many stages have not ended. */
@@ -113,7 +128,7 @@ export class ActiveRun implements RunOfStage {
     plan: Plan,
     snapshot: Current,
     identity: RunIdentity,
-    lineage: Lineage,
+    record: RunRecord,
     announcer: Announcer | undefined,
     clock: Clock.Clock,
     policy: RunPolicy
@@ -122,7 +137,7 @@ export class ActiveRun implements RunOfStage {
     this.plan = plan
     this.snapshot = snapshot
     this.identity = identity
-    this.lineage = lineage
+    this.record = record
     this.announcer = announcer
     this.clock = clock
     this.policy = policy
@@ -132,7 +147,7 @@ export class ActiveRun implements RunOfStage {
     this.statuses = filled(count, "pending")
     this.executions = filled(count, undefined)
     this.journal = new Journal(count)
-    this.ready = new ReadyQueue(plan.inDegree, plan.successors, policy.pick)
+    this.ready = queueOf(plan, policy)
     this.inputs = new StageInputs(plan, snapshot, this.outputs, this.data)
     this.left = count
   }
@@ -166,11 +181,7 @@ export class ActiveRun implements RunOfStage {
   next(): StageExecution | undefined {
     while (this.hasReady) {
       const planned = this.plan.stages[this.ready.take()] as PlannedStage
-      const blocker = this.failures.length === 0 ? undefined : this.blockerOf(planned)
-      if (blocker !== undefined) {
-        this.block(planned, blocker)
-        continue
-      }
+      if (this.mayNotStart(planned)) continue
       const input = this.inputs.of(planned)
       if (!(input instanceof NoStart)) return this.start(planned, input)
       this.endWithoutStart(planned, input.ending)
@@ -186,6 +197,23 @@ export class ActiveRun implements RunOfStage {
     this.executions[planned.index] = execution
     this.announcer?.stageStarted(execution)
     return execution
+  }
+
+  /** Ends a stage that is ready and must not start; says whether it is one. */
+  private mayNotStart(planned: PlannedStage): boolean {
+    if (this.failures.length === 0 && this.interruptions === undefined) return false
+    // It was interrupted before it was ready.
+    if (this.statuses[planned.index] !== "pending") return true
+    const blocker = this.blockerOf(planned)
+    if (blocker !== undefined) this.block(planned, blocker)
+    else if (!this.endInterruptedBefore(planned)) return false
+    return true
+  }
+
+  private endInterruptedBefore(planned: PlannedStage): boolean {
+    const ending = this.interruptions?.get(planned.index)?.endingOf(planned.name, undefined)
+    if (ending !== undefined) this.endWithoutStart(planned, ending)
+    return ending !== undefined
   }
 
   /** The failed stage that blocks this one: the first in its wiring, whichever failed first. */
@@ -224,8 +252,10 @@ export class ActiveRun implements RunOfStage {
     if (!this.isRunning(first)) return
     const execution = first.latest
     this.executions[first.planned.index] = undefined
-    if (this.stop !== undefined && exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)) {
-      return this.endInterrupted(execution, exit.cause)
+    if (exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)) {
+      if (this.stop !== undefined) return this.endInterrupted(execution, exit.cause)
+      const ending = this.interruptions?.get(first.planned.index)?.endingOf(first.planned.name, exit.cause)
+      if (ending !== undefined) return this.endFailed(execution, ending)
     }
     const now = this.elapsedMs()
     // What a stage gave is read here for the first time, and a getter or a Proxy in it can throw.
@@ -338,6 +368,55 @@ export class ActiveRun implements RunOfStage {
     this.conductor?.wake()
   }
 
+  /**
+   * The caller interrupts some stages on purpose. Those that are running are to end, and those that have not started never
+   * do. A stage that others of them come before waits for these: it is told as blocked if one of them fails.
+   */
+  interrupt(stages: ReadonlyArray<number>, reason: string): InterruptedPart {
+    const interruptions = this.interruptions ??= new Map<number, StageInterruption>()
+    const interruptionOf = (index: number): StageInterruption => {
+      const interruption = interruptions.get(index) ?? new StageInterruption(reason)
+      interruptions.set(index, interruption)
+      return interruption
+    }
+    const executions = this.isSettled ? [] : stages.flatMap((index) => this.executions[index] ?? [])
+    const running = executions.map(({ planned: { index } }) => [index, interruptionOf(index)] as const)
+    const pending = stages.filter((index) => this.statuses[index] === "pending")
+    const known = new Set([...pending, ...running.map(([index]) => index)])
+    if (this.stop === undefined) {
+      for (const index of pending) interruptionOf(index)
+      for (const execution of executions) this.conductor?.interrupt(execution)
+      this.endUnstarted(pending)
+    }
+    return { running, pending, ended: stages.filter((index) => !known.has(index)) }
+  }
+
+  /** Ends those of some interrupted stages at once that none of the others comes before. */
+  private endUnstarted(pending: ReadonlyArray<number>): void {
+    const waits = (index: number) =>
+      this.interruptions?.has(index) === true && ["pending", "running"].includes(this.statuses[index] as StageStatus)
+    // Others have ended when a running one ended at once, and what it freed was looked at.
+    const left = pending.filter((index) => this.statuses[index] === "pending")
+    const first = left.map((index) => this.plan.stages[index] as PlannedStage).filter((planned) =>
+      !planned.dependencies.some(waits) && this.blockerOf(planned) === undefined
+    )
+    for (const planned of first) {
+      if (this.stop === undefined) this.endInterruptedBefore(planned)
+    }
+    if (first.length > 0) this.conductor?.wake()
+  }
+
+  /** Nothing of a stage runs any more, or it was left behind. */
+  stageIsOver({ planned: { index } }: StageExecution): void {
+    this.interruptions?.get(index)?.settle()
+  }
+
+  /** The run has its result. */
+  settle(): void {
+    this.isSettled = true
+    for (const interruption of this.interruptions?.values() ?? []) interruption.settle()
+  }
+
   /** The stages that outlived the grace: the run ends without them. */
   abandonRunning(): void {
     const now = this.elapsedMs()
@@ -362,6 +441,12 @@ export class ActiveRun implements RunOfStage {
     return this.plan.names.filter((_, index) => wanted.includes(this.statuses[index] as StageStatus))
   }
 }
+
+/** Priorities mean something only where stages wait for a place. */
+const queueOf = ({ inDegree, priorities, successors }: Plan, { isLimited, pick }: RunPolicy): ReadyStages =>
+  isLimited && priorities !== undefined
+    ? new PriorityQueue(inDegree, successors, priorities, pick)
+    : new ReadyQueue(inDegree, successors, pick)
 
 /** How a stage ended, as everybody will see it: immutable, with what the engine knows of it. */
 const endingOf = (

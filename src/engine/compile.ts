@@ -1,6 +1,7 @@
 /**
  * Compiles a pipeline into a plan, once for each pipeline, or says everything that is wrong with it.
  */
+import * as Context from "effect/Context"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type { Any as AnyInterceptor } from "../attempt/interceptor-model.ts"
@@ -9,6 +10,7 @@ import { Suggestions } from "../internal/nearest-name.ts"
 import { define, shape } from "../internal/record.ts"
 import { internalsOf, Missing, some, StageSource, type Use } from "../internal/source-model.ts"
 import { PipelineInvalid, type Problem } from "../PipelineInvalid.ts"
+import { Priority } from "../Stage.ts"
 import { composedEffects } from "./composed.ts"
 import { findCycles, neverFreed } from "./cycles.ts"
 import { inverted, packed } from "./packed-lists.ts"
@@ -232,6 +234,12 @@ const behindGates = (
   return wirings
 }
 
+/** The priority of each stage, when one has any. */
+const prioritiesOf = (entries: ReadonlyArray<WiredStage>): Float64Array | undefined => {
+  const priorities = Float64Array.from(entries, ({ stage }) => Context.get(stage.annotations, Priority))
+  return priorities.some((priority) => priority !== 0) ? priorities : undefined
+}
+
 /** What of a pipeline is compiled. */
 export interface Composed {
   readonly topology: Topology
@@ -302,6 +310,7 @@ export const compile = (
       indexOf,
       inDegree,
       successors,
+      priorities: prioritiesOf(entries),
       reads: packed(wirings.map(({ inputsByName }) => inputsByName?.from ?? [])),
       edges,
       needs: stages.flatMap(({ definition, name }) =>

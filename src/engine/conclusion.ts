@@ -40,7 +40,7 @@ const outputsOf = (run: ActiveRun): Outputs => {
 const runSummary = (run: ActiveRun, durationMs: number): Summary => ({
   pipeline: run.plan.pipeline,
   identity: run.identity,
-  lineage: run.lineage,
+  lineage: run.record.lineage,
   durationMs,
   bag: new LazyOutputBag(run.readEntries)
 })

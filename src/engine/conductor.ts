@@ -11,7 +11,7 @@ import * as Cause from "effect/Cause"
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import type * as Exit from "effect/Exit"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberSet from "effect/FiberSet"
 import { constVoid } from "effect/Function"
@@ -20,7 +20,7 @@ import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type { Any as AnyInterceptor, StageEffect } from "../attempt/interceptor-model.ts"
 import { asEffect, leavesRun } from "../attempt/outcome.ts"
-import { closeWithin } from "../internal/interruption.ts"
+import { closeWithin, interruptWithin } from "../internal/interruption.ts"
 import { StageContext } from "../StageContext.ts"
 import type { ActiveRun } from "./active-run.ts"
 import { conclude, type Conclusion } from "./conclusion.ts"
@@ -122,9 +122,15 @@ class Conductor {
     this.startingFiber = undefined
     this.steps += fiber.currentOpCount
     const exit = fiber.pollUnsafe()
-    if (exit !== undefined) return this.ended(execution, exit)
+    if (exit !== undefined) {
+      this.ended(execution, exit)
+      return this.run.stageIsOver(execution)
+    }
+    execution.fiber = fiber
     FiberSet.addUnsafe(this.fibers, fiber)
     fiber.addObserver((exit) => this.endedLater(execution, exit))
+    // It was interrupted while it took its first steps.
+    if (this.run.interruptions?.has(execution.planned.index) === true) this.interrupt(execution)
     if (this.startingExit !== undefined) this.bodyEnded(execution, fiber, this.startingExit)
   }
 
@@ -175,12 +181,31 @@ class Conductor {
     const wait = Effect.gen({ self: this }, function*() {
       yield* Effect.sleep(this.grace)
       yield* Effect.logWarning(`Stage "${execution.stage}" left something running that ignores its interruption`)
-      this.endedLater(execution, exit)
-      this.leftBehind.add(execution)
+      this.leaveBehind(execution, exit)
     })
     const waiting = Effect.runForkWith(this.context)(wait)
     FiberSet.addUnsafe(this.fibers, waiting)
     fiber.addObserver(() => waiting.interruptUnsafe())
+  }
+
+  /** Interrupts a stage, and goes on without it if it still runs after the grace. */
+  interrupt(execution: StageExecution): void {
+    const { fiber } = execution
+    // While it takes its first steps it has none that others know of: see `startNext`.
+    if (fiber === undefined) return
+    const interrupting = Effect.gen({ self: this }, function*() {
+      if ((yield* interruptWithin([fiber], this.grace)).length === 0) return
+      yield* Effect.logWarning(`Stage "${execution.stage}" ignores its interruption: the run goes on without it`)
+      const interruption = this.run.interruptions?.get(execution.planned.index)
+      if (interruption !== undefined) interruption.isAbandoned = true
+      this.leaveBehind(execution, Exit.interrupt())
+    })
+    FiberSet.addUnsafe(this.fibers, Effect.runForkWith(this.context)(interrupting))
+  }
+
+  private leaveBehind(execution: StageExecution, exit: Exit.Exit<unknown, unknown>): void {
+    this.endedLater(execution, exit)
+    this.leftBehind.add(execution)
   }
 
   /** A stage's fiber has ended, or was left behind. */
@@ -198,6 +223,8 @@ class Conductor {
     })
     if (Result.isFailure(result)) this.crash ??= Cause.die(result.failure)
     this.wake()
+    // Whoever waits for that goes on at once: what depends on the stage has been told by now.
+    this.run.stageIsOver(execution)
   }
 
   /** How many stages have not ended. */
@@ -243,7 +270,7 @@ const conductToEnd = Effect.fnUntraced(function*(
   if (conductor.failure !== undefined) return yield* Effect.failCause(conductor.failure)
   const conclusion = conclude(run)
   if (conclusion !== undefined) settings.onConclusion(conclusion)
-  run.isSettled = true
+  run.settle()
   if (exit._tag === "Failure") return yield* Effect.failCause(exit.cause)
   return conclusion as Conclusion // only an interrupted run has none
 })

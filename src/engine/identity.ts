@@ -1,7 +1,6 @@
 /**
  * Gives a run its ids: those that the caller gave, and new ones for the rest.
  */
-import * as Context from "effect/Context"
 import type * as Random from "effect/Random"
 import { type Proven, RunIdentity, type Snapshot } from "../internal/snapshot-model.ts"
 import type { Lineage, StageContext } from "../StageContext.ts"
@@ -65,10 +64,3 @@ export const lineageOf = ({ pipelineRunId }: Ids, parent: Parent): Lineage =>
     parentStage: parent?.stage,
     correlationId: parent?.lineage.correlationId ?? pipelineRunId
   })
-
-/** The stages that the run of a stage is inside of, from the outermost run on. */
-export const Path = Context.Reference<ReadonlyArray<string>>("stageflow/engine/Path", { defaultValue: () => [] })
-
-/** The stages that a run is inside of which is started here. */
-export const pathOf = (parent: Parent, environment: Context.Context<never>): ReadonlyArray<string> =>
-  parent === undefined ? [] : [...Context.get(environment, Path), parent.stage]

@@ -66,6 +66,8 @@ export interface Plan {
   readonly inDegree: Int32Array
   /** The stages that depend on each stage. */
   readonly successors: PackedLists
+  /** The priority of each stage; `undefined` when none has one. */
+  readonly priorities: Float64Array | undefined
   /** The stages whose data each stage reads by name. Each of these inputs has the name of its stage. */
   readonly reads: PackedLists
   readonly edges: ReadonlyArray<Edge>

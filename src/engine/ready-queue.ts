@@ -6,7 +6,16 @@
 import type { PackedLists } from "./packed-lists.ts"
 import type { Pick } from "./ready-order.ts"
 
-export class ReadyQueue {
+/** The stages that can start. */
+export interface ReadyStages {
+  readonly isEmpty: boolean
+  /** The index of the next stage to start; there is one unless the queue is empty. */
+  readonly take: () => number
+  /** A stage ended: those that waited for it alone are ready. */
+  readonly release: (ended: number) => void
+}
+
+export class ReadyQueue implements ReadyStages {
   private readonly stages: Int32Array
   private readonly waitsFor: Int32Array
   private readonly successors: PackedLists
@@ -28,7 +37,6 @@ export class ReadyQueue {
     return this.from === this.to
   }
 
-  /** The index of the next stage to start; there is one unless the queue is empty. */
   take(): number {
     const { pick, stages } = this
     const first = this.from++
@@ -39,7 +47,6 @@ export class ReadyQueue {
     return index
   }
 
-  /** A stage ended: those that waited for it alone are ready. */
   release(ended: number): void {
     const { stages, successors: { items, starts }, waitsFor } = this
     const end = starts[ended + 1] as number

@@ -28,9 +28,16 @@ import { define } from "../internal/record.ts"
 import { isRefusal, noteRejection } from "../internal/refusal.ts"
 import { complete, extensionsOf, ProvenIdentity, type RunIdentity, Snapshot } from "../internal/snapshot-model.ts"
 import type { PipelineInvalid } from "../PipelineInvalid.ts"
-import { DepthLimit, type Run, type RunOptions, type StageStatus, type WatchOptions } from "../Run.ts"
+import {
+  DepthLimit,
+  type InterruptedStages,
+  type Run,
+  type RunOptions,
+  type StageStatus,
+  type WatchOptions
+} from "../Run.ts"
 import { type Completed, LayerFailed, StageFailed } from "../RunResult.ts"
-import { type Lineage, type Progress, StageContext } from "../StageContext.ts"
+import { type Progress, StageContext } from "../StageContext.ts"
 import { DepthExceeded, RunRejected } from "../StageError.ts"
 import { ActiveRun } from "./active-run.ts"
 import { Announcer, type Listener } from "./announcer.ts"
@@ -38,9 +45,12 @@ import { conclude, type Conclusion } from "./conclusion.ts"
 import { conduct } from "./conductor.ts"
 import { EventLog } from "./event-log.ts"
 import { valueOf, withValidInput } from "./given-and-returned.ts"
-import { identityOf, type Ids, idsOf, lineageOf, Path, pathOf } from "./identity.ts"
+import { identityOf, type Ids, idsOf, lineageOf } from "./identity.ts"
+import { interruptedBefore, interruptPart, partOf, type PartOfRun } from "./part-of-run.ts"
 import { type Plan, type Planned, planOf } from "./plan.ts"
 import { ReadyOrder } from "./ready-order.ts"
+import { RunRecord } from "./run-record.ts"
+import { StageExecution } from "./stage-execution.ts"
 
 /** What of a pipeline it takes to run it. */
 export interface Runnable extends Planned {
@@ -169,11 +179,16 @@ interface Cancellation {
   readonly data: Readonly<Record<string, unknown>>
 }
 
+/** What is remembered of the run of a stage. */
+const recordOf = (stage: StageContext["Service"] | undefined): RunRecord | undefined =>
+  // The engine makes every StageContext of a run; one that a test makes is of no run.
+  stage instanceof StageExecution ? stage.run.record : undefined
+
 /**
  * One run, from before what is around it (layers, interceptors) to after that. Its stages run inside, once.
  */
 class OneRun {
-  readonly lineage: Lineage
+  readonly record: RunRecord
   private readonly pipeline: Runnable
   private readonly plan: Plan
   /** With the identity as far as it is known before anything is proven. */
@@ -181,8 +196,6 @@ class OneRun {
   private readonly options: CheckedOptions
   private readonly ids: Ids
   private readonly parent: StageContext["Service"] | undefined
-  /** The stages that the run is inside of. */
-  private readonly path: ReadonlyArray<string>
   private readonly announcer: Announcer | undefined
   private readonly clock: Clock.Clock
   private readonly startedNanos: bigint
@@ -192,6 +205,8 @@ class OneRun {
   private conclusion: Conclusion | undefined = undefined
   private readonly ended = Deferred.makeUnsafe<void>()
   private isCancelled = false
+  /** What the caller has interrupted before any stage could start. */
+  private readonly interrupted: Array<PartOfRun> = []
   private hasStarted = false
 
   constructor(
@@ -200,26 +215,28 @@ class OneRun {
     snapshot: Snapshot,
     options: CheckedOptions,
     listeners: ReadonlyArray<Listener>,
-    environment: Context.Context<never>
+    environment: Context.Context<never>,
+    hasHandle: boolean
   ) {
     this.pipeline = pipeline
     this.plan = plan
     this.options = options
     this.parent = Option.getOrUndefined(Context.getOption(environment, StageContext))
-    this.path = pathOf(this.parent, environment)
     this.ids = idsOf(snapshot, this.parent, Context.get(environment, Random.Random))
-    this.lineage = lineageOf(this.ids, this.parent)
+    const lineage = lineageOf(this.ids, this.parent)
+    this.record = new RunRecord(plan.pipeline, lineage, recordOf(this.parent), hasHandle)
     this.snapshot = complete(snapshot, this.identityIn(snapshot, environment))
     this.clock = Context.get(environment, Clock.Clock)
     this.startedNanos = this.clock.monotonicTimeNanosUnsafe()
     const sink = Option.getOrUndefined(Context.getOption(environment, EventSink))
     const heard = sink === undefined ? listeners : [...listeners, offerTo(sink)]
-    this.announcer = heard.length === 0 ? undefined : new Announcer(plan.pipeline, this.lineage, heard, this.clock)
+    this.announcer = heard.length === 0 ? undefined : new Announcer(plan.pipeline, lineage, heard, this.clock)
   }
 
   /** The run starts: from here on it has an end, and \`end\` is told of it. */
   start(): void {
     this.hasStarted = true
+    this.record.start()
     this.announcer?.runStarted(this.plan.stages.length)
   }
 
@@ -235,7 +252,7 @@ class OneRun {
   /** All of the run: its layers and stages with every interceptor around them that wraps whole runs. */
   get all(): Effect.Effect<Ended, Failed> {
     return Effect.contextWith((outside: Context.Context<never>) => {
-      const tooDeep = this.path.length === 0 ? undefined : this.tooDeepFor(Context.get(outside, DepthLimit))
+      const tooDeep = this.record.path.length === 0 ? undefined : this.tooDeepFor(Context.get(outside, DepthLimit))
       if (tooDeep !== undefined) return Effect.die(tooDeep)
       const installed = installedIn(outside)
       return this.around([...installed, ...this.pipeline.interceptors], this.equipped(outside, installed))
@@ -245,8 +262,9 @@ class OneRun {
   /** Why the run does not start, when it is inside of too many. */
   private tooDeepFor(given: number): DepthExceeded | undefined {
     const limit = options.positiveCount("DepthLimit", given)
-    if (this.path.length <= limit) return undefined
-    return new DepthExceeded({ pipeline: this.plan.pipeline, limit, path: this.path })
+    const { path } = this.record
+    if (path.length <= limit) return undefined
+    return new DepthExceeded({ pipeline: this.plan.pipeline, limit, path })
   }
 
   private around(interceptors: ReadonlyArray<AnyInterceptor>, inner: Effect.Effect<Ended, Failed>) {
@@ -312,6 +330,7 @@ class OneRun {
     const missing = this.plan.needs.find(({ gate }) => gate.needs !== undefined && !hasService(environment, gate.needs))
     if (missing !== undefined) return Effect.die(this.notReady(missing.stage, missing.gate))
     const { context, state } = this.setUp(snapshot, environment)
+    for (const { reason, stages } of this.interrupted) state.interrupt(stages, reason)
     const conducted = conduct(state, {
       concurrency: this.options.concurrency,
       grace: this.graceIn(environment),
@@ -346,15 +365,25 @@ class OneRun {
   } {
     const identity = this.identityIn(snapshot, environment)
     const current = complete(snapshot, identity)
-    const state = new ActiveRun(this.plan, current, identity, this.lineage, this.announcer, this.clock, {
+    const state = new ActiveRun(this.plan, current, identity, this.record, this.announcer, this.clock, {
       continueAfterFailure: this.options.continueAfterFailure,
-      pick: Context.get(environment, ReadyOrder)
+      pick: Context.get(environment, ReadyOrder),
+      isLimited: Number.isFinite(this.options.concurrency)
     })
     this.state = state
     const context = Context.merge(environment, extensionsOf(current)).pipe(
       Context.add(InterruptionGrace, this.graceIn(environment))
     )
-    return { state, context: this.path.length === 0 ? context : Context.add(context, Path, this.path) }
+    return { state, context }
+  }
+
+  /** Interrupts stages, and waits until nothing of them runs. */
+  interruptPart(part: PartOfRun): Effect.Effect<InterruptedStages> {
+    return Effect.suspend(() => {
+      if (this.state !== undefined) return interruptPart(this.state, part)
+      this.interrupted.push(part)
+      return Effect.succeed(interruptedBefore(this.plan, part))
+    })
   }
 
   /** Waits until the stages have ended, or were left behind after the grace. */
@@ -384,7 +413,9 @@ class OneRun {
   end(exit: Exit.Exit<Ended, Failed>): void {
     if (!this.hasStarted) return
     const elapsedMs = Number(this.clock.monotonicTimeNanosUnsafe() - this.startedNanos) / 1_000_000
-    this.announcer?.runEnded(Exit.hasInterrupts(exit) ? this.endBeforeInterruption ?? exit : exit, elapsedMs)
+    const ended = Exit.hasInterrupts(exit) ? this.endBeforeInterruption ?? exit : exit
+    this.record.end(ended)
+    this.announcer?.runEnded(ended, elapsedMs)
   }
 
   /** What a stage had ended the run with before its caller was interrupted. */
@@ -430,7 +461,7 @@ export const run = (
   const options = check(snapshot, given)
   return Effect.flatMap(planOf(self), (plan) =>
     Effect.contextWith((outside: Context.Context<never>) => {
-      const run = new OneRun(self, plan, snapshot, options, [], outside)
+      const run = new OneRun(self, plan, snapshot, options, [], outside, false)
       // It starts where nothing can come between its start and the promise to tell of its end.
       const started = Effect.suspend(() => {
         run.start()
@@ -500,7 +531,7 @@ const begin = Effect.fnUntraced(function*(
 ): Effect.fn.Return<Run<Ended, Failed>, never, Scope.Scope> {
   const result = yield* Deferred.make<Ended, Failed>()
   const cancelled = yield* Deferred.make<Cancellation>()
-  const run = new OneRun(self, plan, snapshot, options, listeners, yield* Effect.context<never>())
+  const run = new OneRun(self, plan, snapshot, options, listeners, yield* Effect.context<never>(), true)
   run.start()
   const toEnd = Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
@@ -512,13 +543,16 @@ const begin = Effect.fnUntraced(function*(
   )
   yield* Effect.forkScoped(toEnd, { startImmediately: true })
   return {
-    lineage: run.lineage,
+    lineage: run.record.lineage,
+    tree: Effect.sync(() => run.record.tree),
     await: Deferred.await(result),
     cancel: (reason, cancelOptions) =>
       Effect.suspend(() => {
         Deferred.doneUnsafe(cancelled, Effect.succeed({ reason, data: immutable(cancelOptions?.data ?? {}) }))
         return Effect.asVoid(Effect.exit(Deferred.await(result)))
       }),
+    interrupt: (stage, reason, given) =>
+      Effect.flatMap(partOf(plan, stage, reason, given), (part) => run.interruptPart(part)),
     events: log.stream,
     status: Effect.sync(() => statusOf(plan, run.state)),
     progress: Effect.sync(() => progressOf(plan, run.state))

@@ -10,17 +10,18 @@ import { type Attempt, attemptIn } from "../attempt/attempt.ts"
 import type { Outcome, StageEffect } from "../attempt/interceptor-model.ts"
 import type { Artifact, Settled } from "../internal/output-model.ts"
 import type { Current, RunIdentity } from "../internal/snapshot-model.ts"
-import { type Inputs, type Lineage, type Progress, StageContext, type Timer, UndeclaredInput } from "../StageContext.ts"
+import { type Inputs, type Progress, StageContext, type Timer, UndeclaredInput } from "../StageContext.ts"
 import type { Announcer } from "./announcer.ts"
 import { readArtifact, readEmitted, readProgress } from "./handed-over.ts"
 import type { Plan, PlannedStage } from "./plan.ts"
+import type { RunRecord } from "./run-record.ts"
 
 /** What an execution asks of its run. */
 export interface RunOfStage {
   readonly plan: Plan
   readonly snapshot: Current
   readonly identity: RunIdentity
-  readonly lineage: Lineage
+  readonly record: RunRecord
   readonly announcer: Announcer | undefined
   readonly outputs: ReadonlyArray<Settled | undefined>
   readonly elapsedMs: () => number
@@ -51,6 +52,8 @@ export class StageExecution implements Attempt {
   /** Of the outermost attempt: the one that is going on. */
   latest: StageExecution
   artifacts: Array<Artifact> | undefined = undefined
+  /** Of the outermost attempt, while the stage waits for something: the fiber that it runs in. */
+  fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   /** Whether the attempt is over and the next one has not started. */
   hasEnded = false
   /** How many attempts were made inside of this one: those before the last are over. */
@@ -90,7 +93,7 @@ export class StageExecution implements Attempt {
     return this.run.identity
   }
   get lineage() {
-    return this.run.lineage
+    return this.run.record.lineage
   }
   get pipeline(): string {
     return this.run.plan.pipeline

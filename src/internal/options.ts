@@ -159,6 +159,10 @@ export const count = (option: string, given: number): number =>
 export const atMost = (option: string, given: number, limit: number): number =>
   given <= limit ? given : reject(option, `at most ${limit}`, given)
 
+/** A whole number. */
+export const whole = (option: string, given: number): number =>
+  Number.isSafeInteger(given) ? given : reject(option, "a whole number", given)
+
 /** A number from 0 to 1. */
 export const ratio = (option: string, given: number): number =>
   typeof given === "number" && given >= 0 && given <= 1 ? given : reject(option, "a number from 0 to 1", given)

@@ -1,8 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schedule, Scheduler } from "effect"
 import { TestClock } from "effect/testing"
-import { Pipeline, Run, Snapshot, Stage, StageError, StageOutput } from "stageflow"
+import { Pipeline, Run, Snapshot, Source, Stage, StageError, StageOutput } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
+import { Simulation } from "stageflow/testing"
 import { spec } from "./support/stages.ts"
 
 /** Counts outside the library how many are inside at the same time. */
@@ -443,3 +444,99 @@ const thrownBy = (way: () => unknown): unknown => {
   }
   return undefined
 }
+
+describe("R5 under a limit ready stages start by their priorities, and none waits for ever", () => {
+  type Specs = ReadonlyArray<readonly [name: string, priority: number | undefined, after?: ReadonlyArray<string>]>
+
+  const pipelineOf = (stages: Specs, started: Array<string>) =>
+    Pipeline.fromSpecs(
+      "p",
+      stages.map(([name, priority, after = []]) => {
+        const stage = Stage.work(name, {
+          run: Effect.andThen(Effect.sync(() => void started.push(name)), Effect.yieldNow)
+        })
+        return { stage: priority === undefined ? stage : Stage.priority(stage, priority), after }
+      })
+    )
+
+  const orderOf = Effect.fnUntraced(function*(stages: Specs, options: Run.RunOptions) {
+    const started: Array<string> = []
+    yield* Pipeline.run(yield* pipelineOf(stages, started), Snapshot.make(), options)
+    return started.join(" ")
+  })
+
+  const mixed = [["a", 0], ["b", 5], ["c", undefined], ["d", -1], ["e", 5], ["f", 9]] as const
+
+  it.effect("the highest first, of equals the one that was declared first", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* orderOf(mixed, { concurrency: 1 }), "f b e a c d")
+      assert.strictEqual(yield* orderOf(mixed.toReversed(), { concurrency: 1 }), "f e b c a d")
+      assert.strictEqual(yield* orderOf(mixed, { concurrency: 2 }), "f b e a c d")
+    }))
+
+  it.effect("a stage that becomes ready later goes before those that wait with less", () =>
+    Effect.gen(function*() {
+      const stages = [["first", 9], ["a", 0], ["b", 0], ["c", 0], ["urgent", 9, ["first"]]] as const
+      assert.strictEqual(yield* orderOf(stages, { concurrency: 1 }), "first urgent a b c")
+    }))
+
+  it.effect("a chain of urgent stages without end keeps nobody waiting for more than the difference", () =>
+    Effect.gen(function*() {
+      for (const difference of [1, 3, 10]) {
+        const chain = Array.from(
+          { length: 30 },
+          (_, index) => [`u${index}`, difference, index === 0 ? [] : [`u${index - 1}`]] as const
+        )
+        const order = yield* orderOf([["low", 0], ...chain], { concurrency: 1 })
+        assert.strictEqual(order.split(" ").indexOf("low"), difference)
+      }
+    }))
+
+  it.effect("without a limit they change nothing", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(yield* orderOf(mixed, {}), "a b c d e f")
+      assert.strictEqual(yield* orderOf(mixed, { concurrency: "unbounded" }), "a b c d e f")
+    }))
+
+  it.effect("stages whose wiring skips them, and blocked ones, take no place", () =>
+    Effect.gen(function*() {
+      const started: Array<string> = []
+      const stage = <const Name extends string>(name: Name, end: Effect.Effect<void, "broken"> = Effect.void) =>
+        Stage.work(name, { run: Effect.andThen(Effect.sync(() => void started.push(name)), end) })
+      const pipeline = Pipeline.make("p")
+        .add(stage("broken", Effect.fail("broken")).pipe(Stage.priority(3)))
+        .add(stage("blocked").pipe(Stage.priority(9)), { after: ["broken"] })
+        .work("skipped", { when: () => Source.succeed(false), run: Effect.void, wrap: Stage.priority(8) })
+        .add(stage("low"))
+        .add(stage("high").pipe(Stage.priority(1)))
+      const result = yield* Pipeline.run(pipeline, Snapshot.make(), { concurrency: 1, failure: "continue" })
+      assert.deepStrictEqual(started, ["broken", "high", "low"])
+      assert.deepStrictEqual(result._tag === "Incomplete" && result.blocked, ["blocked"])
+      assert.strictEqual(result.outputs.skipped?._tag, "Skip")
+    }))
+
+  it.effect("a simulation shuffles only those that stand alike", () =>
+    Effect.gen(function*() {
+      const orders = new Set<string>()
+      for (let seed = 0; seed < 40; seed++) {
+        const started: Array<string> = []
+        const pipeline = yield* pipelineOf(mixed, started)
+        yield* Simulation.run(pipeline, Snapshot.make(), { concurrency: 1, seed })
+        orders.add(started.join(" "))
+      }
+      assert.deepStrictEqual(Array.from(orders).toSorted(), [
+        "f b e a c d",
+        "f b e c a d",
+        "f e b a c d",
+        "f e b c a d"
+      ])
+    }))
+
+  it("a priority is a whole number", () => {
+    const stage = Stage.work("stage", { run: Effect.void })
+    for (const priority of [0.5, Number.NaN, Infinity, "10" as never, undefined as never]) {
+      assert.throws(() => Stage.priority(stage, priority), StageError.InvalidOption)
+      assert.throws(() => stage.pipe(Stage.annotate(Stage.Priority, priority)), StageError.InvalidOption)
+    }
+  })
+})

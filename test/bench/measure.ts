@@ -9,6 +9,7 @@
  */
 import { Effect, Fiber } from "effect"
 import { interceptedRunsOf, type InterceptorName, interceptorNames } from "./interceptors.ts"
+import { type Nesting, nestingRuns, nestings } from "./nested.ts"
 import { mulberry32, shuffled } from "./random.ts"
 import type { Section } from "./sections.ts"
 import { graphOf, type Shape, shapes } from "./shapes.ts"
@@ -27,6 +28,8 @@ export interface Measured {
   readonly forkJoin: number
   /** What each interceptor adds to a bare run of a layered graph of 1,000 stages: microseconds per stage. */
   readonly interceptors: Partial<Record<InterceptorName, number>>
+  /** Fifty stages in pipelines of ten, each in the one before, and the same flat: microseconds per run. */
+  readonly nested: Partial<Record<Nesting, number>>
 }
 
 const turns = 3
@@ -160,6 +163,19 @@ const takeInterceptorsTurn = Effect.fnUntraced(function*(samples: Samples, rando
   yield* takeRounds([measurementOf("bare", bare), ...intercepted, reference(samples)], random)
 }, Effect.scoped)
 
+const nestedRunsPerSample = 200
+
+/** One turn of pipelines in pipelines. */
+const takeNestedTurn = Effect.fnUntraced(function*(samples: Samples, random: () => number) {
+  const runs = yield* nestingRuns
+  const measurements = nestings.map((nesting): Measurement => ({
+    once: runs[nesting],
+    times: nestedRunsPerSample,
+    take: (microseconds) => samples.of(nesting).push(microseconds)
+  }))
+  yield* takeRounds([...measurements, reference(samples)], random)
+})
+
 /** A number for each key that was measured. */
 const byKey = <K extends string, N extends number>(
   keys: ReadonlyArray<K>,
@@ -190,6 +206,10 @@ export const measure = Effect.fnUntraced(function*(
     yield* told(`interceptors, turn ${turn} of ${turns}`)
     yield* takeInterceptorsTurn(samples, random)
   }
+  for (let turn = 1; sections.has("nested") && turn <= turns; turn++) {
+    yield* told(`nested, turn ${turn} of ${turns}`)
+    yield* takeNestedTurn(samples, random)
+  }
   const cost = (shape: Shape, size: Size) => (subject: SubjectName) => median(samples.of(nameOf(shape, size, subject)))
   const intercepted = (name: InterceptorName | "bare") => median(samples.of(interceptedName(name)))
   const costsOf = (shape: Shape): Costs[Shape] => ({
@@ -201,6 +221,7 @@ export const measure = Effect.fnUntraced(function*(
   return {
     results: { chain: costsOf("chain"), fanOut: costsOf("fanOut"), layered: costsOf("layered") },
     forkJoin: median(samples.of("forkJoin")),
-    interceptors: byKey(interceptorNames, (name) => intercepted(name) - intercepted("bare"))
+    interceptors: byKey(interceptorNames, (name) => intercepted(name) - intercepted("bare")),
+    nested: byKey(nestings, (nesting) => median(samples.of(nesting)))
   } satisfies Measured
 })

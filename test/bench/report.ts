@@ -53,9 +53,13 @@ const ownCosts = ({ interceptors }: Report): string =>
     ...interceptorNames.map((name) => [name, microseconds(interceptors[name])])
   ])
 
-const others = ({ forEach, forkJoin, heapPerStageBytes, large, typecheck300 }: Report): string =>
+const others = ({ forEach, forkJoin, heapPerStageBytes, large, nested, typecheck300 }: Report): string =>
   aligned([
     ...(Number.isNaN(forkJoin) ? [] : [["one forkChild and join", `${microseconds(forkJoin)} µs`]]),
+    ...(nested.flat === undefined ? [] : [
+      ["50 stages in one pipeline", `${microseconds(nested.flat)} µs`],
+      ["the same in pipelines of 10, 5 deep", `${microseconds(nested.nested)} µs`]
+    ]),
     ...(large === undefined ? [] : [
       ["chain of 100,000, cold", `${large.chain.milliseconds.toFixed(0)} ms`],
       ["fanOut of 100,000, cold", `${large.fanOut.milliseconds.toFixed(0)} ms`]

@@ -9,6 +9,7 @@ export const sections = [
   "defaults",
   "waiting",
   "interceptors",
+  "nested",
   "forEach"
 ] as const
 

@@ -44,7 +44,7 @@ const millions = (count: number | undefined): number | undefined => count === un
 
 /** Every target of what was measured, met or not. */
 export const targetsOf = (
-  { forEach, forkJoin, interceptors, large, results, typecheck300 }: Omit<Report, "targets">
+  { forEach, forkJoin, interceptors, large, nested, results, typecheck300 }: Omit<Report, "targets">
 ): ReadonlyArray<Target> => {
   const costOf = (shape: Shape, size: Size, mode: Mode) => results[shape][size][mode] ?? Number.NaN
   return [
@@ -61,6 +61,11 @@ export const targetsOf = (
           growth
         )
       )
+    ),
+    ...atMost(
+      "10 stages nested 5 deep, in 50 stages flat",
+      (nested.nested ?? Number.NaN) / (nested.flat ?? Number.NaN),
+      3
     ),
     ...interceptorCosts.flatMap(([name, limit]) => atMost(`${name}, in µs per stage`, interceptors[name], limit)),
     ...atMost("ForEach, time per item in Effect.forEach", forEach?.ratio, 3),

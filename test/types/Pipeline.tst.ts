@@ -249,6 +249,25 @@ describe("what wraps a pipeline", () => {
 })
 
 describe("Pipeline.start and Pipeline.stream", () => {
+  test("a part of a run is interrupted by the names that the pipeline has", () => {
+    type Handle = Effect.Success<ReturnType<typeof started>>
+    const started = () => Pipeline.start(plain, snapshot)
+    const handle = null as never as Handle
+    expect(handle.interrupt("router", "enough", { dependents: true })).type.toBe<
+      Effect.Effect<Run.InterruptedStages<"router" | "support">>
+    >()
+    expect(handle.interrupt).type.not.toBeCallableWith("ruter", "enough")
+    expect(handle.interrupt).type.not.toBeCallableWith("router")
+    expect<Handle>().type.toBeAssignableTo<Run.Run<unknown, unknown>>()
+  })
+
+  test("a name that the compiler cannot know may be unknown", () => {
+    const handle = null as never as Run.Run<unknown, never>
+    expect(handle.interrupt("router", "enough")).type.toBe<
+      Effect.Effect<Run.InterruptedStages, Run.UnknownStage>
+    >()
+  })
+
   test("whoever holds the handle can cancel, whatever the stages can", () => {
     expect(Pipeline.start(plain, snapshot)).type.toBe<
       Effect.Effect<

@@ -292,6 +292,11 @@ describe("combinators", () => {
     >()
   })
 
+  test("a priority changes nothing of the type", () => {
+    expect(plain.pipe(Stage.priority(3))).type.toBe<typeof plain>()
+    expect(Stage.priority(plain, 3)).type.toBe<typeof plain>()
+  })
+
   test("as gives another name and nothing else", () => {
     expect(plain.pipe(Stage.as("other"))).type.toBe<
       Stage.Stage<"other", unknown, { text: string }, never, Down, Database>

@@ -823,7 +823,7 @@ const displayed: Readonly<Record<string, string>> = {
     "Pipeline<Node<\"profile\", { profile: Profile; }, \"skip\", ProfileUnavailable, Profiles> | Node<\"support\", { answer: string; }, never, never, never>, never, never, unknown>",
   "program": "Effect<Completed<Outputs>, StageFailed<ProfileUnavailable, Outputs>, Profiles>",
   "started":
-    "Effect<Run<Cancelled<Outputs, undefined> | Completed<Outputs>, StageFailed<ProfileUnavailable, Outputs>, \"profile\" | \"support\">, never, Profiles | Scope>",
+    "Effect<Run<Cancelled<Outputs, undefined> | Completed<Outputs>, StageFailed<ProfileUnavailable, Outputs>, \"profile\" | \"support\", never>, never, Profiles | Scope>",
   "result": "Completed<Outputs>",
   "outputs": "Outputs",
   "conditionalOutputs": "Outputs",

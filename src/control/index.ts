@@ -14,3 +14,9 @@ export * as Route from "./Route.ts"
  * Makes pipelines of common shapes, and stages of which the first to succeed wins.
  */
 export * as Shapes from "./Shapes.ts"
+
+
+/**
+ * Makes stages of a draft and the guards that judge it.
+ */
+export * as GuardRetry from "./GuardRetry.ts"

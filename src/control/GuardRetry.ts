@@ -304,7 +304,7 @@ export const stage: MakeStage = (name: string, given: UntypedOptions) => {
       const data = accepted.draft as object
       if (output !== undefined) return output(accepted as never) as object
       // A run of its own has told its events.
-      return changedOk(end, draft.pipeline === undefined ? { data } : { data, events: noItems })
+      return changedOk(end, { data, events: noItems })
     })
   const made = Stage.annotate(
     Stage.make(read.kind ?? "transform", name, { run }),

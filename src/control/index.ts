@@ -20,3 +20,8 @@ export * as Shapes from "./Shapes.ts"
  * Makes stages of a draft and the guards that judge it.
  */
 export * as GuardRetry from "./GuardRetry.ts"
+
+/**
+ * Makes stages that run something again and again, until a condition holds.
+ */
+export * as Loop from "./Loop.ts"

@@ -35,8 +35,9 @@ type GuardProblem<Place extends string, Guard, Draft> = Guard extends GuardTypes
   : `${Place}: the draft gives ${Mismatch<Guard["takes"], Draft>}`
   : never
 
-type GuardsProblem<Name extends string, Guards, Draft> = [keyof Guards] extends [never]
-  ? `${Place<Name, "guards">}: there are none, so nobody would look at a draft`
+/** Guards whose names are not known are those that the type of the option itself does not take. */
+type GuardsProblem<Name extends string, Guards, Draft> = string extends keyof Guards ? never
+  : [keyof Guards] extends [never] ? `${Place<Name, "guards">}: there are none, so nobody would look at a draft`
   : OneOf<
     {
       [K in keyof Guards & string]: GuardProblem<Place<Name, `guard '${K}'`>, Guards[K], Draft>
@@ -44,11 +45,10 @@ type GuardsProblem<Name extends string, Guards, Draft> = [keyof Guards] extends 
   >
 
 type RevisionProblem<Name extends string, Takes, Revision> = Takes extends { readonly revision: infer Wanted }
-  ? [Revision] extends [Wanted] ? never
-  : `${Place<Name, "draft">}: what it is told of the draft before has ${Mismatch<
-    Wanted,
-    Revision
-  >}; see GuardRetry.Revision`
+  ? Revision extends Wanted ? never
+  : Pick<Revision, "previous" & keyof Revision> extends Pick<Wanted, "previous" & keyof Wanted>
+    ? `${Place<Name, "draft">}: its guards give other feedback than its revision takes; see GuardRetry.Revision`
+  : `${Place<Name, "draft">}: its revision takes another draft than it gives; see GuardRetry.Revision`
   : never
 
 type DataProblem<Name extends string, Draft, A> = [A] extends [NotGiven] ? [NoData<Draft>] extends [never] ? never

@@ -243,9 +243,9 @@ const guardsOf = (given: UntypedOptions["guards"]): ReadonlyArray<Guard & { read
   })
 }
 
-const stagnationOf = (given: Stagnation<never> | false | undefined) => {
+const stagnationOf = (given: Stagnation<never> | false = {}) => {
   if (given === false) return undefined
-  const { fingerprint, times } = options.fields("stagnation", ["times", "fingerprint"], given ?? {})
+  const { fingerprint, times } = options.fields("stagnation", ["times", "fingerprint"], given)
   return { times: timesOf(times), fingerprintOf: fingerprintOf(fingerprint) }
 }
 
@@ -288,13 +288,14 @@ export interface MakeStage {
  */
 export const stage: MakeStage = (name: string, given: UntypedOptions) => {
   const read = options.fields("options", optionNames, given)
+  const { kind = "transform", maxAttempts = 3 } = read
   const draft = runsOf("draft", read.draft as Body)
   const guards = guardsOf(read.guards as UntypedOptions["guards"])
   const output = read.output === undefined ? undefined : options.callable("output", read.output)
   const settings = {
     draft,
     guards,
-    maxAttempts: options.positiveCount("maxAttempts", read.maxAttempts ?? 3),
+    maxAttempts: options.positiveCount("maxAttempts", maxAttempts),
     stagnation: stagnationOf(read.stagnation),
     withDeadline: deadlineOf(read.deadline)
   }
@@ -307,7 +308,7 @@ export const stage: MakeStage = (name: string, given: UntypedOptions) => {
       return changedOk(end, { data, events: noItems })
     })
   const made = Stage.annotate(
-    Stage.make(read.kind ?? "transform", name, { run }),
+    Stage.make(kind, name, { run }),
     Pipeline.Inside,
     shownLoop(read.draft as Body, guards)
   )

@@ -32,8 +32,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type { LoopProblem } from "../checks/loop.ts"
-import type { Checked, Learned } from "../checks/wiring.ts"
-import type { NotGiven } from "../checks/wiring.ts"
+import type { Checked, Learned, NotGiven } from "../checks/wiring.ts"
 import * as options from "../internal/options.ts"
 import * as Pipeline from "../Pipeline.ts"
 import * as Stage from "../Stage.ts"
@@ -125,12 +124,12 @@ const optionNames: ReadonlyArray<keyof UntypedOptions> = [
   "kind"
 ]
 
-const stagnationOf = (given: Stagnation<never> | false | undefined) => {
+const stagnationOf = (given: Stagnation<never> | false = {}) => {
   if (given === false) return undefined
-  const { fingerprint, period, times } = options.fields("stagnation", ["times", "period", "fingerprint"], given ?? {})
+  const { fingerprint, period = 4, times } = options.fields("stagnation", ["times", "period", "fingerprint"], given)
   return {
     times: timesOf(times),
-    period: options.positiveCount("period", period ?? 4),
+    period: options.positiveCount("period", period),
     fingerprintOf: fingerprintOf(fingerprint)
   }
 }
@@ -168,20 +167,21 @@ export interface MakeStage {
  */
 export const until: MakeStage = (name: string, given: UntypedOptions) => {
   const read = options.fields("options", optionNames, given)
+  const { history = 20, kind = "transform", maxIterations = 100, unfinished = "fail" } = read
   const body = runsOf("body", read.body as Body) // it is looked at there
   const settings = {
     body,
     // The signatures say what they are functions of.
     state: options.callable("state", read.state as (inputs: unknown) => unknown),
     until: options.callable("until", read.until as (state: unknown, iterations: number) => boolean),
-    maxIterations: options.positiveCount("maxIterations", read.maxIterations ?? 100),
+    maxIterations: options.positiveCount("maxIterations", maxIterations),
     stagnation: stagnationOf(read.stagnation),
     withDeadline: deadlineOf(read.deadline),
-    history: options.count("history", read.history ?? 20),
-    unfinished: options.oneOf("unfinished", ["fail", "return"], read.unfinished ?? "fail")
+    history: options.count("history", history),
+    unfinished: options.oneOf("unfinished", ["fail", "return"], unfinished)
   }
   const made = Stage.annotate(
-    Stage.make(read.kind ?? "transform", name, { run: (inputs: unknown) => loopOn(settings, inputs) }),
+    Stage.make(kind, name, { run: (inputs: unknown) => loopOn(settings, inputs) }),
     Pipeline.Inside,
     { pipelines: body.pipeline === undefined ? [] : [{ pipeline: body.pipeline }], repeats: "loop" }
   )

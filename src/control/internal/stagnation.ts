@@ -40,9 +40,9 @@ export const fingerprintOf = (given: Fingerprint<never> | undefined): Fingerprin
 }
 
 /** How often in a row the same is once too often: from 2. */
-export const timesOf = (given: number | undefined): number => {
+export const timesOf = (given = 2): number => {
   const isFromTwo = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 2
-  return options.ofKind("times", "a whole number from 2", isFromTwo, given ?? 2)
+  return options.ofKind("times", "a whole number from 2", isFromTwo, given)
 }
 
 /** Remembers the latest of several values, as long as they may be part of something that repeats. */

@@ -743,7 +743,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
     ),
     "loop-no-body": {
       at: "body: 5",
-      names: ["body"],
+      names: ["LoopBody"],
       lines: ["Type 'number' is not assignable to type 'LoopBody<{ n: number; }>'."]
     },
     "loop-unfinished": {
@@ -975,6 +975,7 @@ describe("messages of TypeScript 7", () => {
     const files = globSync("*.ts", { cwd: fixtures }).map((file) => basename(file, ".ts"))
     assert.deepStrictEqual(
       files.filter((file) => !["world", "billing", "payment", "routes"].includes(file)).toSorted(),
+      files.filter((file) => !["world", "billing", "payment", "drafts"].includes(file)).toSorted(),
       expected.toSorted()
     )
     assert.deepStrictEqual(Array.from(diagnostics.keys()).toSorted(), expected.toSorted())

@@ -30,7 +30,7 @@
  * that come in turns. States are compared as a whole: the same route with another context is another state.
  */
 import type * as Duration from "effect/Duration"
-import * as Effect from "effect/Effect"
+import type * as Effect from "effect/Effect"
 import type { LoopProblem } from "../checks/loop.ts"
 import type { Checked, Learned, NotGiven } from "../checks/wiring.ts"
 import * as options from "../internal/options.ts"

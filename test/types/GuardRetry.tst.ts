@@ -1,6 +1,6 @@
 /** The types of stages that draft until their guards accept: what they take, give, need and can fail with. */
 import { Context, Effect, Schema } from "effect"
-import { Pipeline, Stage, StageError, StageOutput } from "stageflow"
+import { Pipeline, Stage, type StageError, StageOutput } from "stageflow"
 import { GuardRetry } from "stageflow/control"
 import * as Guards from "stageflow/guards"
 import { describe, expect, test } from "tstyche"

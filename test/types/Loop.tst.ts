@@ -1,6 +1,6 @@
 /** The types of stages that loop: what they take, give, need and can fail with. */
 import { Context, Effect, Schema } from "effect"
-import { Stage, StageError, StageOutput } from "stageflow"
+import { Stage, type StageError, StageOutput } from "stageflow"
 import { Loop } from "stageflow/control"
 import { describe, expect, test } from "tstyche"
 

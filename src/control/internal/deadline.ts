@@ -1,7 +1,7 @@
 /**
  * Ends something that a stage does over and over again when its time as a whole is over.
  */
-import * as Cause from "effect/Cause"
+import type * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { together } from "../../internal/causes.ts"

@@ -15,7 +15,6 @@ export * as Route from "./Route.ts"
  */
 export * as Shapes from "./Shapes.ts"
 
-
 /**
  * Makes stages of a draft and the guards that judge it.
  */

@@ -213,7 +213,7 @@ type Problem<Name extends string, D, G, A, Given> = GuardRetryProblem<
 
 interface UntypedOptions {
   readonly draft: unknown
-  readonly guards: Readonly<Record<string, Body>>
+  readonly guards: Readonly<Record<string, unknown>>
   readonly maxAttempts?: number | undefined
   readonly stagnation?: Stagnation<never> | false | undefined
   readonly deadline?: Duration.Input | undefined

@@ -195,7 +195,7 @@ const stageRuns = (stage: Stage.Any): Runs => {
           : (result as Completed<Record<string, Ok<unknown> | Skip>>).outputs[stage.name] as Ok<unknown> | Skip
       })
     )
-  return { pipeline, run, runUnread: (input, _, count) => run(input, count) }
+  return { pipeline, run: (input) => run(input), runUnread: (input, _, count) => run(input, count) }
 }
 
 const pipelineRuns = (pipeline: Pipeline.Any): Runs => {

@@ -18,3 +18,13 @@ export * as Shapes from "./Shapes.ts"
  * Keeps pipelines by their names.
  */
 export * as PipelineRegistry from "./PipelineRegistry.ts"
+
+/**
+ * Makes stages of a draft and the guards that judge it.
+ */
+export * as GuardRetry from "./GuardRetry.ts"
+
+/**
+ * Makes stages that run something again and again, until a condition holds.
+ */
+export * as Loop from "./Loop.ts"

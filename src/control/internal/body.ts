@@ -14,7 +14,9 @@ import type { Ports } from "../../checks/stage.ts"
 import * as options from "../../internal/options.ts"
 import {
   type Cancel,
+  changedOk,
   isStageOutput,
+  noItems,
   type Ok,
   plainOk,
   signal,
@@ -27,9 +29,9 @@ import * as Pipeline from "../../Pipeline.ts"
 import { type Cancelled, type Completed, StageFailed } from "../../RunResult.ts"
 import type { Current } from "../../Snapshot.ts"
 import * as Stage from "../../Stage.ts"
-import { StageContext } from "../../StageContext.ts"
+import { addArtifact, emit, StageContext } from "../../StageContext.ts"
 import type { DepthExceeded } from "../../StageError.ts"
-import type { Data, Errors, Signal } from "../../StageOutput.ts"
+import type { Data, Errors, InStage, Signal } from "../../StageOutput.ts"
 import { type Cancels, type DefaultData, defaultDataOf, runChild, type SubpipelineFailed } from "./child-run.ts"
 
 /** What a construct is given to run. */
@@ -80,6 +82,10 @@ export type SignalsOf<B> = B extends Stage.Any ? Exclude<Stage.Signals<B>, "retr
 /** How a body ended that did not fail. */
 export type BodyEnd = Ok<unknown> | Skip | Cancel
 
+/** The data of a body with what is beside it. A stage whose body gave none ends as the body did: skipped or cancelled. */
+export const leaveUnlessOk = (end: BodyEnd): Effect.Effect<Ok<unknown>, never, InStage<"skip" | "cancel">> =>
+  end._tag === "Ok" ? Effect.succeed(end) : end
+
 const cancelOf = ({ data, reason }: Cancelled<unknown>): Cancel =>
   signal<Cancel>({ _tag: "Cancel", reason, data }, undefined)
 
@@ -94,9 +100,9 @@ export interface Runs {
   readonly pipeline: Pipeline.Any | undefined
   /**
    * Runs the body in the stage that asks for it. What a function yields leaves that stage, as in any stage; what it returns,
-   * and what else the run of a stage or a pipeline ends with, is given.
+   * and what else the run of a stage or a pipeline ends with, is given. A function may be given `more` than the input.
    */
-  readonly run: (input: unknown) => Effect.Effect<BodyEnd, unknown, StageContext>
+  readonly run: (input: unknown, more?: unknown) => Effect.Effect<BodyEnd, unknown, StageContext>
   /**
    * Runs the body and gives what it returns as it is, for who reads by himself how a body ends: what a function yields fails
    * the Effect, and what it returns can be anything. Every attempt is counted.
@@ -120,16 +126,16 @@ export const runsOf = (option: string, given: ItemBody): Runs => {
 
 const functionRuns = (body: (input: never, index: number) => Effect.Effect<unknown, unknown, unknown>): Runs => {
   // The signatures say what it takes and needs; the value does not know.
-  const run = body as (input: unknown, index: number) => unknown
-  const effectOf = (input: unknown, index: number): Effect.Effect<unknown, unknown, StageContext> => {
-    const returned = run(input, index)
+  const run = body as (input: unknown, more: unknown) => unknown
+  const effectOf = (input: unknown, more: unknown): Effect.Effect<unknown, unknown, StageContext> => {
+    const returned = run(input, more)
     return Effect.isEffect(returned)
       ? returned as Effect.Effect<unknown>
       : Effect.flatMap(StageContext, ({ stage }) => asEffect(stage, returned) as Effect.Effect<unknown, unknown>)
   }
   return {
     pipeline: undefined,
-    run: (input) => Effect.flatMap(effectOf(input, 0), endOf),
+    run: (input, more) => Effect.flatMap(effectOf(input, more), endOf),
     runUnread: (input, index, count) => {
       count.attempts++
       return effectOf(input, index)
@@ -141,13 +147,22 @@ const functionRuns = (body: (input: never, index: number) => Effect.Effect<unkno
  * A returned outcome is what it is. One that no value stands for leaves the stage, as when it is yielded. Nothing is data
  * without keys, as everywhere.
  */
-const endOf = (returned: unknown): Effect.Effect<BodyEnd, unknown> => {
+const endOf = (returned: unknown): Effect.Effect<BodyEnd, unknown, StageContext> => {
   if (!isStageOutput(returned)) return Effect.succeed(plainOk(returned === undefined ? {} : returned))
   const output: StageOutput = returned
-  return output._tag === "Fail" || output._tag === "Retry"
-    ? output as Effect.Effect<never, unknown> // only a constructor of stages asks where it is yielded
-    : Effect.succeed(output)
+  if (output._tag === "Fail" || output._tag === "Retry") {
+    return output as Effect.Effect<never, unknown> // only a constructor of stages asks where it is yielded
+  }
+  return output._tag === "Ok" ? handedOver(output) : Effect.succeed(output)
 }
+
+/** The data alone: what was returned beside it is the stage's, as when it is yielded there. */
+const handedOver = (output: Ok<unknown>): Effect.Effect<Ok<unknown>, never, StageContext> =>
+  Effect.gen(function*() {
+    for (const { data, type } of output.events) yield* emit(type, data)
+    for (const artifact of output.artifacts) yield* addArtifact(artifact)
+    return changedOk(output, { artifacts: noItems, events: noItems })
+  })
 
 /** A pipeline of one stage, which takes what the stage takes. */
 const pipelineOf = (stage: Stage.Any): Pipeline.Any => {
@@ -180,7 +195,7 @@ const stageRuns = (stage: Stage.Any): Runs => {
           : (result as Completed<Record<string, Ok<unknown> | Skip>>).outputs[stage.name] as Ok<unknown> | Skip
       })
     )
-  return { pipeline, run, runUnread: (input, _, count) => run(input, count) }
+  return { pipeline, run: (input) => run(input), runUnread: (input, _, count) => run(input, count) }
 }
 
 const pipelineRuns = (pipeline: Pipeline.Any): Runs => {

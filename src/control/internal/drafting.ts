@@ -1,0 +1,191 @@
+/**
+ * Makes drafts until all guards accept one, or there is a reason to stop.
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import * as Predicate from "effect/Predicate"
+import { attemptOf } from "../../attempt/attempt.ts"
+import { immutable } from "../../internal/immutable.ts"
+import type { Ok } from "../../internal/output-model.ts"
+import { noteRejection } from "../../internal/refusal.ts"
+import { StageContext } from "../../StageContext.ts"
+import type { InStage } from "../../StageOutput.ts"
+import { leaveUnlessOk, type Runs } from "./body.ts"
+import type { WithDeadline } from "./deadline.ts"
+import {
+  type Accepted,
+  type Attempt,
+  type EndReason,
+  feedbackOf,
+  type Judged,
+  NoDraftAccepted,
+  type Revision,
+  type Verdict
+} from "./drafts.ts"
+import type { FingerprintOf } from "./stagnation.ts"
+
+/** A guard by its name. */
+export interface Guard {
+  readonly name: string
+  readonly runs: Runs
+}
+
+/** What a stage of drafts was made of. */
+export interface Settings {
+  readonly draft: Runs
+  readonly guards: ReadonlyArray<Guard>
+  readonly maxAttempts: number
+  readonly withDeadline: WithDeadline
+  /** When a draft is the same as others; never, when nobody asks. */
+  readonly stagnation: { readonly fingerprintOf: FingerprintOf; readonly times: number } | undefined
+}
+
+/** A draft that all guards accepted, with what its body gave beside it. */
+export interface AcceptedEnd {
+  readonly accepted: Accepted<unknown>
+  readonly end: Ok<unknown>
+}
+
+interface AttemptSoFar extends Attempt<unknown> {
+  verdicts: ReadonlyArray<Judged>
+}
+
+/** What is known of a stage of drafts while it runs. */
+class Drafting {
+  attempts = 0
+  readonly history: Array<AttemptSoFar> = []
+  private readonly settings: Settings
+  private readonly context: StageContext["Service"]
+  private readonly inputs: unknown
+  private readonly fingerprints: Array<string> = []
+
+  constructor(settings: Settings, context: StageContext["Service"], inputs: unknown) {
+    this.settings = settings
+    this.context = context
+    this.inputs = inputs
+  }
+
+  /** Makes drafts until one is accepted. */
+  readonly run = Effect.gen({ self: this }, function*() {
+    const { maxAttempts } = this.settings
+    for (;;) {
+      const end = yield* this.draft(this.revision())
+      const attempt = this.note(end.data)
+      if (this.isStagnant(end.data)) return yield* this.ended("stagnation")
+      const verdicts = yield* this.judge(attempt)
+      attempt.verdicts = verdicts
+      if (verdicts.every(({ verdict }) => verdict._tag === "Accept")) return yield* this.accepted(attempt, end)
+      // What was added for a draft that nobody is to see is not seen either.
+      attemptOf(this.context).dropAddedArtifacts()
+      if (this.attempts === maxAttempts) return yield* this.ended("attempts")
+    }
+  })
+
+  /** What the next attempt is told. */
+  private revision(): Revision<unknown> {
+    const last = this.history.at(-1)
+    return {
+      attempt: this.attempts + 1,
+      previous: last === undefined ? Option.none() : Option.some(last.draft),
+      feedback: feedbackOf(last?.verdicts ?? [])
+    }
+  }
+
+  private draft(revision: Revision<unknown>) {
+    const { context, settings: { draft, maxAttempts } } = this
+    this.attempts = revision.attempt
+    const inputs = Predicate.isObjectKeyword(this.inputs) ? this.inputs : {}
+    return context.emit("guard_retry.attempt", { attempt: revision.attempt, of: maxAttempts }).pipe(
+      Effect.andThen(Effect.suspend(() => draft.run(immutable({ ...inputs, revision })))),
+      Effect.flatMap(leaveUnlessOk)
+    )
+  }
+
+  private note(data: unknown): AttemptSoFar {
+    // All guards look at the same, and none of them can change it.
+    const attempt = { attempt: this.attempts, draft: immutable(data), verdicts: [] }
+    this.history.push(attempt)
+    return attempt
+  }
+
+  private isStagnant(data: unknown): boolean {
+    const { stagnation } = this.settings
+    const fingerprint = stagnation?.fingerprintOf(data)
+    if (stagnation === undefined || fingerprint === undefined) return false
+    this.fingerprints.push(fingerprint)
+    return this.fingerprints.filter((seen) => seen === fingerprint).length >= stagnation.times
+  }
+
+  /** Asks all guards at once, and waits for all of them. */
+  private judge(attempt: AttemptSoFar): Effect.Effect<ReadonlyArray<Judged>, unknown, StageContext | Leaves> {
+    const judging = Object.freeze({ attempt: attempt.attempt, inputs: this.inputs })
+    return Effect.forEach(
+      this.settings.guards,
+      ({ name, runs }) =>
+        Effect.suspend(() => runs.run(attempt.draft, judging)).pipe(
+          Effect.flatMap(leaveUnlessOk),
+          Effect.flatMap((end) => verdictIn(name, end)),
+          Effect.map((verdict): Judged => ({ guard: name, verdict })),
+          Effect.tap((judged) => this.told(attempt, judged))
+        ),
+      { concurrency: "unbounded" }
+    )
+  }
+
+  private told(attempt: AttemptSoFar, judged: Judged): Effect.Effect<void> {
+    attempt.verdicts = [...attempt.verdicts, judged]
+    const { guard, verdict } = judged
+    // What a guard says may quote the draft, and is for whoever writes the next one.
+    const accepted = verdict._tag === "Accept"
+    return this.context.emit("guard_retry.verdict", { attempt: attempt.attempt, guard, accepted })
+  }
+
+  private accepted({ attempt, draft }: AttemptSoFar, end: Ok<unknown>): Effect.Effect<AcceptedEnd> {
+    const accepted = Object.freeze({ draft, attempt, history: this.historySoFar() })
+    return Effect.as(this.tellEnd("accepted"), { accepted, end })
+  }
+
+  /** There is no accepted draft, for this reason. */
+  ended(reason: EndReason, abandoned = false): Effect.Effect<never, NoDraftAccepted> {
+    const { attempts, context: { stage }, settings: { maxAttempts } } = this
+    const history = this.historySoFar()
+    const error = new NoDraftAccepted({ stage, reason, attempts, maxAttempts, history, abandoned })
+    // Somebody said no, and not that something went wrong.
+    if (error.feedback.length > 0) noteRejection(error)
+    return Effect.andThen(this.tellEnd(reason), Effect.fail(error as NoDraftAccepted))
+  }
+
+  private tellEnd(ended: EndReason | "accepted"): Effect.Effect<void> {
+    return this.context.emit("guard_retry.ended", { attempts: this.attempts, ended })
+  }
+
+  /** As it is now, whatever is left behind still does. */
+  private historySoFar(): ReadonlyArray<Attempt<unknown>> {
+    return immutable(this.history.map(({ attempt, draft, verdicts }) => ({ attempt, draft, verdicts })))
+  }
+}
+
+type Leaves = InStage<"skip" | "cancel">
+
+/** Reads what a guard gave. What is no verdict accepts nothing. */
+const verdictIn = (guard: string, { data }: Ok<unknown>): Effect.Effect<Verdict<unknown>> =>
+  Effect.sync(() => {
+    if (Predicate.isTagged(data, "Accept")) return accept
+    if (Predicate.isTagged(data, "Reject") && "feedback" in data) return reject(data.feedback)
+    throw new TypeError(`Guard "${guard}" of a draft gave no verdict: see GuardRetry.accept and GuardRetry.reject`)
+  })
+
+export const accept: Verdict = Object.freeze({ _tag: "Accept" })
+
+export const reject = <Feedback>(feedback: Feedback): Verdict<Feedback> =>
+  Object.freeze({ _tag: "Reject", feedback: immutable(feedback) })
+
+/** Makes drafts of the inputs of a stage until one is accepted. */
+export const acceptedDraft = (
+  settings: Settings,
+  inputs: unknown
+): Effect.Effect<AcceptedEnd, unknown, StageContext | Leaves> =>
+  Effect.flatMap(StageContext, (context) => {
+    const drafting = new Drafting(settings, context, inputs)
+    return settings.withDeadline(drafting.run, (abandoned) => drafting.ended("deadline", abandoned))
+  })

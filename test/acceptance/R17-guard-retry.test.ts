@@ -1,0 +1,403 @@
+/**
+ * A guard retry shows nobody a rejected draft, and whatever is no verdict accepts nothing.
+ */
+import { assert, describe, it } from "@effect/vitest"
+import { Deferred, Effect, Fiber, Schedule, Schema } from "effect"
+import { TestClock } from "effect/testing"
+import { EventSink, Pipeline, Run, Snapshot, Stage, StageContext, StageError, StageOutput } from "stageflow"
+import { GuardRetry, Subpipeline } from "stageflow/control"
+import * as Guards from "stageflow/guards"
+import * as Interceptors from "stageflow/interceptors"
+
+interface Draft {
+  readonly text: string
+}
+type Revision = GuardRetry.Revision<Draft>
+
+class JudgeDown extends Schema.TaggedError<JudgeDown>()("JudgeDown", {}) {}
+
+const noted = ({ revision }: { readonly revision: Revision }) => Effect.succeed({ text: `draft ${revision.attempt}` })
+const onlyThird = (draft: Draft) =>
+  Effect.succeed(draft.text === "draft 3" ? GuardRetry.accept : GuardRetry.reject(`Not ${draft.text}`))
+
+describe("R17 a guard retry shows nobody a rejected draft", () => {
+  it.effect("its readers start when a draft was accepted, and get that one and nothing else", () =>
+    Effect.gen(function*() {
+      const read: Array<unknown> = []
+      const pipeline = Pipeline.make("p")
+        .add(GuardRetry.stage("answer", { draft: noted, guards: { third: onlyThird } }))
+        .add(
+          Stage.work("send", {
+            run: (inputs: { readonly answer: Draft }) =>
+              Effect.gen(function*() {
+                const { inputs: untyped } = yield* StageContext.StageContext
+                read.push(inputs, yield* untyped.getOutput("answer"))
+              })
+          }),
+          { inputs: ["answer"] }
+        )
+      const result = yield* Pipeline.run(pipeline, Snapshot.make())
+      assert.deepStrictEqual(result.outputs.answer.data, { text: "draft 3" })
+      assert.strictEqual(read.length, 2)
+      assert.deepStrictEqual(read[0], { answer: { text: "draft 3" } })
+      assert.notMatch(JSON.stringify(read), /draft [12]/)
+      assert.notMatch(JSON.stringify(result), /draft [12]/)
+    }))
+
+  it.effect("and neither do its events, which tell every attempt and every verdict", () =>
+    Effect.gen(function*() {
+      const pipeline = Pipeline.make("p").add(
+        GuardRetry.stage("answer", {
+          draft: noted,
+          guards: { third: onlyThird, any: () => Effect.succeed(GuardRetry.accept) }
+        })
+      )
+      yield* Pipeline.run(pipeline, Snapshot.make())
+      const events = yield* (yield* EventSink.Memory).events
+      const emitted = events.flatMap((event) => event._tag === "StageEmitted" ? [[event.type, event.data]] : [])
+      const attempt = (attempt: number) => ["guard_retry.attempt", { attempt, of: 3 }]
+      const verdict = (attempt: number, guard: string, accepted: boolean) => [
+        "guard_retry.verdict",
+        { attempt, guard, accepted }
+      ]
+      assert.deepStrictEqual(emitted, [
+        ...[1, 2].flatMap((n) => [attempt(n), verdict(n, "third", false), verdict(n, "any", true)]),
+        attempt(3),
+        verdict(3, "third", true),
+        verdict(3, "any", true),
+        ["guard_retry.ended", { attempts: 3, ended: "accepted" }]
+      ])
+      assert.notMatch(JSON.stringify(events), /draft [123]/)
+    }).pipe(Effect.provide(EventSink.layerMemory)))
+
+  it.effect("what was added for a rejected draft is dropped with it", () =>
+    Effect.gen(function*() {
+      const draft = ({ revision }: { readonly revision: Revision }) =>
+        Effect.gen(function*() {
+          yield* StageContext.addArtifact({ type: "chart", payload: revision.attempt })
+          const artifacts = [{ type: "picture", payload: revision.attempt }]
+          return StageOutput.ok({ text: `draft ${revision.attempt}` }, { artifacts })
+        })
+      const asStage = Stage.transform("draft", { run: draft })
+      for (const [body, kept] of [[draft, ["chart", "picture"]], [asStage, ["picture", "chart"]]] as const) {
+        const pipeline = Pipeline.make("p").add(
+          GuardRetry.stage("answer", { draft: body as typeof draft, guards: { third: onlyThird } })
+        )
+        const { outputs } = yield* Pipeline.run(pipeline, Snapshot.make())
+        assert.deepStrictEqual(
+          outputs.answer.artifacts.map(({ type }) => type).toSorted(),
+          kept.toSorted()
+        )
+        assert.deepStrictEqual(outputs.answer.artifacts.map(({ payload }) => payload), [3, 3])
+      }
+    }))
+
+  it.effect("a guard cannot change the draft that others judge and that is accepted", () =>
+    Effect.gen(function*() {
+      const draft = { text: "mine", notes: { tone: "kind" } }
+      const seen: Array<string> = []
+      const pipeline = Pipeline.make("p").add(GuardRetry.stage("answer", {
+        draft: () => Effect.succeed(draft),
+        guards: {
+          vandal: (given) =>
+            Effect.sync(() => {
+              Reflect.set(given.notes, "tone", "rude")
+              return GuardRetry.accept
+            }),
+          reader: (given) =>
+            Effect.sync(() => {
+              seen.push(given.notes.tone)
+              return GuardRetry.accept
+            })
+        }
+      }))
+      const { outputs } = yield* Pipeline.run(pipeline, Snapshot.make())
+      draft.notes.tone = "changed"
+      assert.deepStrictEqual(seen, ["kind"])
+      assert.strictEqual(outputs.answer.data.notes.tone, "kind")
+    }))
+})
+
+describe("R17 a guard retry fails closed", () => {
+  const withGuard = <G extends GuardRetry.GuardBody<Draft, unknown>>(guard: G) =>
+    Pipeline.make("p").add(GuardRetry.stage("answer", {
+      draft: () => Effect.succeed({ text: "a" }),
+      guards: { good: () => Effect.succeed(GuardRetry.accept), guard }
+    }))
+  const failed = (pipeline: Pipeline.Any) =>
+    Effect.flip(
+      Pipeline.run(
+        pipeline as Pipeline.Pipeline<Pipeline.Node<"answer", Draft, never, unknown, never>>,
+        Snapshot.make()
+      )
+    )
+
+  it.effect("a guard that fails, dies or takes too long is no accept", () =>
+    Effect.gen(function*() {
+      const down = withGuard(() => Effect.fail(new JudgeDown()))
+      assert.instanceOf((yield* failed(down)).error, JudgeDown)
+      const dead = withGuard(() => Effect.die(new Error("boom")))
+      assert.instanceOf((yield* failed(dead)).error, StageError.StageFault)
+      const thrown = withGuard((): Effect.Effect<GuardRetry.Verdict> => {
+        throw new Error("boom")
+      })
+      assert.instanceOf((yield* failed(thrown)).error, StageError.StageFault)
+      const slow = Stage.guard("slow", {
+        run: (_: Draft) => Effect.as(Effect.sleep("1 minute"), GuardRetry.accept)
+      }).pipe(Stage.timeout("1 second"))
+      const late = yield* Effect.forkChild(failed(withGuard(slow)), { startImmediately: true })
+      yield* TestClock.adjust("1 second")
+      assert.instanceOf((yield* Fiber.join(late)).error, StageError.StageTimeout)
+    }))
+
+  it.effect("what is no verdict is no accept", () =>
+    Effect.gen(function*() {
+      for (const given of [undefined, true, {}, { _tag: "Reject" }, { _tag: "accept" }, [GuardRetry.accept], null]) {
+        const { error } = yield* failed(withGuard(() => Effect.succeed(given) as Effect.Effect<GuardRetry.Verdict>))
+        assert(error instanceof StageError.StageFault && error.reason._tag === "Defect")
+        assert.match(String(error.reason.defect), /Guard "guard" of a draft gave no verdict/)
+      }
+    }))
+
+  it.effect("a guard that is skipped skips the stage, and one that cancels cancels the run", () =>
+    Effect.gen(function*() {
+      const bodies = (output: StageOutput.Skip | StageOutput.Cancel) => {
+        const stage = Stage.guard("inner", { run: (_: Draft) => Effect.succeed(output) })
+        const pipeline = Pipeline.make("inner", { input: Schema.Struct({ text: Schema.String }) })
+          .guard("inner", { inputs: ["input"], run: () => Effect.succeed(output) })
+          .returns((s) => s.inner.option)
+        return [() => Effect.succeed(output), () => output, stage, ...(output._tag === "Cancel" ? [pipeline] : [])]
+      }
+      for (const body of bodies(StageOutput.skip("nothing to check", { data: { why: 1 } }))) {
+        const result = yield* Pipeline.run(withGuard(body as () => Effect.Effect<StageOutput.Skip>), Snapshot.make())
+        assert(result.outputs.answer._tag === "Skip")
+        assert.strictEqual(result.outputs.answer.reason, "nothing to check")
+      }
+      for (const body of bodies(StageOutput.cancel("spam", { data: { why: 1 } }))) {
+        const result = yield* Pipeline.run(withGuard(body as () => Effect.Effect<StageOutput.Cancel>), Snapshot.make())
+        assert(result._tag === "Cancelled")
+        assert.deepStrictEqual([result.reason, result.data], ["spam", { why: 1 }])
+      }
+    }))
+
+  it.effect("the other guards are interrupted then, and waited for", () =>
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const stage = GuardRetry.stage("answer", {
+        draft: () => Effect.succeed({ text: "a" }),
+        guards: {
+          slow: () => Effect.onInterrupt(Effect.never, () => Effect.sync(() => log.push("slow"))),
+          down: () => Effect.andThen(Effect.yieldNow, Effect.fail(new JudgeDown()))
+        }
+      })
+      assert.instanceOf((yield* failed(Pipeline.make("p").add(stage))).error, JudgeDown)
+      assert.deepStrictEqual(log, ["slow"])
+    }))
+
+  it.effect("nothing stands in for a draft that guards rejected", () =>
+    Effect.gen(function*() {
+      let drafts = 0
+      const rejected = GuardRetry.stage("answer", {
+        draft: () => Effect.sync(() => ({ text: `draft ${++drafts}` })),
+        guards: { no: () => Effect.succeed(GuardRetry.reject("no")) },
+        maxAttempts: 2
+      })
+      const around = rejected.pipe(
+        Stage.retry({ schedule: Schedule.recurs(3) }),
+        Interceptors.fallbackTo(() => Effect.succeed({ text: "fallback" }))
+      )
+      const { error } = yield* failed(Pipeline.make("p").add(around))
+      assert.instanceOf(error, GuardRetry.NoDraftAccepted)
+      assert.strictEqual(drafts, 2)
+    }))
+
+  it.effect("the error says nothing of the drafts", () =>
+    Effect.gen(function*() {
+      const stage = GuardRetry.stage("answer", {
+        draft: () => Effect.succeed({ text: "SECRET draft" }),
+        guards: { no: (draft) => Effect.succeed(GuardRetry.reject(`SECRET: ${draft.text}`)) }
+      })
+      const failure = yield* failed(Pipeline.make("p").add(stage))
+      assert.notInclude(`${failure.message} ${failure.error} ${JSON.stringify(failure.error)}`, "SECRET")
+      const events = yield* (yield* EventSink.Memory).events
+      assert.notInclude(JSON.stringify(events), "SECRET")
+    }).pipe(Effect.provide(EventSink.layerMemory)))
+})
+
+describe("R17 the guards of stageflow/guards judge drafts", () => {
+  const texts = ["Ask ada@example.com for the lottery", "Ask ada@example.com", "Ask Ada"]
+  type Feedback = GuardRetry.FeedbackOf
+
+  const told = <G extends Readonly<Record<string, GuardRetry.GuardBody<Draft, unknown>>>>(guards: G) =>
+    Effect.gen(function*() {
+      const feedback: Array<ReadonlyArray<Feedback>> = []
+      const stage = GuardRetry.stage("answer", {
+        draft: ({ revision }: { readonly revision: Revision }) =>
+          Effect.sync(() => {
+            feedback.push(revision.feedback)
+            return { text: texts[revision.attempt - 1] ?? "" }
+          }),
+        guards
+      } as never) as Stage.Stage<"answer", unknown, Draft, "cancel", unknown>
+      const result = yield* Pipeline.run(Pipeline.make("p").add(stage), Snapshot.make())
+      return { feedback, result }
+    })
+
+  it.effect("their errors are feedback, and so is what they would mask", () =>
+    Effect.gen(function*() {
+      const { feedback, result } = yield* told({
+        pii: GuardRetry.fromGuard(Guards.personalData("pii", { from: "input", action: "fail" })),
+        masks: GuardRetry.fromGuard(Guards.personalData("masks", { from: "input" })),
+        words: GuardRetry.fromGuard(
+          Guards.contentFilter("words", { from: "input", words: ["lottery"], action: "fail" })
+        )
+      })
+      assert(result._tag === "Completed")
+      assert.deepStrictEqual(result.outputs.answer.data, { text: "Ask Ada" })
+      const kinds = feedback.map((all) =>
+        all.map((
+          { feedback, guard }
+        ) => [guard, (feedback as { readonly findings: ReadonlyArray<unknown> }).findings.length])
+      )
+      assert.deepStrictEqual(kinds, [[], [["pii", 1], ["masks", 1], ["words", 1]], [["pii", 1], ["masks", 1]]])
+      assert.instanceOf(feedback[1]?.[0]?.feedback, Guards.PersonalDataFound)
+    }))
+
+  it.effect("one that cancels cancels the run", () =>
+    Effect.gen(function*() {
+      const { result } = yield* told({
+        words: GuardRetry.fromGuard(Guards.contentFilter("words", { from: "input", words: ["lottery"] }))
+      })
+      assert.strictEqual(result._tag, "Cancelled")
+    }))
+
+  it.effect("a denial or a timeout around one is no feedback", () =>
+    Effect.gen(function*() {
+      const slow = Stage.guard("slow", { run: (_: Draft) => Effect.never }).pipe(Stage.timeout("1 second"))
+      const fiber = yield* Effect.forkChild(Effect.flip(told({ slow: GuardRetry.fromGuard(slow) })), {
+        startImmediately: true
+      })
+      yield* TestClock.adjust("1 second")
+      assert.strictEqual((yield* Fiber.join(fiber)).error instanceof StageError.StageTimeout, true)
+    }))
+})
+
+describe("R5 guard retries under a limit", () => {
+  const inner = Pipeline.make("draft", {
+    input: Schema.Struct({ revision: GuardRetry.revision(Schema.Struct({ text: Schema.String }), Schema.Unknown) })
+  })
+    .transform("write", {
+      inputs: ["input"],
+      run: ({ input }) => Effect.as(Effect.yieldNow, { text: `draft ${input.revision.attempt}` })
+    })
+    .returns((s) => s.write)
+  const judge = (name: string) =>
+    Stage.guard(name, { run: (draft: Draft) => Effect.andThen(Effect.yieldNow, onlyThird(draft)) })
+  const nested = GuardRetry.stage("answer", { draft: inner, guards: { one: judge("one"), two: judge("two") } })
+
+  it.effect("a limit of 1 never waits for itself, with guard retries in sub-pipelines and side by side", () =>
+    Effect.gen(function*() {
+      const child = Pipeline.make("child").add(nested).add(Stage.as(nested, "other"))
+      const parent = Pipeline.make("parent").add(Subpipeline.stage("child", child)).add(nested)
+      for (const concurrency of [1, 2] as const) {
+        const result = yield* Pipeline.run(parent, Snapshot.make(), { concurrency })
+        assert.deepStrictEqual(result.outputs.answer.data, { text: "draft 3" })
+        assert.deepStrictEqual(result.outputs.child.data.other, { text: "draft 3" })
+      }
+    }))
+
+  it.effect("all guards judge at the same time, and all verdicts are in before the next draft", () =>
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const slow = (name: string, duration: "1 second" | "5 seconds") => (draft: Draft) =>
+        Effect.gen(function*() {
+          log.push(`${name} starts ${draft.text}`)
+          yield* Effect.sleep(duration)
+          log.push(`${name} ends ${draft.text}`)
+          return yield* onlyThird(draft)
+        })
+      const stage = GuardRetry.stage("answer", {
+        draft: ({ revision }: { readonly revision: Revision }) =>
+          Effect.sync(() => {
+            log.push(`draft ${revision.attempt}`)
+            return { text: `draft ${revision.attempt}` }
+          }),
+        guards: { quick: slow("quick", "1 second"), slow: slow("slow", "5 seconds") }
+      })
+      const fiber = yield* Effect.forkChild(
+        Pipeline.run(Pipeline.make("p").add(stage), Snapshot.make(), { concurrency: 1 }),
+        {
+          startImmediately: true
+        }
+      )
+      yield* TestClock.adjust("15 seconds")
+      yield* Fiber.join(fiber)
+      assert.deepStrictEqual(
+        log,
+        ["draft 1", "draft 2", "draft 3"].flatMap((draft) => [
+          draft,
+          `quick starts ${draft}`,
+          `slow starts ${draft}`,
+          `quick ends ${draft}`,
+          `slow ends ${draft}`
+        ])
+      )
+    }))
+})
+
+describe("R19 a guard retry is interrupted whole", () => {
+  for (const where of ["draft", "guard"] as const) {
+    it.effect(`in its ${where}, as a stage of its own, and its finalizers are waited for`, () =>
+      Effect.gen(function*() {
+        const started = yield* Deferred.make<void>()
+        const cleaningUp = yield* Deferred.make<void>()
+        const log: Array<string> = []
+        const waiting = Effect.andThen(Deferred.succeed(started, undefined), Effect.never).pipe(
+          Effect.onInterrupt(() =>
+            Effect.gen(function*() {
+              yield* Deferred.succeed(cleaningUp, undefined)
+              yield* Effect.sleep("1 second")
+              log.push("clean")
+            })
+          )
+        )
+        const stage = GuardRetry.stage("answer", {
+          draft: Stage.transform("draft", {
+            run: Effect.as(where === "draft" ? waiting : Effect.void, { text: "a" })
+          }),
+          guards: {
+            guard: Stage.guard("guard", {
+              run: (_: Draft) => Effect.as(where === "guard" ? waiting : Effect.void, GuardRetry.accept)
+            })
+          }
+        })
+        const fiber = yield* Effect.forkChild(Pipeline.run(Pipeline.make("p").add(stage), Snapshot.make()))
+        yield* Deferred.await(started)
+        const interrupting = yield* Effect.forkChild(Fiber.interrupt(fiber), { startImmediately: true })
+        yield* Deferred.await(cleaningUp)
+        yield* TestClock.adjust("999 millis")
+        assert.isUndefined(interrupting.pollUnsafe())
+        yield* TestClock.adjust("1 millis")
+        yield* Fiber.join(interrupting)
+        assert.deepStrictEqual(log, ["clean"])
+      }))
+  }
+})
+
+describe("R30 drafts and guards in runs of their own", () => {
+  it.effect("are counted by the depth limit, and belong to the run of the stage", () =>
+    Effect.gen(function*() {
+      const where = Stage.transform("where", {
+        run: Effect.map(StageContext.StageContext, ({ lineage }) => ({ text: "draft 3", lineage }))
+      })
+      const pipeline = Pipeline.make("p").add(
+        GuardRetry.stage("answer", { draft: where, guards: { third: onlyThird } })
+      )
+      const { lineage, outputs } = yield* Pipeline.run(pipeline, Snapshot.make())
+      assert.strictEqual(outputs.answer.data.lineage.parentRunId, lineage.runId)
+      assert.strictEqual(outputs.answer.data.lineage.parentStage, "answer")
+      const outer = Pipeline.make("outer").add(Subpipeline.stage("inner", pipeline))
+      const tooDeep = yield* Effect.flip(Effect.provideService(Pipeline.run(outer, Snapshot.make()), Run.DepthLimit, 1))
+      assert.match(tooDeep.message, /DepthExceeded/)
+    }))
+})

@@ -689,6 +689,7 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
     ),
     "race-data": inStage("answer", "contestant 'first': it gives a string; data must be an object"),
     "race-nobody": aboutStage("answer", "there is nobody in this race")
+  },
   "a draft and its guards": {
     "guard-retry-other-draft": inStage("answer", "guard 'price': the draft gives no 'total'"),
     "guard-retry-other-draft-function": {

@@ -49,6 +49,8 @@ export interface EndingRun {
   readonly pipeline: string
   readonly lineage: Lineage
   readonly grace: Duration.Duration
+  /** Whether a stage was left behind: it ignores its interruption, and still runs. */
+  readonly isAbandoned: (stage: string) => boolean
   /** The stages that a stage depends on. */
   readonly dependenciesOf: (stage: string) => ReadonlyArray<string>
   /** Puts an event of a stage in the events of the run, until the run's last one. */

@@ -5,6 +5,7 @@ export * as ForEach from "./ForEach.ts"
 /**
  * Makes stages of pipelines.
  */
+export * as Saga from "./Saga.ts"
 export * as Subpipeline from "./Subpipeline.ts"
 /**
  * Chooses branches by route, and routes by weight.

@@ -368,6 +368,7 @@ class OneRun {
       pipeline: this.plan.pipeline,
       lineage: this.record.lineage,
       grace: this.graceIn(environment),
+      isAbandoned: (stage) => this.state?.statuses[indexOf.get(stage) ?? -1] === "abandoned",
       dependenciesOf: (stage) => planned(stage)?.dependencies.map((index) => names[index] as string) ?? [],
       tell: (stage, attempt, type, data) => {
         // Read whether anybody listens or not.

@@ -12,8 +12,7 @@ type IsEmpty<D> = [D] extends [never] ? false
   : false
 
 /** What is wrong with a compensation of the stage `Name` that gives `D`. */
-export type CompensationProblem<Name, D> = IsEmpty<D> extends true
-  ? `stage '${
+export type CompensationProblem<Name, D> = IsEmpty<D> extends true ? `stage '${
     & OneOf<Name>
     & string}' gives no data; return what its compensation has to know, such as an id`
   : never

@@ -14,7 +14,7 @@ import type { Compensation } from "../../attempt/compensation.ts"
 import { errorSummaryOf } from "../../attempt/error-summary.ts"
 import { withoutSurroundings } from "../../attempt/installed.ts"
 import { originOf } from "../../attempt/outcome.ts"
-import { type EndingRun, Enders, type RunEnding } from "../../attempt/run-ending.ts"
+import { Enders, type EndingRun, type RunEnding } from "../../attempt/run-ending.ts"
 import { elapsedMillis } from "../../internal/clock.ts"
 import { Holdings, interruptWithin, within } from "../../internal/interruption.ts"
 import { StageContext } from "../../StageContext.ts"
@@ -37,7 +37,9 @@ export class CompensationFault extends Schema.TaggedError<CompensationFault>()("
       case "died": {
         // Its own message may hold anything.
         const { at, type } = originOf(this.defect)
-        return `The compensation of stage "${this.stage}" died of a defect: ${type}${at === undefined ? "" : ` at ${at}`}`
+        return `The compensation of stage "${this.stage}" died of a defect: ${type}${
+          at === undefined ? "" : ` at ${at}`
+        }`
       }
       case "timed-out":
         return `The compensation of stage "${this.stage}" took longer than ${limit}`
@@ -77,7 +79,9 @@ export interface Settings {
   readonly onUncompensated: ((uncompensated: Uncompensated) => Effect.Effect<unknown, unknown>) | undefined
 }
 
-type Failed = Pick<Uncompensated, "cause" | "error"> & { readonly reason: Exclude<Uncompensated["reason"], "not-reached"> }
+type Failed = Pick<Uncompensated, "cause" | "error"> & {
+  readonly reason: Exclude<Uncompensated["reason"], "not-reached">
+}
 
 /** Takes back deeds as the settings say. */
 export const takingBack = (settings: Settings): TakeBack => (deeds, ending, run) =>
@@ -217,7 +221,11 @@ class Compensating {
     const { cause } = exit
     const failed = Cause.findErrorOption(cause)
     if (Option.isSome(failed)) return { reason: "failed", error: failed.value, cause }
-    return { reason: "died", error: new CompensationFault({ stage, reason: "died", defect: Cause.squash(cause) }), cause }
+    return {
+      reason: "died",
+      error: new CompensationFault({ stage, reason: "died", defect: Cause.squash(cause) }),
+      cause
+    }
   }
 
   /**

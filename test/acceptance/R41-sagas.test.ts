@@ -243,6 +243,20 @@ describe("R41 while compensations run", () => {
       assert.deepStrictEqual(log, ["undo uses true", "port released"])
     }))
 
+  it.effect("the layers are there also when what the pipeline returns is wrong, and the error lists all", () =>
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const pipeline = Pipeline.make("pipeline").add(using(log, "uses")).returns((s) =>
+        s.uses.map((): string => {
+          throw new Error("No value")
+        })
+      ).pipe(saga, Pipeline.provide(port(log, "port")))
+      const failed = yield* Effect.flip(Pipeline.run(pipeline, start))
+      assert.deepStrictEqual(log, ["undo uses true", "port released"])
+      assert(failed instanceof RunResult.ValueFailed)
+      assert.deepStrictEqual(paths(failed.compensation?.compensated), ["uses"])
+    }))
+
   it.effect("the layers of a run inside are there, however long ago it completed; they go when the run is over", () =>
     Effect.gen(function*() {
       const log: Array<string> = []
@@ -492,6 +506,23 @@ describe("R41 runs inside of runs", () => {
       assert.deepStrictEqual(paths(compensation?.compensated), ["outer"])
     }))
 
+  it.effect("one that is interrupted and has a longer grace is waited for", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const deaf = Stage.work("deaf", { run: Effect.uninterruptible(Effect.sleep("8 seconds")) })
+      const child = Pipeline.make("child").add(ledger.step("inner")).add(deaf)
+      const parent = Pipeline.make("parent").add(ledger.step("outer"))
+        .add(Subpipeline.stage("child", child, { run: { interruptionGrace: "1 minute" } }), { after: ["outer"] })
+        .add(Stage.work("fails", { run: Effect.andThen(Effect.sleep("1 second"), Effect.fail(new Broken())) }))
+        .pipe(saga)
+      const running = yield* Effect.forkChild(
+        Effect.flip(Pipeline.run(parent, start, { interruptionGrace: "5 seconds" }))
+      )
+      yield* TestClock.adjust("8 seconds")
+      yield* Fiber.join(running)
+      assert.deepStrictEqual(ledger.undone, ["inner", "outer"])
+    }))
+
   it.effect("one that outlives the run which started it is taken back when it completes after all", () =>
     Effect.gen(function*() {
       const ledger = new Ledger()
@@ -564,14 +595,44 @@ describe("R41 what is done to its end though it is interrupted", () => {
     Effect.gen(function*() {
       const ledger = new Ledger()
       const atomic = ledger.step("atomic", Effect.sleep("1 minute")).pipe(Stage.intercept(whole))
-      const running = yield* Effect.forkChild(
-        Effect.flip(Pipeline.run(Pipeline.make("pipeline").add(atomic).add(fails).pipe(saga), start))
+      const events: Array<Event.Event> = []
+      const running = yield* Effect.flip(
+        Pipeline.run(Pipeline.make("pipeline").add(atomic).add(fails).pipe(saga), start)
+      ).pipe(
+        Effect.provideService(EventSink.EventSink, { offer: (event) => void events.push(event) }),
+        Effect.forkChild
       )
       yield* TestClock.adjust("11 seconds")
       assert.deepStrictEqual((yield* Fiber.join(running)).abandoned, ["atomic"])
       assert.deepStrictEqual(ledger.lines, [])
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(ledger.lines, ["atomic", "undo atomic"])
+      assert.isTrue(Event.isRunEnd(events.at(-1) as Event.Event), "what is over says nothing more")
+    }))
+
+  it.effect("says nothing of its own any more while the others are taken back", () =>
+    Effect.gen(function*() {
+      const slowly = Stage.work("slowly", { run: Effect.succeed({ n: 1 }) }).pipe(
+        Saga.compensate(() => Effect.sleep("20 seconds"))
+      )
+      const deaf = Stage.work("deaf", {
+        run: Effect.uninterruptible(Effect.andThen(Effect.sleep("15 seconds"), StageContext.emit("late", {})))
+      })
+      const events: Array<Event.Event> = []
+      const running = yield* Effect.exit(
+        Pipeline.run(Pipeline.make("pipeline").add(slowly).add(deaf).add(fails).pipe(saga), start)
+      ).pipe(
+        Effect.provideService(EventSink.EventSink, { offer: (event) => void events.push(event) }),
+        Effect.forkChild
+      )
+      yield* TestClock.adjust("1 minute")
+      yield* Fiber.join(running)
+      assert.deepStrictEqual(events.map(shown).slice(-4), [
+        "pipeline StageInterrupted deaf",
+        "pipeline saga.compensating slowly",
+        "pipeline saga.compensated slowly",
+        "pipeline RunFailed"
+      ])
     }))
 })
 
@@ -598,6 +659,26 @@ describe("R41 what was not done here", () => {
         }).pipe(Effect.provide(Interceptors.IdempotencyStore.layerMemory))
       }
     }))
+
+  it.effect("what a stage did in an earlier run, and is not done again in this one, is not taken back", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      let rejects = true
+      const check = Interceptor.make({
+        name: "check",
+        around: (effect) =>
+          Effect.flatMap(effect, (outcome) => rejects ? Effect.fail(new Broken()) : Effect.succeed(outcome))
+      })
+      const one = ledger.step("one").pipe(
+        Stage.intercept(check),
+        Stage.intercept(Interceptors.idempotency({ key: () => "k", parameters: () => 0 }))
+      )
+      const pipeline = Pipeline.make("pipeline").add(one)
+      yield* Effect.exit(Pipeline.run(pipeline, start))
+      rejects = false
+      yield* Effect.exit(Pipeline.run(pipeline.add(broken, { after: ["one"] }).pipe(saga), start))
+      assert.deepStrictEqual(ledger.lines, ["one"])
+    }).pipe(Effect.provide(Interceptors.IdempotencyStore.layerMemory)))
 
   it.effect("a hit of a cache is not taken back", () =>
     Effect.gen(function*() {

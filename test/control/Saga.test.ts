@@ -1,19 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Context, Effect, Fiber, Layer, Schedule, Schema, Stream } from "effect"
+import { Cause, Context, Effect, Fiber, Layer, Logger, Schedule, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import {
-  Event,
-  EventSink,
-  Interceptor,
-  Pipeline,
-  RunResult,
-  Snapshot,
-  Stage,
-  StageContext,
-  StageError,
-  StageOutput
-} from "stageflow"
-import { Saga, Subpipeline } from "stageflow/control"
+import { Event, Interceptor, Pipeline, RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
+import { Saga } from "stageflow/control"
+import { Simulation } from "stageflow/testing"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", { what: Schema.String }) {
   override get message(): string {
@@ -329,5 +319,147 @@ describe("Saga", () => {
       // Each time it has been done is taken back.
       yield* run(working.pipe(Saga.compensate(taken), Stage.intercept(rejecting), Stage.retry(Schedule.recurs(1))))
       assert.deepStrictEqual(undone.splice(0), ["bank", "bank"])
+    }))
+
+  it.effect("reports a compensation that throws or gives no Effect, and goes on", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const throwing = Stage.work("throwing", { run: Effect.succeed({ n: 1 }) }).pipe(
+        Saga.compensate((): Effect.Effect<void> => {
+          throw new RangeError("secret 123")
+        })
+      )
+      const promising = Stage.work("promising", { run: Effect.succeed({ n: 1 }) }).pipe(
+        Saga.compensate(() => Promise.resolve() as unknown as Effect.Effect<void>)
+      )
+      const pipeline = Pipeline.make("order").add(ledger.step("one")).add(throwing, { after: ["one"] })
+        .add(promising, { after: ["throwing"] }).add(broken, { after: ["promising"] })
+        .pipe(Pipeline.intercept(Saga.interceptor({ onUncompensated: () => Effect.void })))
+      const { compensation } = yield* failureOf(Pipeline.run(pipeline, Snapshot.make()))
+      assert.deepStrictEqual(ledger.undone, ["undo one"])
+      const [first, second] = compensation?.failed ?? []
+      assert.include(first?.error.message, `The compensation of stage "promising" died of a defect: TypeError`)
+      assert.include(second?.error.message, `The compensation of stage "throwing" died of a defect: RangeError`)
+      assert.deepStrictEqual(compensation?.failed.map(({ error }) => error.code), [
+        "COMPENSATION_FAULT",
+        "COMPENSATION_FAULT"
+      ])
+      assert.notInclude(JSON.stringify(compensation), "secret")
+    }))
+
+  it.effect("logs what is not taken back, unless somebody hears of it", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
+        lines.push(`${logLevel} ${String(message)}`)
+      })
+      const undone = Stage.work("undone", { run: Effect.succeed({ secret: "123" }) }).pipe(
+        Saga.compensate(() => Effect.fail(new Broken({ what: "The bank" })))
+      )
+      for (
+        const options of [
+          {},
+          { onUncompensated: () => Effect.void },
+          { onUncompensated: () => Effect.fail("no queue") }
+        ]
+      ) {
+        const pipeline = Pipeline.make("order").add(undone).add(broken, { after: ["undone"] })
+          .pipe(Pipeline.intercept(Saga.interceptor(options)))
+        yield* Effect.provide(Effect.exit(Pipeline.run(pipeline, Snapshot.make())), Logger.layer([logger]))
+        lines.push("")
+      }
+      const line = `Error What stage "undone" of pipeline "order" did is not taken back: The bank is broken`
+      assert.deepStrictEqual(lines, [line, "", "", line, ""])
+    }))
+
+  it.effect("tells in its events what becomes of each", () =>
+    Effect.gen(function*() {
+      const undone = Stage.work("undone", { run: Effect.succeed({ n: 1 }) }).pipe(
+        Saga.compensate(() => Effect.andThen(Effect.sleep("2 seconds"), Effect.fail(new Broken({ what: "Refund" }))))
+      )
+      const ledger = new Ledger()
+      const pipeline = Pipeline.make("order").add(ledger.step("one")).add(undone, { after: ["one"] })
+        .add(ledger.step("two"), { after: ["undone"] })
+        .add(broken, { after: ["two"] })
+        .pipe(Pipeline.intercept(Saga.interceptor({ deadline: "1 second", onUncompensated: () => Effect.void })))
+      const reading = yield* Effect.forkChild(
+        Effect.scoped(
+          Effect.flatMap(Pipeline.start(pipeline, Snapshot.make()), ({ events }) => Stream.runCollect(events))
+        )
+      )
+      yield* TestClock.adjust("1 second")
+      const events = Array.from(yield* Fiber.join(reading))
+      const runId = events[0]?.runId
+      const about = (stage: string) => ({ stage, path: [stage], runId })
+      assert.deepStrictEqual(
+        events.flatMap((event) => event._tag === "StageEmitted" ? [[event.type, event.data]] : []),
+        [
+          ["saga.compensating", about("two")],
+          ["saga.compensated", { ...about("two"), durationMs: 0 }],
+          ["saga.compensating", about("undone")],
+          ["saga.failed", {
+            ...about("undone"),
+            reason: "timed-out",
+            error: {
+              tag: "CompensationFault",
+              code: "COMPENSATION_FAULT",
+              message: `The compensation of stage "undone" took longer than 1s`
+            },
+            durationMs: 1000
+          }],
+          ["saga.not_reached", about("one")]
+        ]
+      )
+      for (const event of events) {
+        assert.deepStrictEqual(yield* Schema.encodeEffect(Event.Event)(event), event)
+      }
+    }))
+
+  it.effect("works under the test kit: simulated, and alone as a stage", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const pipeline = Pipeline.make("order").add(ledger.step("one", Effect.sleep("1 hour")))
+        .add(broken, { after: ["one"] }).pipe(saga)
+      yield* Simulation.run(pipeline, Snapshot.make())
+      assert.deepStrictEqual(ledger.lines, ["one", "undo one"])
+    }))
+
+  it("refuses options that make no sense, where they are given", () => {
+    const refused = (make: () => unknown) => {
+      assert.throws(make, StageError.InvalidOption)
+    }
+    for (const limit of [0, -1, Number.NaN, "5 secs", {}]) refused(() => Saga.interceptor({ limit: limit as never }))
+    for (const deadline of [0, "soon"]) refused(() => Saga.interceptor({ deadline: deadline as never }))
+    for (const concurrency of [0, 1.5, "all"]) {
+      refused(() => Saga.interceptor({ concurrency: concurrency as never }))
+    }
+    refused(() => Saga.interceptor({ onUncompensated: "log" as never }))
+    refused(() => Saga.interceptor({ limt: "5 seconds" } as never))
+    refused(() => Saga.interceptor(null as never))
+    refused(() =>
+      Saga.interceptor({
+        get limit(): never {
+          throw new Error("getter")
+        }
+      })
+    )
+    refused(() => Saga.compensate(undefined as never)(Stage.work("one", { run: Effect.succeed({ n: 1 }) })))
+    refused(() => Saga.compensate((() => Effect.void) as never)({} as never))
+    refused(() => Stage.intercept(Stage.work("one", { run: Effect.void }), Saga.interceptor()))
+  })
+
+  it.effect("data that cannot be read fails its stage, and is what the compensation gets", () =>
+    Effect.gen(function*() {
+      let undone = 0
+      const one = Stage.work("one", {
+        run: Effect.succeed({
+          get id(): string {
+            throw new Error("getter")
+          }
+        })
+      }).pipe(Saga.compensate(() => Effect.sync(() => void undone++)))
+      const failed = yield* failureOf(Pipeline.run(Pipeline.make("order").add(one).pipe(saga), Snapshot.make()))
+      assert(failed.error instanceof StageError.StageFault)
+      assert.strictEqual(undone, 1)
     }))
 })

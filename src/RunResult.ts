@@ -9,7 +9,7 @@ import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
 import type { Compensation } from "./attempt/compensation.ts"
 import { messageOf } from "./attempt/error-summary.ts"
-import { explainFailure, explainRun } from "./attempt/explanation.ts"
+import { explainFailure, explainRun, takenBack } from "./attempt/explanation.ts"
 import { describeProblems, FieldProblem } from "./internal/problems.ts"
 import type { OutputBag } from "./OutputBag.ts"
 import type { RunIdentity } from "./Snapshot.ts"
@@ -145,7 +145,19 @@ export class StageFailed<out Error = unknown, out Outputs = unknown>
 
   /** What a log shows of it: what happened where, and none of the data. `ResultCodec` encodes all of it. */
   override toJSON() {
-    const { _tag, abandoned, attempts, code, interrupted, lineage, message, neverStarted, pipeline, stage } = this
+    const {
+      _tag,
+      abandoned,
+      attempts,
+      code,
+      compensation,
+      interrupted,
+      lineage,
+      message,
+      neverStarted,
+      pipeline,
+      stage
+    } = this
     return {
       _tag,
       code,
@@ -156,6 +168,7 @@ export class StageFailed<out Error = unknown, out Outputs = unknown>
       interrupted,
       abandoned,
       neverStarted,
+      ...(compensation === undefined ? {} : { compensation }),
       runId: lineage.runId
     }
   }
@@ -227,7 +240,7 @@ export type RunResult<Outputs = unknown, Error = unknown> =
  */
 export const explain = (failed: StageFailed | Incomplete<unknown, unknown>): string => {
   if (failed._tag === "StageFailed") return explainRun(failed).join("\n")
-  const { bag, blocked, failures, ok, pipeline, skipped } = failed
+  const { bag, blocked, compensation, failures, ok, pipeline, skipped } = failed
   return [
     `Stages of pipeline "${pipeline}" failed, and the others went on`,
     ...failures.flatMap((failure) => [
@@ -235,7 +248,8 @@ export const explain = (failed: StageFailed | Incomplete<unknown, unknown>): str
       ...explainFailure(failure, bag.entries).map((line) => `    ${line}`)
     ]),
     ...([["ok", ok], ["skipped", skipped], ["blocked", blocked]] as const)
-      .flatMap(([head, names]) => names.length === 0 ? [] : [`  ${head}: ${names.join(", ")}`])
+      .flatMap(([head, names]) => names.length === 0 ? [] : [`  ${head}: ${names.join(", ")}`]),
+    ...takenBack(compensation).map((line) => `  ${line}`)
   ].join("\n")
 }
 

@@ -181,7 +181,7 @@ const enderOf = (settings: Settings): MakeEnder => (run, environment) => {
   const log = new SagaLog(run, takingBack(settings), place)
   return {
     inside: Context.make(CurrentLog, log),
-    stagesEnded: log.takeAllBack,
+    stagesEnded: (ending) => log.takeAllBack(ending),
     keepsLayers: (release) => log.keepsLayers(release),
     ended: (ending) => ending === undefined ? log.complete : log.takeAllBack(ending)
   }

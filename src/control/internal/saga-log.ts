@@ -94,8 +94,8 @@ export class SagaLog {
   }
 
   /** Takes back what is left, after the runs inside. Says what became of all of it. */
-  readonly takeAllBack = (ending: RunEnding): Effect.Effect<Compensation> =>
-    Effect.gen({ self: this }, function*() {
+  takeAllBack(ending: RunEnding): Effect.Effect<Compensation> {
+    return Effect.gen({ self: this }, function*() {
       if (this.state === "open") {
         Deferred.doneUnsafe(this.reached, Effect.void)
         yield* Effect.forEach(Array.from(this.inside), (run) => run.untilTakenBack, {
@@ -111,6 +111,7 @@ export class SagaLog {
       this.settle()
       return this.report
     })
+  }
 
   /** The run has completed: what it has done, it has done for the run that it is inside of. */
   get complete(): Effect.Effect<Compensation | undefined> {

@@ -462,4 +462,24 @@ describe("Saga", () => {
       assert(failed.error instanceof StageError.StageFault)
       assert.strictEqual(undone, 1)
     }))
+
+  it.effect("is in what a failed run explains, and in what a log shows of it", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const undone = Stage.work("undone", { run: Effect.succeed({ n: 1 }) }).pipe(
+        Saga.compensate(() => Effect.fail(new Broken({ what: "The bank" })))
+      )
+      const pipeline = Pipeline.make("order").add(ledger.step("one")).add(undone, { after: ["one"] })
+        .add(broken, { after: ["undone"] })
+        .pipe(Pipeline.intercept(Saga.interceptor({ onUncompensated: () => Effect.void })))
+      const failed = yield* failureOf(Pipeline.run(pipeline, Snapshot.make()))
+      const incomplete = yield* Pipeline.run(pipeline, Snapshot.make(), { failure: "continue" })
+      assert(incomplete._tag === "Incomplete")
+      for (const result of [failed, incomplete]) {
+        const lines = RunResult.explain(result).split("\n").map((line) => line.trim())
+        assert.include(lines, "compensated: one")
+        assert.include(lines, "not compensated: undone: The bank is broken")
+      }
+      assert.deepStrictEqual(failed.toJSON().compensation, failed.compensation)
+    }))
 })

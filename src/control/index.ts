@@ -5,7 +5,6 @@ export * as ForEach from "./ForEach.ts"
 /**
  * Makes stages of pipelines.
  */
-export * as Saga from "./Saga.ts"
 export * as Subpipeline from "./Subpipeline.ts"
 /**
  * Chooses branches by route, and routes by weight.
@@ -19,3 +18,6 @@ export * as Shapes from "./Shapes.ts"
  * Keeps pipelines by their names.
  */
 export * as PipelineRegistry from "./PipelineRegistry.ts"
+ * Takes back what the stages of a run have done when it does not complete.
+ */
+export * as Saga from "./Saga.ts"

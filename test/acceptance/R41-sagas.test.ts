@@ -13,7 +13,7 @@ import {
   StageContext,
   StageOutput
 } from "stageflow"
-import { Saga, Subpipeline } from "stageflow/control"
+import { Saga, Shapes, Subpipeline } from "stageflow/control"
 import * as Interceptors from "stageflow/interceptors"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", {}) {}
@@ -540,6 +540,28 @@ describe("R41 runs inside of runs", () => {
       assert.deepStrictEqual(ledger.undone, ["outer"])
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(ledger.undone, ["outer", "inner"])
+    }))
+
+  it.effect("one that has lost a race is taken back, though its parent goes on", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const slow = Pipeline.make("slow").add(ledger.step("begun"))
+        .add(Stage.work("slowly", { run: Effect.sleep("1 minute") }), { after: ["begun"] })
+      const fast = ledger.step("fast", Effect.sleep("1 second"))
+      const parent = Pipeline.make("parent").add(Shapes.race("answer", { slow, fast })).pipe(saga)
+      for (const pipeline of [parent, parent.add(broken, { after: ["answer"] })]) {
+        const running = yield* Effect.forkChild(
+          Effect.exit(Pipeline.run(pipeline as typeof parent, start))
+        )
+        yield* TestClock.adjust("1 second")
+        yield* Fiber.join(running)
+        assert.deepStrictEqual(ledger.lines.splice(0), [
+          "begun",
+          "fast",
+          "undo begun",
+          ...(pipeline === parent ? [] : ["undo fast"])
+        ])
+      }
     }))
 
   it.effect("one with a saga of its own takes back as that says", () =>

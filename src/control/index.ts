@@ -18,6 +18,7 @@ export * as Shapes from "./Shapes.ts"
  * Keeps pipelines by their names.
  */
 export * as PipelineRegistry from "./PipelineRegistry.ts"
+/**
  * Takes back what the stages of a run have done when it does not complete.
  */
 export * as Saga from "./Saga.ts"

@@ -13,7 +13,7 @@ import {
   StageContext,
   StageOutput
 } from "stageflow"
-import { Saga, Shapes, Subpipeline } from "stageflow/control"
+import { ForEach, Saga, Shapes, Subpipeline } from "stageflow/control"
 import * as Interceptors from "stageflow/interceptors"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", {}) {}
@@ -540,6 +540,31 @@ describe("R41 runs inside of runs", () => {
       assert.deepStrictEqual(ledger.undone, ["outer"])
       yield* TestClock.adjust("1 minute")
       assert.deepStrictEqual(ledger.undone, ["outer", "inner"])
+    }))
+
+  it.effect("each item of a for-each is taken back by itself, also when a later one fails", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const each = Stage.work("item", {
+        run: ({ n }: { readonly n: number }) =>
+          n === 3
+            ? Effect.fail(new Broken())
+            : Effect.sync(() => ({ id: ledger.lines.push(`item ${n}`) && `item ${n}` }))
+      }).pipe(Saga.compensate(({ id }) => Effect.sync(() => void ledger.lines.push(`undo ${id}`))))
+      const items = (count: number) =>
+        ForEach.stage("items", {
+          items: () => Array.from({ length: count }, (_, index) => ({ n: index + 1 })),
+          each,
+          concurrency: 1
+        })
+      const failing = Pipeline.make("parent").add(ledger.step("first")).add(items(3), { after: ["first"] }).pipe(saga)
+      yield* Effect.exit(Pipeline.run(failing, start))
+      assert.deepStrictEqual(ledger.undone, ["item 2", "item 1", "first"])
+      ledger.lines.length = 0
+      const later = Pipeline.make("parent").add(items(2)).add(broken, { after: ["items"] }).pipe(saga)
+      const { compensation } = yield* Effect.flip(Pipeline.run(later, start))
+      assert.deepStrictEqual(ledger.undone, ["item 2", "item 1"])
+      assert.deepStrictEqual(paths(compensation?.compensated), ["items > item", "items > item"])
     }))
 
   it.effect("one that has lost a race is taken back, though its parent goes on", () =>

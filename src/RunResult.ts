@@ -7,8 +7,9 @@
  */
 import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
+import type { Compensation } from "./attempt/compensation.ts"
 import { messageOf } from "./attempt/error-summary.ts"
-import { explainFailure, explainRun } from "./attempt/explanation.ts"
+import { explainFailure, explainRun, takenBack } from "./attempt/explanation.ts"
 import { describeProblems, FieldProblem } from "./internal/problems.ts"
 import type { OutputBag } from "./OutputBag.ts"
 import type { RunIdentity } from "./Snapshot.ts"
@@ -62,6 +63,8 @@ export interface Cancelled<out Outputs, out By = string | undefined> extends Sum
   readonly blocked: ReadonlyArray<string>
   /** What failed before, where `failure: "continue"` let the others go on. */
   readonly failures: ReadonlyArray<Failure<unknown>>
+  /** What was taken back of what the stages had done; absent without a saga. */
+  readonly compensation?: Compensation | undefined
 }
 
 /**
@@ -79,6 +82,8 @@ export interface Incomplete<out Outputs, out Error> extends Summary {
   readonly blocked: ReadonlyArray<string>
   /** What each failed stage failed with. */
   readonly failures: ReadonlyArray<Failure<Error>>
+  /** What was taken back of what the stages had done; absent without a saga. */
+  readonly compensation?: Compensation | undefined
 }
 
 /**
@@ -114,7 +119,8 @@ export class StageFailed<out Error = unknown, out Outputs = unknown>
     identity: Schema.Unknown,
     lineage: Schema.Unknown,
     durationMs: Schema.Number,
-    bag: Schema.Unknown
+    bag: Schema.Unknown,
+    compensation: Schema.optionalKey(Schema.Unknown)
   })
 {
   readonly code = "STAGE_FAILED"
@@ -129,6 +135,8 @@ export class StageFailed<out Error = unknown, out Outputs = unknown>
   declare readonly identity: RunIdentity
   declare readonly lineage: Lineage
   declare readonly bag: OutputBag
+  /** What was taken back of what the stages had done; absent without a saga. */
+  declare readonly compensation?: Compensation
 
   override get message(): string {
     const attempts = this.attempts > 1 ? ` after ${this.attempts} attempts` : ""
@@ -137,7 +145,19 @@ export class StageFailed<out Error = unknown, out Outputs = unknown>
 
   /** What a log shows of it: what happened where, and none of the data. `ResultCodec` encodes all of it. */
   override toJSON() {
-    const { _tag, abandoned, attempts, code, interrupted, lineage, message, neverStarted, pipeline, stage } = this
+    const {
+      _tag,
+      abandoned,
+      attempts,
+      code,
+      compensation,
+      interrupted,
+      lineage,
+      message,
+      neverStarted,
+      pipeline,
+      stage
+    } = this
     return {
       _tag,
       code,
@@ -148,6 +168,7 @@ export class StageFailed<out Error = unknown, out Outputs = unknown>
       interrupted,
       abandoned,
       neverStarted,
+      ...(compensation === undefined ? {} : { compensation }),
       runId: lineage.runId
     }
   }
@@ -178,11 +199,14 @@ export class ValueFailed<out Outputs = unknown> extends Schema.TaggedError<Value
   problems: Schema.Array(FieldProblem),
   /** What was thrown, when something was. */
   cause: Schema.optionalKey(Schema.Defect()),
-  result: Schema.Unknown
+  result: Schema.Unknown,
+  compensation: Schema.optionalKey(Schema.Unknown)
 }) {
   readonly code = "VALUE_FAILED"
   /** The result without the value: every stage has ended. */
   declare readonly result: Completed<Outputs>
+  /** What was taken back of what the stages had done; absent without a saga. */
+  declare readonly compensation?: Compensation
   override get message(): string {
     return `What pipeline "${this.pipeline}" returns is invalid: ${describeProblems(this.problems)}`
   }
@@ -216,7 +240,7 @@ export type RunResult<Outputs = unknown, Error = unknown> =
  */
 export const explain = (failed: StageFailed | Incomplete<unknown, unknown>): string => {
   if (failed._tag === "StageFailed") return explainRun(failed).join("\n")
-  const { bag, blocked, failures, ok, pipeline, skipped } = failed
+  const { bag, blocked, compensation, failures, ok, pipeline, skipped } = failed
   return [
     `Stages of pipeline "${pipeline}" failed, and the others went on`,
     ...failures.flatMap((failure) => [
@@ -224,6 +248,9 @@ export const explain = (failed: StageFailed | Incomplete<unknown, unknown>): str
       ...explainFailure(failure, bag.entries).map((line) => `    ${line}`)
     ]),
     ...([["ok", ok], ["skipped", skipped], ["blocked", blocked]] as const)
-      .flatMap(([head, names]) => names.length === 0 ? [] : [`  ${head}: ${names.join(", ")}`])
+      .flatMap(([head, names]) => names.length === 0 ? [] : [`  ${head}: ${names.join(", ")}`]),
+    ...takenBack(compensation).map((line) => `  ${line}`)
   ].join("\n")
 }
+
+export { Compensation } from "./attempt/compensation.ts"

@@ -5,6 +5,7 @@ import * as Cause from "effect/Cause"
 import * as Formatter from "effect/Formatter"
 import * as Result from "effect/Result"
 import { formatFrame, framesOf } from "../internal/stack-frames.ts"
+import type { Compensation } from "./compensation.ts"
 import { errorSummaryOf } from "./error-summary.ts"
 
 /** One attempt of a stage, as the run's bag has it. */
@@ -126,6 +127,7 @@ export interface ExplainedRun extends ExplainedFailure {
   readonly durationMs: number
   readonly lineage: { readonly runId: string }
   readonly bag: { readonly entries: ReadonlyArray<ToldAttempt> }
+  readonly compensation?: Compensation | undefined
 }
 
 const list = (head: string, names: ReadonlyArray<string>): ReadonlyArray<string> =>
@@ -140,6 +142,16 @@ export const othersOf = (
   ...list("never started", neverStarted)
 ]
 
+const pathOf = ({ path }: { readonly path: ReadonlyArray<string> }): string => path.join(" > ")
+
+/** What was taken back of what the stages had done. */
+export const takenBack = (compensation: Compensation | undefined): ReadonlyArray<string> =>
+  compensation === undefined ? [] : [
+    ...list("compensated", compensation.compensated.map(pathOf)),
+    ...compensation.failed.map((failed) => `not compensated: ${pathOf(failed)}: ${failed.error.message}`),
+    ...list("compensation not reached", compensation.notReached.map(pathOf))
+  ]
+
 /** The failure of a run, and what became of its stages. */
 export const explainRun = (failed: ExplainedRun, depth = 0): ReadonlyArray<string> => {
   const { attempts, bag, durationMs, lineage, outputs, pipeline, stage } = failed
@@ -150,6 +162,7 @@ export const explainRun = (failed: ExplainedRun, depth = 0): ReadonlyArray<strin
       ...explainFailure(failed, bag.entries, depth),
       ...list("ended before", Object.keys(outputs as object)), // by name
       ...othersOf(failed),
+      ...takenBack(failed.compensation),
       `run ${lineage.runId}, ${milliseconds(durationMs)}`
     ])
   ]

@@ -17,6 +17,13 @@ import type { Outcome } from "./interceptor-model.ts"
 /** What can be kept: a stage that fails, cancels or asks for a retry is run again. */
 export type Kept = Ok<unknown> | Skip
 
+/** The events that come with an outcome which was kept: another run has done what it tells of. */
+export const keptEvents = { cache: "cache.hit", idempotency: "idempotency.replayed" } as const
+
+/** Whether an outcome was kept, and what it tells of was not done here. */
+export const wasKept = ({ events }: Outcome): boolean =>
+  events.some(({ type }) => type === keptEvents.cache || type === keptEvents.idempotency)
+
 /** Whether an outcome can be kept. */
 export const canBeKept = (outcome: Outcome): outcome is Kept => outcome._tag === "Ok" || outcome._tag === "Skip"
 

@@ -128,7 +128,7 @@ const faultOf = (stage: string, defect: unknown): StageFault =>
 const isClassName = /^[\w$]{1,80}$/
 
 /** What of a defect a message may tell. Its own message may hold anything. */
-const originOf = (defect: unknown): { readonly type: string; readonly at?: string } => {
+export const originOf = (defect: unknown): { readonly type: string; readonly at?: string } => {
   // What was thrown can throw when it is looked at.
   const type = Result.getOrElse(
     Result.try(() => defect instanceof Error ? String(defect.constructor.name) : kindOf(defect)),

@@ -28,3 +28,8 @@ export * as GuardRetry from "./GuardRetry.ts"
  * Makes stages that run something again and again, until a condition holds.
  */
 export * as Loop from "./Loop.ts"
+
+/**
+ * Takes back what the stages of a run have done when it does not complete.
+ */
+export * as Saga from "./Saga.ts"

@@ -10,6 +10,7 @@ import type * as Duration from "effect/Duration"
 import type * as Exit from "effect/Exit"
 import { absurd } from "effect/Function"
 import * as Result from "effect/Result"
+import type { Compensation } from "../attempt/compensation.ts"
 import { errorSummaryOf, errorSummaryOfExit } from "../attempt/error-summary.ts"
 import type { Outcome } from "../attempt/interceptor-model.ts"
 import {
@@ -102,7 +103,9 @@ export class ActiveRun implements RunOfStage {
   conductor: { wake(): void; interrupt(execution: StageExecution): void } | undefined = undefined
   /** The stages that the caller has interrupted, by index. */
   interruptions: Map<number, StageInterruption> | undefined = undefined
-  /** Set when the run has its result: whatever an abandoned stage still does is no part of it. */
+  /** What was taken back of what the stages had done. */
+  compensation: Compensation | undefined = undefined
+  /** Set when no stage is waited for any more: whatever an abandoned stage still does is no part of it. */
   isSettled = false
   /** How far the stages have come that said so, by index; `undefined` while none has. */
   progress: Map<number, Progress> | undefined = undefined

@@ -3,6 +3,7 @@
  */
 import { stackOf } from "../attempt/explanation.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
+import type { RunEnding } from "../attempt/run-ending.ts"
 import { together } from "../internal/causes.ts"
 import type { Settled } from "../internal/output-model.ts"
 import { define } from "../internal/record.ts"
@@ -45,6 +46,9 @@ const runSummary = (run: ActiveRun, durationMs: number): Summary => ({
   bag: new LazyOutputBag(run.readEntries)
 })
 
+/** What was taken back, for a run that had something to have a part in its end. */
+const takenBack = ({ compensation }: ActiveRun) => compensation === undefined ? {} : { compensation }
+
 /** What a run that stopped early leaves behind. */
 const leftBehind = (run: ActiveRun) => ({
   interrupted: run.namesOf("interrupted", "abandoned"),
@@ -61,6 +65,7 @@ const failed = (run: ActiveRun, { attempts, cause, data, error, stage }: Failure
     cause: run.failuresWhileStopping.reduce(together, cause),
     outputs: outputsOf(run),
     ...leftBehind(run),
+    ...takenBack(run),
     ...runSummary(run, durationMs)
   })
   Object.defineProperty(runFailed, "stack", { configurable: true, get: () => stackOf(runFailed) })
@@ -83,6 +88,7 @@ const cancelled = (
     failures: failuresOf(run),
     outputs: outputsOf(run),
     ...leftBehind(run),
+    ...takenBack(run),
     ...runSummary(run, durationMs)
   }
 }
@@ -104,7 +110,23 @@ const incomplete = (run: ActiveRun, durationMs: number): Conclusion => {
     failed,
     blocked,
     failures: failuresOf(run),
+    ...takenBack(run),
     ...runSummary(run, durationMs)
+  }
+}
+
+/** How the stages of a run have ended; nothing when they have completed. */
+export const endingOf = (run: ActiveRun): RunEnding | undefined => {
+  const { stop } = run
+  switch (stop?._tag) {
+    case "Failed": {
+      const { cause, error, stage } = stop.failure
+      return { _tag: "Failed", stage, error, cause: run.failuresWhileStopping.reduce(together, cause) }
+    }
+    case undefined:
+      return run.failures.length === 0 ? undefined : { _tag: "Incomplete", failures: failuresOf(run) }
+    default:
+      return stop
   }
 }
 

@@ -20,10 +20,11 @@ import * as Scheduler from "effect/Scheduler"
 import * as Scope from "effect/Scope"
 import type { Any as AnyInterceptor, StageEffect } from "../attempt/interceptor-model.ts"
 import { asEffect, leavesRun } from "../attempt/outcome.ts"
+import type { Ender } from "../attempt/run-ending.ts"
 import { closeWithin, interruptWithin } from "../internal/interruption.ts"
 import { StageContext } from "../StageContext.ts"
 import type { ActiveRun } from "./active-run.ts"
-import { conclude, type Conclusion } from "./conclusion.ts"
+import { conclude, type Conclusion, endingOf } from "./conclusion.ts"
 import { executionIn, type StageExecution } from "./stage-execution.ts"
 
 type StageFiber = Fiber.Fiber<unknown, unknown>
@@ -247,6 +248,8 @@ interface ConductorSettings {
   readonly context: Context.Context<never>
   /** Hears what the stages ended with, also when the caller is interrupted while the last of them clean up. */
   readonly onConclusion: (conclusion: Conclusion) => void
+  /** What has a part in the end of the run. */
+  readonly ender: Ender | undefined
 }
 
 // It takes what it needs as arguments: V8 keeps a generator that is made for one run, and with it all that it can see of
@@ -267,10 +270,14 @@ const conductToEnd = Effect.fnUntraced(function*(
     yield* closeWithin(scope, Array.from(fibers), settings.grace)
   }
   if (run.stop !== undefined) run.abandonRunning()
+  run.settle()
+  const ending = settings.ender === undefined ? undefined : endingOf(run)
+  if (settings.ender !== undefined && ending !== undefined) {
+    run.compensation = yield* settings.ender.stagesEnded(ending)
+  }
   if (conductor.failure !== undefined) return yield* Effect.failCause(conductor.failure)
   const conclusion = conclude(run)
   if (conclusion !== undefined) settings.onConclusion(conclusion)
-  run.settle()
   if (exit._tag === "Failure") return yield* Effect.failCause(exit.cause)
   return conclusion as Conclusion // only an interrupted run has none
 })

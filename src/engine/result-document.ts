@@ -6,6 +6,7 @@
  * another in the next is none.
  */
 import * as Schema from "effect/Schema"
+import { Compensation } from "../attempt/compensation.ts"
 import { ErrorSummary } from "../Event.ts"
 import type { FieldProblem } from "../internal/problems.ts"
 import { RunIdentity } from "../Snapshot.ts"
@@ -50,6 +51,8 @@ const summary = {
   outputs: Schema.Record(Schema.String, Schema.Unknown)
 }
 
+const takenBack = { compensation: Schema.optionalKey(Compensation) }
+
 const leftBehind = { interrupted: Names, abandoned: Names, neverStarted: Names }
 
 const failure = {
@@ -67,6 +70,7 @@ const Result = Schema.Union([
   Schema.TaggedStruct("Cancelled", {
     ...summary,
     ...leftBehind,
+    ...takenBack,
     by: Schema.optionalKey(Schema.String),
     reason: Schema.String,
     data: Schema.Unknown,
@@ -75,13 +79,14 @@ const Result = Schema.Union([
   }),
   Schema.TaggedStruct("Incomplete", {
     ...summary,
+    ...takenBack,
     ok: Names,
     skipped: Names,
     failed: Names,
     blocked: Names,
     failures: Failures
   }),
-  Schema.TaggedStruct("StageFailed", { ...summary, ...leftBehind, ...failure })
+  Schema.TaggedStruct("StageFailed", { ...summary, ...leftBehind, ...takenBack, ...failure })
 ])
 
 /** The version of the shape that is written here. */
@@ -132,6 +137,7 @@ class Inspection {
     if (result.pipeline !== this.plan.pipeline) this.problem(["pipeline"], `Expected "${this.plan.pipeline}"`)
     result.bag.entries.forEach((entry, index) => this.inspectEntry(entry, ["bag", "entries", index]))
     this.inspectOutputs()
+    if (result._tag !== "Completed") this.inspectCompensation(result.compensation)
     switch (result._tag) {
       case "Completed":
         this.everyStageIsIn("outputs")
@@ -250,6 +256,18 @@ class Inspection {
     // A stage that its wiring failed has made no attempt.
     if (attempts === 0 ? entries.length > 0 : !entries.some(({ attempt }) => attempt === attempts)) {
       this.problem([...path, "attempts"], "Expected the number of its last attempt in the bag")
+    }
+  }
+
+  /** What was taken back was done by stages of the pipeline, or in runs inside of them. */
+  private inspectCompensation(compensation: Compensation | undefined): void {
+    for (const list of ["compensated", "failed", "notReached"] as const) {
+      compensation?.[list].forEach(({ path: [first], stage, path: stages }, index) => {
+        const path = ["compensation", list, index]
+        if (first === undefined || stages.at(-1) !== stage) {
+          this.problem([...path, "path"], "Expected a path to the stage")
+        } else this.isKnown(first, [...path, "path", 0])
+      })
     }
   }
 

@@ -15,10 +15,12 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Random from "effect/Random"
 import * as Scope from "effect/Scope"
+import type { Compensation } from "../attempt/compensation.ts"
 import { runAround } from "../attempt/composition.ts"
 import type { Gate } from "../attempt/gate.ts"
 import { installedIn } from "../attempt/installed.ts"
 import type { Any as AnyInterceptor } from "../attempt/interceptor-model.ts"
+import { type Ender, Enders, type EndingRun, type RunEnding } from "../attempt/run-ending.ts"
 import { EventSink } from "../EventSink.ts"
 import { together } from "../internal/causes.ts"
 import { immutable } from "../internal/immutable.ts"
@@ -36,7 +38,7 @@ import {
   type StageStatus,
   type WatchOptions
 } from "../Run.ts"
-import { type Completed, LayerFailed, StageFailed } from "../RunResult.ts"
+import { type Completed, LayerFailed, StageFailed, ValueFailed } from "../RunResult.ts"
 import { type Progress, StageContext } from "../StageContext.ts"
 import { DepthExceeded, RunRejected } from "../StageError.ts"
 import { ActiveRun } from "./active-run.ts"
@@ -45,6 +47,7 @@ import { conclude, type Conclusion } from "./conclusion.ts"
 import { conduct } from "./conductor.ts"
 import { EventLog } from "./event-log.ts"
 import { valueOf, withValidInput } from "./given-and-returned.ts"
+import { readEmitted } from "./handed-over.ts"
 import { identityOf, type Ids, idsOf, lineageOf } from "./identity.ts"
 import { interruptedBefore, interruptPart, partOf, type PartOfRun } from "./part-of-run.ts"
 import { type Plan, type Planned, planOf } from "./plan.ts"
@@ -208,6 +211,9 @@ class OneRun {
   /** What the caller has interrupted before any stage could start. */
   private readonly interrupted: Array<PartOfRun> = []
   private hasStarted = false
+  private isOver = false
+  /** What has a part in the end of the run. */
+  private ender: Ender | undefined = undefined
 
   constructor(
     pipeline: Runnable,
@@ -288,7 +294,8 @@ class OneRun {
             Effect.updateContext(
               this.installedBy(services, installed),
               (inside: Context.Context<never>) => environmentWith(services, inside, outside)
-            )))
+            ))),
+        (release) => this.ender?.keepsLayers(release) === true
       )
     )
   }
@@ -331,19 +338,45 @@ class OneRun {
     if (missing !== undefined) return Effect.die(this.notReady(missing.stage, missing.gate))
     const { context, state } = this.setUp(snapshot, environment)
     for (const { reason, stages } of this.interrupted) state.interrupt(stages, reason)
+    const ender = Context.get(environment, Enders)?.(this.endingRun(environment), environment)
+    this.ender = ender
     const conducted = conduct(state, {
       concurrency: this.options.concurrency,
       grace: this.graceIn(environment),
       installed,
-      context,
+      context: ender === undefined ? context : Context.merge(context, ender.inside),
       onConclusion: (conclusion) => {
         this.conclusion = conclusion
-      }
+      },
+      ender
     })
-    return Effect.flatMap(conducted, (conclusion) => {
+    const ended = Effect.onExitPrimitive(conducted, () => {
       Deferred.doneUnsafe(this.ended, Exit.void)
-      return conclusion._tag === "Completed" ? this.withValue(conclusion, state) : endOf(conclusion)
+      return undefined
     })
+    return Effect.flatMap(
+      ended,
+      (conclusion) => conclusion._tag === "Completed" ? this.withValue(conclusion, state) : endOf(conclusion)
+    )
+  }
+
+  /** The run, as it is seen by what has a part in its end. */
+  private endingRun(environment: Context.Context<never>): EndingRun {
+    const { indexOf, names, stages } = this.plan
+    const planned = (stage: string) => stages[indexOf.get(stage) ?? -1]
+    return {
+      pipeline: this.plan.pipeline,
+      lineage: this.record.lineage,
+      grace: this.graceIn(environment),
+      isAbandoned: (stage) => this.state?.statuses[indexOf.get(stage) ?? -1] === "abandoned",
+      dependenciesOf: (stage) => planned(stage)?.dependencies.map((index) => names[index] as string) ?? [],
+      tell: (stage, attempt, type, data) => {
+        // Read whether anybody listens or not.
+        const emitted = readEmitted(type, data)
+        const about = planned(stage)
+        if (about !== undefined && !this.isOver) this.announcer?.stageEmitted({ attempt, planned: about }, emitted)
+      }
+    }
   }
 
   /** The result with what the pipeline returns. */
@@ -351,7 +384,8 @@ class OneRun {
     const { value } = this.plan
     if (value === undefined) return Effect.succeed(completed as Ended)
     const read = valueOf(completed, value, state.inputs) as Effect.Effect<unknown> // its error is in the pipeline's type
-    return Effect.map(read, (value) => ({ ...completed, value }) as Ended)
+    const given = Effect.map(read, (value) => ({ ...completed, value }) as Ended)
+    return this.ender === undefined ? given : endedBy(this.ender, given)
   }
 
   private notReady(stage: string, { name, needs }: Gate): RunRejected {
@@ -409,13 +443,31 @@ class OneRun {
     return endOf(conclude(state) as Conclusion) // only an interrupted run has none
   }
 
-  /** The run is over, with all that was around it. */
-  end(exit: Exit.Exit<Ended, Failed>): void {
+  /** The run is over, with all that was around it. What it says last comes after what has a part in its end. */
+  end(exit: Exit.Exit<Ended, Failed>): Effect.Effect<Exit.Exit<Ended, Failed>> | undefined {
+    if (this.ender === undefined) {
+      this.tellEnd(exit)
+      return undefined
+    }
+    return Effect.map(this.ender.ended(endingOfExit(this.told(exit))), (compensation) => {
+      const whole = withCompensation(exit, compensation)
+      this.tellEnd(whole)
+      return whole
+    })
+  }
+
+  private tellEnd(exit: Exit.Exit<Ended, Failed>): void {
+    this.isOver = true
     if (!this.hasStarted) return
     const elapsedMs = Number(this.clock.monotonicTimeNanosUnsafe() - this.startedNanos) / 1_000_000
-    const ended = Exit.hasInterrupts(exit) ? this.endBeforeInterruption ?? exit : exit
+    const ended = this.told(exit)
     this.record.end(ended)
     this.announcer?.runEnded(ended, elapsedMs)
+  }
+
+  /** What is told of an end: of an interrupted run, what a stage had ended it with before. */
+  private told(exit: Exit.Exit<Ended, Failed>): Exit.Exit<Ended, Failed> {
+    return Exit.hasInterrupts(exit) ? this.endBeforeInterruption ?? exit : exit
   }
 
   /** What a stage had ended the run with before its caller was interrupted. */
@@ -432,6 +484,49 @@ const hasService = (environment: Context.Context<never>, key: Context.Key<unknow
 const endOf = (conclusion: Conclusion): Effect.Effect<Ended, Failed> =>
   conclusion instanceof StageFailed ? Effect.fail(conclusion) : Effect.succeed(conclusion)
 
+/** How a run has ended, with all that was around it; nothing when it has completed. */
+const endingOfExit = (exit: Exit.Exit<Ended, Failed>): RunEnding | undefined => {
+  if (exit._tag === "Success") {
+    const ended = exit.value
+    return ended._tag === "Completed" ? undefined : ended
+  }
+  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  if (error instanceof StageFailed) {
+    return { _tag: "Failed", stage: error.stage, error: error.error, cause: error.cause }
+  }
+  if (error === undefined && Exit.hasInterrupts(exit)) return { _tag: "Interrupted" }
+  return { _tag: "Rejected", error: error ?? Cause.squash(exit.cause) }
+}
+
+/** An end with what was taken back after it, unless it says so already. */
+const withCompensation = (
+  exit: Exit.Exit<Ended, Failed>,
+  compensation: Compensation | undefined
+): Exit.Exit<Ended, Failed> => {
+  if (compensation === undefined) return exit
+  if (exit._tag === "Success") {
+    const ended = exit.value
+    return ended._tag === "Completed" || ended.compensation !== undefined
+      ? exit
+      : Exit.succeed({ ...ended, compensation })
+  }
+  const error: unknown = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
+  return error instanceof ValueFailed
+    ? Exit.fail(new ValueFailed({ ...error, compensation }) as unknown as Failed)
+    : exit
+}
+
+/** What a pipeline returns; without it the run does not complete, which what has a part in its end is told. */
+const endedBy = (ender: Ender, given: Effect.Effect<Ended, Failed>): Effect.Effect<Ended, Failed> =>
+  Effect.uninterruptibleMask((restore) =>
+    Effect.flatMap(Effect.exit(restore(given)), (exit) => {
+      const ending = endingOfExit(exit)
+      return ending === undefined
+        ? exit
+        : Effect.flatMap(ender.stagesEnded(ending), (compensation) => withCompensation(exit, compensation))
+    })
+  )
+
 /** A release that went wrong: a failed stage stays the error of the run, anything else is overruled. */
 const withRelease = (exit: Exit.Exit<Ended, Failed>, cause: Cause.Cause<never>): Exit.Exit<Ended, Failed> => {
   if (exit._tag === "Success") return Exit.failCause(cause)
@@ -442,14 +537,29 @@ const withRelease = (exit: Exit.Exit<Ended, Failed>, cause: Cause.Cause<never>):
   return Exit.fail(both)
 }
 
+/** A release that comes when the run has ended, and cannot change its end any more. */
+const later = (
+  pipeline: string,
+  release: Effect.Effect<Cause.Cause<never> | undefined>
+): Effect.Effect<void> =>
+  Effect.flatMap(release, (wrong) =>
+    wrong === undefined
+      ? Effect.void
+      : Effect.logWarning(`A layer of pipeline "${pipeline}", whose run had completed, could not be released`))
+
 const withLayers = Effect.fnUntraced(function*(
   pipeline: Runnable,
   grace: Duration.Duration,
-  use: (built: Effect.Effect<Context.Context<never>, LayerFailed>) => Effect.Effect<Ended, Failed>
+  use: (built: Effect.Effect<Context.Context<never>, LayerFailed>) => Effect.Effect<Ended, Failed>,
+  isKept: (release: Effect.Effect<void>) => boolean
 ): Effect.fn.Return<Ended, Failed> {
   const layers = yield* Scope.make()
   const exit = yield* Effect.exit(use(built(pipeline, layers)))
-  const wrong = yield* release(pipeline.name, layers, exit, grace)
+  const releasing = release(pipeline.name, layers, exit, grace)
+  if (exit._tag === "Success" && exit.value._tag === "Completed" && isKept(later(pipeline.name, releasing))) {
+    return yield* exit
+  }
+  const wrong = yield* releasing
   return yield* wrong === undefined ? exit : withRelease(exit, wrong)
 })
 
@@ -468,8 +578,8 @@ export const run = (
         return run.all
       })
       return Effect.onExitPrimitive(started, (exit) => {
-        run.end(exit)
-        return undefined
+        const ending = run.end(exit)
+        return ending === undefined ? undefined : Effect.asVoid(ending)
       })
     }))
 }
@@ -535,8 +645,9 @@ const begin = Effect.fnUntraced(function*(
   run.start()
   const toEnd = Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
-      const exit = yield* Effect.exit(awaitOrCancel(run, cancelled, restore))
-      run.end(exit)
+      const ended = yield* Effect.exit(awaitOrCancel(run, cancelled, restore))
+      const ending = run.end(ended)
+      const exit = ending === undefined ? ended : yield* ending
       log.end()
       Deferred.doneUnsafe(result, exit)
     })

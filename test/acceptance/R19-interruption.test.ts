@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Schedule, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Interceptor, Pipeline, RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
+import * as Interceptors from "stageflow/interceptors"
 import { Broken, during, FiberCount, Witness } from "./support/lifecycle.ts"
 
 const broken = new Broken({ by: "broken" })
@@ -486,5 +487,22 @@ describe("R19 a stage that timed out is stopped like any other", () => {
       assert.deepStrictEqual(leaf.body.counts, [1, 0, 0, 1])
       assert.deepStrictEqual(leaf.cleanUp.counts, [1, 1, 0, 0])
       assert.strictEqual(fibers.running, 0)
+    }))
+})
+
+describe("R19 cancel while something around the run is interrupting its stages", () => {
+  it.effect("returns when they have ended", () =>
+    Effect.gen(function*() {
+      const cleans = Stage.work("cleans", {
+        run: Effect.onInterrupt(Effect.never, () => Effect.sleep("3 seconds"))
+      })
+      const pipeline = Pipeline.make("pipeline").add(cleans).pipe(
+        Pipeline.intercept(Interceptors.deadline("1 second"))
+      )
+      const handle = yield* Pipeline.start(pipeline, Snapshot.make())
+      yield* TestClock.adjust("2 seconds")
+      const cancelling = yield* Effect.forkChild(handle.cancel("Enough"))
+      yield* TestClock.adjust("1 minute")
+      assert.isDefined(cancelling.pollUnsafe())
     }))
 })

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Exit, Fiber, Layer, Metric, Schedule, Stream } from "effect"
 import { getEventListeners } from "node:events"
 import { EventSink, Interceptor, Pipeline, Snapshot, Stage, StageContext, StageOutput } from "stageflow"
+import { Saga, Subpipeline } from "stageflow/control"
 import { heapInUse, settle, Witness } from "./support/memory.ts"
 
 const runs = 2_000
@@ -75,6 +76,14 @@ const well = Pipeline.make("well").add(quick).add(read, { inputs: ["quick"] }).p
   Pipeline.provide(port)
 )
 
+/** Two runs inside of one another with something to take back, and layers that are kept for that. */
+const undoable = Pipeline.make("undoable").add(quick.pipe(Saga.compensate(() => Effect.yieldNow))).pipe(
+  Pipeline.provide(port)
+)
+const order = Pipeline.make("order").add(Subpipeline.stage("inside", undoable)).pipe(
+  Pipeline.intercept(Saga.interceptor())
+)
+
 /** A pipeline with everything in flight, until one more stage ends it. */
 const ending = <S extends Stage.Stage<"end", unknown, {}, unknown, unknown>>(end: S) =>
   well.add(sleeping).add(promising).add(parent).add(end as Stage.Stage<"end", unknown, {}, "cancel", string>, {
@@ -136,7 +145,13 @@ const others: ReadonlyArray<(index: number) => Effect.Effect<unknown, unknown>> 
     })),
   (index) => Effect.scoped(Pipeline.start(well.add(sleeping).add(promising), snapshotOf(index))),
   (index) => Stream.runDrain(Stream.take(Pipeline.stream(well.add(sleeping), snapshotOf(index)), 3)),
-  (index) => Pipeline.run(well, snapshotOf(index)).pipe(Effect.provide(EventSink.layer(() => Effect.void)))
+  (index) => Pipeline.run(well, snapshotOf(index)).pipe(Effect.provide(EventSink.layer(() => Effect.void))),
+  (index) => Pipeline.run(order, snapshotOf(index)),
+  (index) =>
+    Effect.exit(
+      Pipeline.run(order.add(Stage.work("bad", { run: Effect.fail("no") }), { after: ["inside"] }), snapshotOf(index))
+    ),
+  (index) => Effect.scoped(Effect.andThen(Pipeline.start(order.add(sleeping), snapshotOf(index)), soon))
 ]
 
 const one = (index: number): Effect.Effect<unknown, unknown> => {

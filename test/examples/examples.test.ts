@@ -176,6 +176,19 @@ describe("the examples", () => {
       assert.notInclude(lines.filter((line) => line.startsWith("bob")).join(), "rocket")
     }))
 
+  it.live("order-saga", () =>
+    Effect.gen(function*() {
+      const lines = linesOf(yield* runExample("order-saga"))
+      checkPage("order-saga", lines)
+      const second = lines.slice(lines.indexOf("2 chairs to Atlantis"), lines.indexOf("3 chairs to Lisbon"))
+      assert.deepStrictEqual(second.slice(3), [
+        "  bank      payment 2: 240 refunded",
+        "  stock     2 chairs released, 2 left",
+        "  courier failed: nobody delivers to Atlantis",
+        "  compensated: charge, reserve"
+      ])
+    }))
+
   it.live("full, piped: plain lines", () =>
     Effect.gen(function*() {
       const lines = linesOf(yield* runExample("full"))

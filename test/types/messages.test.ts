@@ -104,6 +104,9 @@ const lacks = "the snapshot lacks the extension 'skills'; add it with Snapshot.e
 const unwiredRouter = sentence("llm", llm, "stage 'llm', input 'router': say where it comes from", ["llm", "router"])
 const unwiredProfile = sentence("llm", llm, "stage 'llm', input 'profile': say where it comes from", ["llm", "profile"])
 
+const notify = "Stage<\"notify\", unknown, {}, never, never, never>"
+const noUndo = "stage 'notify' gives no data; return what its compensation has to know, such as an id"
+
 const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
   "a stage that is not there": {
     "unknown-input-by-name": {
@@ -753,6 +756,33 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
       lines: ["Type '\"stop\"' is not assignable to type 'Unfinished | undefined'."]
     }
   },
+  "a saga": {
+    "saga-no-data-first": {
+      at: "notify",
+      names: ["notify"],
+      lines: [
+        `Argument of type '${notify}' is not assignable to parameter of type '${notify} & "${noUndo}"'.`,
+        `Type '${notify}' is not assignable to type '"${noUndo}"'.`
+      ]
+    },
+    "saga-wrong-data": {
+      at: "paymnet",
+      names: ["paymnet"],
+      lines: ["Property 'paymnet' does not exist on type '{ payment: string; }'."]
+    },
+    "saga-no-effect": {
+      at: "console.log",
+      names: ["Effect"],
+      lines: ["Type 'void' is not assignable to type 'Effect<unknown, unknown, unknown>'."]
+    },
+    "saga-misspelt": {
+      at: "limt",
+      names: ["limt", "limit"],
+      lines: [
+        "Object literal may only specify known properties, but 'limt' does not exist in type 'Options<never>'. Did you mean to write 'limit'?"
+      ]
+    }
+  },
   "a run": {
     "no-extension": sentence("Snapshot.make(", "With<never, NoInput>", lacks, ["skills"]),
     "no-extension-decoded": sentence("snapshot)", "With<never, NoInput>", lacks, ["skills"]),
@@ -868,6 +898,17 @@ const piped: Readonly<Record<string, { readonly at: string; readonly third: RegE
   "for-each-key": {
     at: "key: ",
     third: /^Type '\(n: number\) => number' is not assignable to type '\(item: number, index: number\) => string'\.$/
+  },
+  "saga-no-data": {
+    at: "Saga.compensate(",
+    third: new RegExp(
+      `^Type '${quoted(notify)}' is not assignable to type '${quoted(notify)} & "${quoted(noUndo)}"'\\.$`
+    )
+  },
+  "saga-other-data": {
+    at: "Saga.compensate(",
+    third:
+      /^Type 'Stage<"pay", unknown, \{ payment: string; \}, .*>' is not assignable to type 'Stage<"pay", unknown, \{ readonly payment: number; \}, .*>'\.$/
   },
   "no-extension-piped": {
     at: "Pipeline.run(",

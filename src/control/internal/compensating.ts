@@ -1,0 +1,269 @@
+/**
+ * Takes back what stages have done: the last first, each within its limit of time, whatever becomes of the others.
+ */
+import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
+import * as Option from "effect/Option"
+import * as Schema from "effect/Schema"
+import type { Compensation } from "../../attempt/compensation.ts"
+import { errorSummaryOf } from "../../attempt/error-summary.ts"
+import { withoutSurroundings } from "../../attempt/installed.ts"
+import { originOf } from "../../attempt/outcome.ts"
+import { Enders, type EndingRun, type RunEnding } from "../../attempt/run-ending.ts"
+import { elapsedMillis } from "../../internal/clock.ts"
+import { Holdings, interruptWithin, within } from "../../internal/interruption.ts"
+import { StageContext } from "../../StageContext.ts"
+import { CurrentLog, type Deed, type TakeBack } from "./saga-log.ts"
+
+/** What is wrong with a compensation that did not fail with an error of its own. */
+export class CompensationFault extends Schema.TaggedError<CompensationFault>()("CompensationFault", {
+  stage: Schema.String,
+  /** It died, it took longer than its limit, or it went on after its interruption and was left behind. */
+  reason: Schema.Literals(["died", "timed-out", "abandoned"]),
+  /** What it died of. */
+  defect: Schema.optionalKey(Schema.Defect()),
+  /** How long it was given. */
+  limitMs: Schema.optionalKey(Schema.Number)
+}) {
+  readonly code = "COMPENSATION_FAULT"
+  override get message(): string {
+    const limit = this.limitMs === undefined ? "its limit" : Duration.format(Duration.millis(this.limitMs))
+    switch (this.reason) {
+      case "died": {
+        // Its own message may hold anything.
+        const { at, type } = originOf(this.defect)
+        return `The compensation of stage "${this.stage}" died of a defect: ${type}${
+          at === undefined ? "" : ` at ${at}`
+        }`
+      }
+      case "timed-out":
+        return `The compensation of stage "${this.stage}" took longer than ${limit}`
+      case "abandoned":
+        return `The compensation of stage "${this.stage}" took longer than ${limit}, `
+          + `ignored its interruption and was abandoned`
+    }
+  }
+}
+
+/**
+ * Something that was not taken back, with all that it takes to do it by hand.
+ */
+export interface Uncompensated {
+  /** The pipeline whose run was to take it back. */
+  readonly pipeline: string
+  /** The stage that did it. */
+  readonly stage: string
+  /** The stages from one of that pipeline down to it. */
+  readonly path: ReadonlyArray<string>
+  /** The run that the stage was part of. */
+  readonly runId: string
+  /** What the compensation was given. */
+  readonly data: unknown
+  readonly reason: "failed" | "died" | "timed-out" | "abandoned" | "not-reached"
+  /** What went wrong; `undefined` when it was not reached. */
+  readonly error: unknown
+  readonly cause: Cause.Cause<unknown>
+}
+
+/** How a saga takes back. */
+export interface Settings {
+  readonly limit: Duration.Duration
+  readonly deadline: Duration.Duration
+  readonly concurrency: number
+  /** Hears of what was not taken back. */
+  readonly onUncompensated: ((uncompensated: Uncompensated) => Effect.Effect<unknown, unknown>) | undefined
+}
+
+type Failed = Pick<Uncompensated, "cause" | "error"> & {
+  readonly reason: Exclude<Uncompensated["reason"], "not-reached">
+}
+
+/** Takes back deeds as the settings say. */
+export const takingBack = (settings: Settings): TakeBack => (deeds, ending, run) =>
+  deeds.length === 0
+    ? Effect.succeed({ compensated: [], failed: [], notReached: [] })
+    : Effect.flatMap(elapsedMillis, (now) =>
+      new Compensating(settings, ending, run, now + Duration.toMillis(settings.deadline)).all(deeds))
+
+class Compensating {
+  private readonly settings: Settings
+  private readonly ending: RunEnding
+  private readonly run: EndingRun
+  /** When the time for all of them is over. */
+  private readonly until: number
+  private readonly compensated: Array<Compensation["compensated"][number]> = []
+  private readonly failed: Array<Compensation["failed"][number]> = []
+  private readonly notReached: Array<Compensation["notReached"][number]> = []
+
+  constructor(settings: Settings, ending: RunEnding, run: EndingRun, until: number) {
+    this.settings = settings
+    this.ending = ending
+    this.run = run
+    this.until = until
+  }
+
+  /** Takes back all of them, and says what became of each. */
+  all(deeds: ReadonlyArray<Deed>): Effect.Effect<Compensation> {
+    const latestFirst = deeds.toSorted((a, b) => b.order - a.order)
+    const each = this.settings.concurrency === 1
+      ? Effect.forEach(latestFirst, (deed) => this.one(deed), { discard: true })
+      : this.independently(latestFirst)
+    return Effect.map(each, () => {
+      const { compensated, failed, notReached } = this
+      return Object.freeze({
+        compensated: Object.freeze(compensated),
+        failed: Object.freeze(failed),
+        notReached: Object.freeze(notReached)
+      })
+    })
+  }
+
+  /**
+   * What stages did that do not depend on one another is taken back at once. A stage begins after those it depends on have
+   * ended: what is taken back before it is what the stages did that depend on it.
+   */
+  private independently(latestFirst: ReadonlyArray<Deed>): Effect.Effect<void> {
+    const groups = new Map<string, { readonly deeds: Array<Deed>; readonly done: Deferred.Deferred<void> }>()
+    for (const deed of latestFirst) {
+      const group = groups.get(deed.path[0])
+      if (group === undefined) groups.set(deed.path[0], { deeds: [deed], done: Deferred.makeUnsafe() })
+      else group.deeds.push(deed)
+    }
+    const dependents = new Map<string, Array<Deferred.Deferred<void>>>()
+    for (const [stage, { done }] of groups) {
+      for (const before of this.before(stage)) {
+        const waiting = dependents.get(before)
+        if (waiting === undefined) dependents.set(before, [done])
+        else waiting.push(done)
+      }
+    }
+    return Effect.forEach(groups, ([stage, { deeds, done }]) =>
+      Effect.gen({ self: this }, function*() {
+        for (const dependent of dependents.get(stage) ?? []) yield* Deferred.await(dependent)
+        for (const deed of deeds) yield* this.one(deed)
+        Deferred.doneUnsafe(done, Effect.void)
+      }), { concurrency: this.settings.concurrency, discard: true })
+  }
+
+  /** The stages that a stage depends on, directly or not. */
+  private before(stage: string): ReadonlySet<string> {
+    const found = new Set<string>()
+    const rest = [stage]
+    for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
+      for (const dependency of this.run.dependenciesOf(next)) {
+        if (found.has(dependency)) continue
+        found.add(dependency)
+        rest.push(dependency)
+      }
+    }
+    return found
+  }
+
+  private tell({ attempt, path: [stage] }: Deed, type: string, data: unknown): void {
+    this.run.tell(stage, attempt, type, data)
+  }
+
+  /** Takes back one of them. */
+  private one(deed: Deed): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      const what = { stage: deed.stage, path: deed.path, runId: deed.runId }
+      const startedAt = yield* elapsedMillis
+      if (startedAt >= this.until) {
+        this.notReached.push(what)
+        this.tell(deed, "saga.not_reached", what)
+        return yield* this.report(deed, { reason: "not-reached", error: undefined, cause: Cause.empty })
+      }
+      this.tell(deed, "saga.compensating", what)
+      const limitMs = Math.min(Duration.toMillis(this.settings.limit), this.until - startedAt)
+      const failed = yield* this.failureOf(deed, limitMs)
+      const durationMs = (yield* elapsedMillis) - startedAt
+      if (failed === undefined) {
+        this.compensated.push({ ...what, durationMs })
+        return this.tell(deed, "saga.compensated", { ...what, durationMs })
+      }
+      const told = { ...what, reason: failed.reason, error: errorSummaryOf(failed.error), durationMs }
+      this.failed.push(told)
+      this.tell(deed, "saga.failed", told)
+      yield* this.report(deed, failed)
+    })
+  }
+
+  /** Runs a compensation, in a fiber of its own: one that ignores its interruption can be left behind. */
+  private failureOf(deed: Deed, limitMs: number): Effect.Effect<Failed | undefined> {
+    return Effect.gen({ self: this }, function*() {
+      const limit = Duration.millis(limitMs)
+      const surroundings = yield* Effect.context<never>()
+      const takingBack = Effect.suspend(() => deed.takeBack(this.ending))
+      const fiber = yield* Effect.forkDetach(
+        Effect.updateContext(takingBack, (_: Context.Context<never>) => this.environmentOf(deed, surroundings)),
+        { startImmediately: true }
+      )
+      if (fiber.pollUnsafe() === undefined) yield* within(Fiber.await(fiber), limit)
+      const inTime = fiber.pollUnsafe()
+      if (inTime !== undefined) return this.failureIn(deed, inTime)
+      yield* interruptWithin([fiber], this.run.grace)
+      const exit = fiber.pollUnsafe()
+      // What it did at the last moment it has done.
+      if (exit?._tag === "Success") return undefined
+      const reason = exit === undefined ? "abandoned" : "timed-out"
+      const error = new CompensationFault({ stage: deed.stage, reason, limitMs })
+      return { reason, error, cause: exit === undefined ? Cause.fail(error) : exit.cause }
+    })
+  }
+
+  private failureIn({ stage }: Deed, exit: Exit.Exit<unknown, unknown>): Failed | undefined {
+    if (exit._tag === "Success") return undefined
+    const { cause } = exit
+    const failed = Cause.findErrorOption(cause)
+    if (Option.isSome(failed)) return { reason: "failed", error: failed.value, cause }
+    return {
+      reason: "died",
+      error: new CompensationFault({ stage, reason: "died", defect: Cause.squash(cause) }),
+      cause
+    }
+  }
+
+  /**
+   * The environment of a compensation: the ports that its stage had, in the surroundings of the run as they are now. What it
+   * emits is told as the stage's, and no saga sees to what it does.
+   */
+  private environmentOf(deed: Deed, surroundings: Context.Context<never>): Context.Context<never> {
+    const own = withoutSurroundings(Context.omit(Holdings)(deed.context))
+    const stage = Context.getUnsafe(deed.context as Context.Context<StageContext>, StageContext)
+    return Context.merge(surroundings, own).pipe(
+      Context.add(StageContext, this.speaking(stage, deed)),
+      Context.add(CurrentLog, undefined),
+      Context.add(Enders, undefined)
+    )
+  }
+
+  private speaking(context: StageContext["Service"], deed: Deed): StageContext["Service"] {
+    const emit: StageContext["Service"]["emit"] = (type, data) => Effect.sync(() => this.tell(deed, type, data))
+    // All else is as it was.
+    return Object.create(context, { emit: { value: emit } }) as StageContext["Service"]
+  }
+
+  /** Hands over what was not taken back to whoever sees to it. */
+  private report(
+    { data, path, runId, stage }: Deed,
+    failure: Pick<Uncompensated, "reason" | "error" | "cause">
+  ): Effect.Effect<void> {
+    const { grace, pipeline } = this.run
+    const { limit, onUncompensated } = this.settings
+    const why = failure.error === undefined ? "the time for it was over" : errorSummaryOf(failure.error).message
+    const logged = Effect.logError(`What stage "${stage}" of pipeline "${pipeline}" did is not taken back: ${why}`)
+    if (onUncompensated === undefined) return logged
+    return Effect.gen(function*() {
+      const hearing = Effect.suspend(() => onUncompensated({ pipeline, stage, path, runId, data, ...failure }))
+      const fiber = yield* Effect.forkDetach(hearing, { startImmediately: true })
+      if (fiber.pollUnsafe() === undefined) yield* within(Fiber.await(fiber), limit)
+      yield* interruptWithin([fiber], grace)
+      if (fiber.pollUnsafe()?._tag !== "Success") yield* logged
+    })
+  }
+}

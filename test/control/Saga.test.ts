@@ -1,0 +1,485 @@
+import { assert, describe, it } from "@effect/vitest"
+import { Cause, Context, Effect, Fiber, Layer, Logger, Schedule, Schema, Stream } from "effect"
+import { TestClock } from "effect/testing"
+import { Event, Interceptor, Pipeline, RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
+import { Saga } from "stageflow/control"
+import { Simulation } from "stageflow/testing"
+
+class Broken extends Schema.TaggedError<Broken>()("Broken", { what: Schema.String }) {
+  override get message(): string {
+    return `${this.what} is broken`
+  }
+}
+
+/** What was done and taken back, in order. */
+class Ledger {
+  readonly lines: Array<string> = []
+
+  /** A stage that does something, and says how that is taken back. */
+  step<const Name extends string>(name: Name, body: Effect.Effect<unknown> = Effect.void) {
+    return Stage.work(name, {
+      run: Effect.map(body, () => {
+        this.lines.push(name)
+        return { id: name }
+      })
+    }).pipe(Saga.compensate(({ id }) => Effect.sync(() => void this.lines.push(`undo ${id}`))))
+  }
+
+  get undone(): ReadonlyArray<string> {
+    return this.lines.filter((line) => line.startsWith("undo "))
+  }
+}
+
+const broken = Stage.work("broken", { run: Effect.fail(new Broken({ what: "It" })) })
+const saga = Pipeline.intercept(Saga.interceptor())
+
+const failureOf = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.flip(effect)
+
+const paths = (items: ReadonlyArray<{ readonly path: ReadonlyArray<string> }> | undefined) =>
+  items?.map(({ path }) => path.join(" > "))
+
+describe("Saga", () => {
+  it.effect("takes back what has completed, the last first, when a stage fails", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const pipeline = Pipeline.make("order")
+        .add(ledger.step("one"))
+        .add(ledger.step("two"), { after: ["one"] })
+        .add(Stage.work("plain", { run: Effect.void }), { after: ["two"] })
+        .add(broken, { after: ["plain"] })
+        .add(ledger.step("never"), { after: ["broken"] })
+        .pipe(saga)
+      const failed = yield* failureOf(Pipeline.run(pipeline, Snapshot.make()))
+      assert.deepStrictEqual(ledger.lines, ["one", "two", "undo two", "undo one"])
+      assert.instanceOf(failed.error, Broken)
+      const { compensation, lineage: { runId } } = failed
+      assert.deepStrictEqual(compensation, {
+        compensated: [
+          { stage: "two", path: ["two"], runId, durationMs: 0 },
+          { stage: "one", path: ["one"], runId, durationMs: 0 }
+        ],
+        failed: [],
+        notReached: []
+      })
+    }))
+
+  it.effect("takes nothing back of a run that completes, and nothing without a saga", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const steps = Pipeline.make("order").add(ledger.step("one")).add(ledger.step("two"), { after: ["one"] })
+      const completed = yield* Pipeline.run(steps.pipe(saga), Snapshot.make())
+      assert.strictEqual(completed._tag, "Completed")
+      const failed = yield* failureOf(Pipeline.run(steps.add(broken, { after: ["two"] }), Snapshot.make()))
+      assert.notProperty(failed, "compensation")
+      assert.deepStrictEqual(ledger.undone, [])
+    }))
+
+  it.effect("tells a compensation how the run ended, and gives it the data of its stage", () =>
+    Effect.gen(function*() {
+      const seen: Array<readonly [object, Saga.RunEnding]> = []
+      const first = Stage.work("first", { run: Effect.succeed({ list: [1, 2] }) }).pipe(
+        Saga.compensate((data, ending) => Effect.sync(() => seen.push([data, ending])))
+      )
+      const over = (second: Effect.Effect<object | void, Broken, StageOutput.InStage<"cancel">>) =>
+        Pipeline.make("order").add(first).add(Stage.work("second", { run: second }), { after: ["first"] }).pipe(saga)
+      yield* Effect.exit(Pipeline.run(over(Effect.fail(new Broken({ what: "It" }))), Snapshot.make()))
+      yield* Pipeline.run(over(StageOutput.cancel("Enough", { data: { n: 1 } })), Snapshot.make())
+      const incomplete = yield* Pipeline.run(over(Effect.fail(new Broken({ what: "It" }))), Snapshot.make(), {
+        failure: "continue"
+      })
+      const run = yield* Effect.forkChild(Pipeline.run(over(Effect.never), Snapshot.make()))
+      yield* TestClock.adjust("1 second")
+      yield* Fiber.interrupt(run)
+      const handle = yield* Pipeline.start(over(Effect.never), Snapshot.make())
+      yield* TestClock.adjust("1 second")
+      yield* handle.cancel("No more", { data: { n: 2 } })
+      assert.deepStrictEqual(seen.map(([, { _tag }]) => _tag), [
+        "Failed",
+        "Cancelled",
+        "Incomplete",
+        "Interrupted",
+        "Cancelled"
+      ])
+      const [failed, cancelled, , , byHandle] = seen.map(([, ending]) => ending)
+      assert(failed?._tag === "Failed" && failed.error instanceof Broken && failed.stage === "second")
+      assert(cancelled?._tag === "Cancelled" && byHandle?._tag === "Cancelled")
+      assert.deepStrictEqual([cancelled.by, cancelled.reason, cancelled.data], ["second", "Enough", { n: 1 }])
+      assert.deepStrictEqual([byHandle.by, byHandle.reason, byHandle.data], [undefined, "No more", { n: 2 }])
+      for (const [data] of seen) {
+        assert.deepStrictEqual(data, { list: [1, 2] })
+        assert.isTrue(Object.isFrozen((data as { readonly list: object }).list))
+      }
+      assert.strictEqual(incomplete._tag, "Incomplete")
+      const result = yield* handle.await
+      assert.deepStrictEqual(result._tag === "Cancelled" ? paths(result.compensation?.compensated) : [], ["first"])
+      assert.deepStrictEqual(incomplete._tag === "Incomplete" ? paths(incomplete.compensation?.compensated) : [], [
+        "first"
+      ])
+    }).pipe(Effect.scoped))
+
+  it.effect("gives a compensation the ports of its stage, wherever they come from", () =>
+    Effect.gen(function*() {
+      class Bank
+        extends Context.Service<Bank, { readonly refund: (id: string) => Effect.Effect<void> }>()("test/Bank")
+      {}
+      const refunded: Array<string> = []
+      const bank = (name: string) => ({
+        refund: (id: string) => Effect.sync(() => void refunded.push(`${name} ${id}`))
+      })
+      const charge = Stage.work("charge", { run: Effect.succeed({ id: "p-1" }) }).pipe(
+        Saga.compensate(({ id }) => Effect.flatMap(Bank, ({ refund }) => refund(id)))
+      )
+      const order = Pipeline.make("order").add(charge).add(broken, { after: ["charge"] }).pipe(saga)
+      yield* Effect.exit(Effect.provideService(Pipeline.run(order, Snapshot.make()), Bank, bank("outer")))
+      const own = Pipeline.make("order").add(charge.pipe(Stage.provide(Layer.succeed(Bank, bank("own")))))
+        .add(broken, { after: ["charge"] }).pipe(saga)
+      yield* Effect.exit(Pipeline.run(own, Snapshot.make()))
+      const giving = Interceptor.make({
+        name: "giving",
+        provides: [Bank],
+        around: (effect) => Effect.provideService(effect, Bank, bank("given"))
+      })
+      yield* Effect.exit(Pipeline.run(order.pipe(Pipeline.intercept(giving)), Snapshot.make()))
+      assert.deepStrictEqual(refunded, ["outer p-1", "own p-1", "given p-1"])
+    }))
+
+  it.effect("goes on when a compensation fails, dies, takes too long or ignores its interruption", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const undone = (name: string, compensation: Effect.Effect<unknown, Broken>) =>
+        Stage.work(name, { run: Effect.succeed({ name }) }).pipe(Saga.compensate(() => compensation))
+      const heard: Array<Saga.Uncompensated> = []
+      const specs = [
+        { stage: ledger.step("first") },
+        { stage: undone("fails", Effect.fail(new Broken({ what: "Refund" }))), after: ["first"] },
+        { stage: undone("dies", Effect.die(new TypeError("secret 123"))), after: ["fails"] },
+        { stage: undone("slow", Effect.never), after: ["dies"] },
+        { stage: undone("deaf", Effect.uninterruptible(Effect.never)), after: ["slow"] },
+        { stage: undone("interrupts", Effect.interrupt), after: ["deaf"] },
+        { stage: ledger.step("last"), after: ["interrupts"] },
+        { stage: broken, after: ["last"] }
+      ]
+      const pipeline = (yield* Pipeline.fromSpecs("order", specs)).pipe(Pipeline.intercept(Saga.interceptor({
+        limit: "5 seconds",
+        onUncompensated: (uncompensated) => Effect.sync(() => void heard.push(uncompensated))
+      })))
+      const running = yield* Effect.forkChild(failureOf(Pipeline.run(pipeline, Snapshot.make(), {
+        interruptionGrace: "2 seconds"
+      })))
+      yield* TestClock.adjust("1 minute")
+      const failed = yield* Fiber.join(running)
+      assert(failed instanceof RunResult.StageFailed)
+      assert.deepStrictEqual(ledger.undone, ["undo last", "undo first"])
+      assert.deepStrictEqual(paths(failed.compensation?.compensated), ["last", "first"])
+      assert.deepStrictEqual(
+        failed.compensation?.failed.map(({ durationMs, error, reason, stage }) => [
+          stage,
+          reason,
+          error.tag,
+          durationMs
+        ]),
+        [
+          ["interrupts", "died", "CompensationFault", 0],
+          ["deaf", "abandoned", "CompensationFault", 7000],
+          ["slow", "timed-out", "CompensationFault", 5000],
+          ["dies", "died", "CompensationFault", 0],
+          ["fails", "failed", "Broken", 0]
+        ]
+      )
+      assert.notInclude(JSON.stringify(failed.compensation), "secret")
+      assert.include(failed.compensation?.failed[2]?.error.message, "took longer than 5s")
+      assert.deepStrictEqual(heard.map(({ data, pipeline, reason, stage }) => [stage, reason, data, pipeline]), [
+        ["interrupts", "died", { name: "interrupts" }, "order"],
+        ["deaf", "abandoned", { name: "deaf" }, "order"],
+        ["slow", "timed-out", { name: "slow" }, "order"],
+        ["dies", "died", { name: "dies" }, "order"],
+        ["fails", "failed", { name: "fails" }, "order"]
+      ])
+      assert.instanceOf(heard.at(-1)?.error, Broken)
+      assert.include(Cause.pretty(heard.at(-2)?.cause ?? Cause.empty), "secret")
+    }))
+
+  it.effect("does not reach what its deadline leaves no time for", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const slow = Stage.work("slow", { run: Effect.succeed({ n: 1 }) }).pipe(Saga.compensate(() => Effect.never))
+      const heard: Array<readonly [string, string]> = []
+      const order = Pipeline.make("order").add(ledger.step("one")).add(slow, { after: ["one"] })
+        .add(ledger.step("three"), { after: ["slow"] }).add(broken, { after: ["three"] })
+        .pipe(Pipeline.intercept(Saga.interceptor({
+          deadline: "3 seconds",
+          onUncompensated: ({ reason, stage }) => Effect.sync(() => void heard.push([stage, reason]))
+        })))
+      const running = yield* Effect.forkChild(failureOf(Pipeline.run(order, Snapshot.make())))
+      yield* TestClock.adjust("3 seconds")
+      const { compensation } = yield* Fiber.join(running)
+      assert.deepStrictEqual(ledger.undone, ["undo three"])
+      assert.deepStrictEqual([
+        paths(compensation?.compensated),
+        paths(compensation?.failed),
+        paths(compensation?.notReached)
+      ], [["three"], ["slow"], ["one"]])
+      assert.deepStrictEqual(heard, [["slow", "timed-out"], ["one", "not-reached"]])
+    }))
+
+  it.effect("waits for what hears of what is not taken back as long as for a compensation, and not for ever", () =>
+    Effect.gen(function*() {
+      const undone = Stage.work("undone", { run: Effect.succeed({ n: 1 }) }).pipe(
+        Saga.compensate(() => Effect.fail("no"))
+      )
+      for (const hearing of [Effect.never, Effect.die("bad"), Effect.uninterruptible(Effect.never)]) {
+        const order = Pipeline.make("order").add(undone).add(broken, { after: ["undone"] })
+          .pipe(Pipeline.intercept(Saga.interceptor({ limit: "1 second", onUncompensated: () => hearing })))
+        const running = yield* Effect.forkChild(
+          failureOf(Pipeline.run(order, Snapshot.make(), { interruptionGrace: "1 second" }))
+        )
+        yield* TestClock.adjust("3 seconds")
+        assert.deepStrictEqual(paths((yield* Fiber.join(running)).compensation?.failed), ["undone"])
+      }
+    }))
+
+  it.effect("takes back independent stages at once when asked to, and never a stage before what depends on it", () =>
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const slowly = <const Name extends string>(name: Name, compensationMs: number) =>
+        Stage.work(name, { run: Effect.succeed({ name }) }).pipe(Saga.compensate(() =>
+          Effect.gen(function*() {
+            log.push(`${name} begins`)
+            yield* Effect.sleep(compensationMs)
+            log.push(`${name} ends`)
+          })
+        ))
+      const diamond = Pipeline.make("diamond")
+        .add(slowly("top", 10))
+        .add(slowly("left", 20), { after: ["top"] })
+        .add(slowly("right", 10), { after: ["top"] })
+        .add(broken, { after: ["left", "right"] })
+      const run = Effect.fnUntraced(function*(concurrency: number | "unbounded") {
+        log.length = 0
+        const running = yield* Effect.forkChild(failureOf(Pipeline.run(
+          diamond.pipe(Pipeline.intercept(Saga.interceptor({ concurrency }))),
+          Snapshot.make()
+        )))
+        yield* TestClock.adjust("1 minute")
+        yield* Fiber.join(running)
+        return log.slice()
+      })
+      assert.deepStrictEqual(yield* run("unbounded"), [
+        "right begins",
+        "left begins",
+        "right ends",
+        "left ends",
+        "top begins",
+        "top ends"
+      ])
+      assert.deepStrictEqual(yield* run(1), [
+        "right begins",
+        "right ends",
+        "left begins",
+        "left ends",
+        "top begins",
+        "top ends"
+      ])
+    }))
+
+  it.effect("counts what was done at its place: what is further out may fail, and a fallback's own work is taken back", () =>
+    Effect.gen(function*() {
+      const undone: Array<string> = []
+      const taken = ({ by }: { readonly by: string }) => Effect.sync(() => void undone.push(by))
+      const failing = Stage.work("charge", { run: Effect.fail(new Broken({ what: "Bank" })) })
+      const working = Stage.work("charge", { run: Effect.succeed({ by: "bank" }) })
+      const other = () => Effect.succeed({ by: "other" })
+      const run = <D, S, E>(charge: Stage.Stage<"charge", unknown, D, S, E>) =>
+        Effect.exit(Pipeline.run(
+          Pipeline.make("order").add(charge as Stage.Stage<"charge", unknown, D, never, E>)
+            .add(broken, { after: ["charge"] }).pipe(saga),
+          Snapshot.make()
+        ))
+      // The data that a fallback gives is not that of the stage...
+      yield* run(working.pipe(
+        Stage.mapOutput(({ by }) => ({ by })),
+        Saga.compensate(taken),
+        Stage.catch(other)
+      ))
+      assert.deepStrictEqual(undone.splice(0), ["bank"])
+      yield* run(failing.pipe(Stage.mapOutput(() => ({ by: "bank" })), Saga.compensate(taken), Stage.catch(other)))
+      assert.deepStrictEqual(undone.splice(0), [])
+      // ...unless the compensation was put around both.
+      yield* run(failing.pipe(Stage.catch(other), Saga.compensate(taken)))
+      assert.deepStrictEqual(undone.splice(0), ["other"])
+      // What is further out fails the stage after it has done its work.
+      const rejecting = Interceptor.make({
+        name: "rejecting",
+        around: (effect) => Effect.andThen(effect, Effect.fail(new Broken({ what: "Check" })))
+      })
+      yield* run(working.pipe(Saga.compensate(taken), Stage.intercept(rejecting)))
+      assert.deepStrictEqual(undone.splice(0), ["bank"])
+      yield* run(working.pipe(Stage.intercept(rejecting), Saga.compensate(taken)))
+      assert.deepStrictEqual(undone.splice(0), [])
+      // Each time it has been done is taken back.
+      yield* run(working.pipe(Saga.compensate(taken), Stage.intercept(rejecting), Stage.retry(Schedule.recurs(1))))
+      assert.deepStrictEqual(undone.splice(0), ["bank", "bank"])
+    }))
+
+  it.effect("reports a compensation that throws or gives no Effect, and goes on", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const throwing = Stage.work("throwing", { run: Effect.succeed({ n: 1 }) }).pipe(
+        Saga.compensate((): Effect.Effect<void> => {
+          throw new RangeError("secret 123")
+        })
+      )
+      const promising = Stage.work("promising", { run: Effect.succeed({ n: 1 }) }).pipe(
+        Saga.compensate(() => Promise.resolve() as unknown as Effect.Effect<void>)
+      )
+      const pipeline = Pipeline.make("order").add(ledger.step("one")).add(throwing, { after: ["one"] })
+        .add(promising, { after: ["throwing"] }).add(broken, { after: ["promising"] })
+        .pipe(Pipeline.intercept(Saga.interceptor({ onUncompensated: () => Effect.void })))
+      const { compensation } = yield* failureOf(Pipeline.run(pipeline, Snapshot.make()))
+      assert.deepStrictEqual(ledger.undone, ["undo one"])
+      const [first, second] = compensation?.failed ?? []
+      assert.include(first?.error.message, `The compensation of stage "promising" died of a defect: TypeError`)
+      assert.include(second?.error.message, `The compensation of stage "throwing" died of a defect: RangeError`)
+      assert.deepStrictEqual(compensation?.failed.map(({ error }) => error.code), [
+        "COMPENSATION_FAULT",
+        "COMPENSATION_FAULT"
+      ])
+      assert.notInclude(JSON.stringify(compensation), "secret")
+    }))
+
+  it.effect("logs what is not taken back, unless somebody hears of it", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      const logger = Logger.make<unknown, void>(({ logLevel, message }) => {
+        lines.push(`${logLevel} ${String(message)}`)
+      })
+      const undone = Stage.work("undone", { run: Effect.succeed({ secret: "123" }) }).pipe(
+        Saga.compensate(() => Effect.fail(new Broken({ what: "The bank" })))
+      )
+      for (
+        const options of [
+          {},
+          { onUncompensated: () => Effect.void },
+          { onUncompensated: () => Effect.fail("no queue") }
+        ]
+      ) {
+        const pipeline = Pipeline.make("order").add(undone).add(broken, { after: ["undone"] })
+          .pipe(Pipeline.intercept(Saga.interceptor(options)))
+        yield* Effect.provide(Effect.exit(Pipeline.run(pipeline, Snapshot.make())), Logger.layer([logger]))
+        lines.push("")
+      }
+      const line = `Error What stage "undone" of pipeline "order" did is not taken back: The bank is broken`
+      assert.deepStrictEqual(lines, [line, "", "", line, ""])
+    }))
+
+  it.effect("tells in its events what becomes of each", () =>
+    Effect.gen(function*() {
+      const undone = Stage.work("undone", { run: Effect.succeed({ n: 1 }) }).pipe(
+        Saga.compensate(() => Effect.andThen(Effect.sleep("2 seconds"), Effect.fail(new Broken({ what: "Refund" }))))
+      )
+      const ledger = new Ledger()
+      const pipeline = Pipeline.make("order").add(ledger.step("one")).add(undone, { after: ["one"] })
+        .add(ledger.step("two"), { after: ["undone"] })
+        .add(broken, { after: ["two"] })
+        .pipe(Pipeline.intercept(Saga.interceptor({ deadline: "1 second", onUncompensated: () => Effect.void })))
+      const reading = yield* Effect.forkChild(
+        Effect.scoped(
+          Effect.flatMap(Pipeline.start(pipeline, Snapshot.make()), ({ events }) => Stream.runCollect(events))
+        )
+      )
+      yield* TestClock.adjust("1 second")
+      const events = Array.from(yield* Fiber.join(reading))
+      const runId = events[0]?.runId
+      const about = (stage: string) => ({ stage, path: [stage], runId })
+      assert.deepStrictEqual(
+        events.flatMap((event) => event._tag === "StageEmitted" ? [[event.type, event.data]] : []),
+        [
+          ["saga.compensating", about("two")],
+          ["saga.compensated", { ...about("two"), durationMs: 0 }],
+          ["saga.compensating", about("undone")],
+          ["saga.failed", {
+            ...about("undone"),
+            reason: "timed-out",
+            error: {
+              tag: "CompensationFault",
+              code: "COMPENSATION_FAULT",
+              message: `The compensation of stage "undone" took longer than 1s`
+            },
+            durationMs: 1000
+          }],
+          ["saga.not_reached", about("one")]
+        ]
+      )
+      for (const event of events) {
+        assert.deepStrictEqual(yield* Schema.encodeEffect(Event.Event)(event), event)
+      }
+    }))
+
+  it.effect("works under the test kit: simulated, and alone as a stage", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const pipeline = Pipeline.make("order").add(ledger.step("one", Effect.sleep("1 hour")))
+        .add(broken, { after: ["one"] }).pipe(saga)
+      yield* Simulation.run(pipeline, Snapshot.make())
+      assert.deepStrictEqual(ledger.lines, ["one", "undo one"])
+    }))
+
+  it("refuses options that make no sense, where they are given", () => {
+    const refused = (make: () => unknown) => {
+      assert.throws(make, StageError.InvalidOption)
+    }
+    for (const limit of [0, -1, Number.NaN, "5 secs", {}]) refused(() => Saga.interceptor({ limit: limit as never }))
+    for (const deadline of [0, "soon"]) refused(() => Saga.interceptor({ deadline: deadline as never }))
+    for (const concurrency of [0, 1.5, "all"]) {
+      refused(() => Saga.interceptor({ concurrency: concurrency as never }))
+    }
+    refused(() => Saga.interceptor({ onUncompensated: "log" as never }))
+    refused(() => Saga.interceptor({ limt: "5 seconds" } as never))
+    refused(() => Saga.interceptor(null as never))
+    refused(() =>
+      Saga.interceptor({
+        get limit(): never {
+          throw new Error("getter")
+        }
+      })
+    )
+    refused(() => Saga.compensate(undefined as never)(Stage.work("one", { run: Effect.succeed({ n: 1 }) })))
+    refused(() => Saga.compensate((() => Effect.void) as never)({} as never))
+    refused(() => Stage.intercept(Stage.work("one", { run: Effect.void }), Saga.interceptor()))
+  })
+
+  it.effect("data that cannot be read fails its stage, and is what the compensation gets", () =>
+    Effect.gen(function*() {
+      let undone = 0
+      const one = Stage.work("one", {
+        run: Effect.succeed({
+          get id(): string {
+            throw new Error("getter")
+          }
+        })
+      }).pipe(Saga.compensate(() => Effect.sync(() => void undone++)))
+      const failed = yield* failureOf(Pipeline.run(Pipeline.make("order").add(one).pipe(saga), Snapshot.make()))
+      assert(failed.error instanceof StageError.StageFault)
+      assert.strictEqual(undone, 1)
+    }))
+
+  it.effect("is in what a failed run explains, and in what a log shows of it", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const undone = Stage.work("undone", { run: Effect.succeed({ n: 1 }) }).pipe(
+        Saga.compensate(() => Effect.fail(new Broken({ what: "The bank" })))
+      )
+      const pipeline = Pipeline.make("order").add(ledger.step("one")).add(undone, { after: ["one"] })
+        .add(broken, { after: ["undone"] })
+        .pipe(Pipeline.intercept(Saga.interceptor({ onUncompensated: () => Effect.void })))
+      const failed = yield* failureOf(Pipeline.run(pipeline, Snapshot.make()))
+      const incomplete = yield* Pipeline.run(pipeline, Snapshot.make(), { failure: "continue" })
+      assert(incomplete._tag === "Incomplete")
+      for (const result of [failed, incomplete]) {
+        const lines = RunResult.explain(result).split("\n").map((line) => line.trim())
+        assert.include(lines, "compensated: one")
+        assert.include(lines, "not compensated: undone: The bank is broken")
+      }
+      assert.deepStrictEqual(failed.toJSON().compensation, failed.compensation)
+    }))
+})

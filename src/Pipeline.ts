@@ -50,6 +50,7 @@ import type {
 import { compile } from "./engine/compile.ts"
 import { lint as lintPlan, type Warning } from "./engine/lint.ts"
 import { type Edge, inputName, type Plan, type PlannedStage, planOf, type ReturnedValue } from "./engine/plan.ts"
+import type { Runnable } from "./engine/runnable.ts"
 import * as Runner from "./engine/runner.ts"
 import * as Topology from "./engine/topology.ts"
 import { unwiredStage, wiredSpecs, wiredStage } from "./engine/wired-stage.ts"
@@ -900,7 +901,7 @@ export const lint = (self: Any): Effect.Effect<ReadonlyArray<Warning>, PipelineI
 // running
 // ---------------------------------------------------------------------------------------------------------------------
 
-const runnable = (self: Any): Runner.Runnable => implementation(self)
+const runnable = (self: Any): Runnable => implementation(self)
 
 /** Whether the pipeline is the first argument: what comes before others and is no snapshot was meant as one. */
 const pipelineFirst = ({ 0: first, length }: IArguments): boolean =>

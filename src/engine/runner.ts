@@ -1,574 +1,39 @@
 /**
- * Runs a pipeline: sets up its run in the environment of the caller, and puts around it what wraps whole runs.
+ * Runs a pipeline to its end, or in the background with a handle.
  */
-import * as Cause from "effect/Cause"
-import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import { constVoid } from "effect/Function"
-import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
-import * as Random from "effect/Random"
-import * as Scope from "effect/Scope"
-import type { Compensation } from "../attempt/compensation.ts"
-import { runAround } from "../attempt/composition.ts"
-import type { Gate } from "../attempt/gate.ts"
-import { installedIn } from "../attempt/installed.ts"
-import type { Any as AnyInterceptor } from "../attempt/interceptor-model.ts"
-import { type Ender, Enders, type EndingRun, type RunEnding } from "../attempt/run-ending.ts"
+import type * as Scope from "effect/Scope"
 import { EventSink } from "../EventSink.ts"
-import { together } from "../internal/causes.ts"
 import { immutable } from "../internal/immutable.ts"
-import { exitWithin, InterruptionGrace, interruptWithin, within } from "../internal/interruption.ts"
+import { interruptWithin, within } from "../internal/interruption.ts"
 import * as options from "../internal/options.ts"
 import { define } from "../internal/record.ts"
-import { isRefusal, noteRejection } from "../internal/refusal.ts"
-import { complete, extensionsOf, ProvenIdentity, type RunIdentity, Snapshot } from "../internal/snapshot-model.ts"
+import type { Snapshot } from "../internal/snapshot-model.ts"
 import type { PipelineInvalid } from "../PipelineInvalid.ts"
-import {
-  DepthLimit,
-  type InterruptedStages,
-  type Run,
-  type RunOptions,
-  type StageStatus,
-  type WatchOptions
-} from "../Run.ts"
-import { type Completed, LayerFailed, StageFailed, ValueFailed } from "../RunResult.ts"
-import { type Progress, StageContext } from "../StageContext.ts"
-import { DepthExceeded, RunRejected } from "../StageError.ts"
-import { ActiveRun } from "./active-run.ts"
-import { Announcer, type Listener } from "./announcer.ts"
-import { conclude, type Conclusion } from "./conclusion.ts"
-import { conduct } from "./conductor.ts"
+import type { Run, RunOptions, StageStatus, WatchOptions } from "../Run.ts"
+import type { Progress } from "../StageContext.ts"
+import type { ActiveRun } from "./active-run.ts"
+import type { Listener } from "./announcer.ts"
 import { EventLog } from "./event-log.ts"
-import { valueOf, withValidInput } from "./given-and-returned.ts"
-import { readEmitted } from "./handed-over.ts"
-import { identityOf, type Ids, idsOf, lineageOf } from "./identity.ts"
-import { interruptedBefore, interruptPart, partOf, type PartOfRun } from "./part-of-run.ts"
-import { type Plan, type Planned, planOf } from "./plan.ts"
-import { ReadyOrder } from "./ready-order.ts"
-import { RunRecord } from "./run-record.ts"
-import { StageExecution } from "./stage-execution.ts"
+import { sinkInto } from "./listeners.ts"
+import { type Cancellation, OneRun } from "./one-run.ts"
+import { partOf } from "./part-of-run.ts"
+import { type Plan, planOf } from "./plan.ts"
+import { type RunSettings, seesAll, settingsOf, watchOptionNames } from "./run-options.ts"
+import type { Ended, Failed, Runnable } from "./runnable.ts"
 
-/** What of a pipeline it takes to run it. */
-export interface Runnable extends Planned {
-  readonly name: string
-  readonly layers: ReadonlyArray<Layer.Layer<unknown, unknown, unknown>>
-  readonly interceptors: ReadonlyArray<AnyInterceptor>
-}
-
-type Ended = Exclude<Conclusion, StageFailed>
-type Failed = StageFailed<unknown, unknown> | LayerFailed
-
-// ---------------------------------------------------------------------------------------------------------------------
-// options
-// ---------------------------------------------------------------------------------------------------------------------
-
-interface CheckedOptions {
-  readonly concurrency: number
-  readonly continueAfterFailure: boolean
-  readonly interruptionGrace: Duration.Duration | undefined
-}
-
-const optionNames: ReadonlyArray<keyof RunOptions> = ["concurrency", "failure", "interruptionGrace"]
-const watchOptionNames: ReadonlyArray<keyof WatchOptions> = [...optionNames, "events"]
-
-// Options are checked when the run is made, not when it starts.
-const check = (snapshot: Snapshot, given: RunOptions | undefined): CheckedOptions => {
-  options.ofKind("snapshot", "a Snapshot; see Snapshot.make", isSnapshot, snapshot)
-  const { concurrency, failure, interruptionGrace } = given === undefined
-    ? {}
-    : options.fields<RunOptions>("options", optionNames, given)
-  return {
-    concurrency: concurrency === undefined ? Infinity : options.concurrency("concurrency", concurrency),
-    continueAfterFailure: failure !== undefined
-      && options.oneOf("failure", ["fail-fast", "continue"], failure) === "continue",
-    interruptionGrace: interruptionGrace === undefined
-      ? undefined
-      : options.duration("interruptionGrace", interruptionGrace)
-  }
-}
-
-/** Whether whoever watches the run sees the runs inside of it, too. */
-const seesAll = ({ events }: Pick<WatchOptions, "events">): boolean =>
-  events !== undefined && options.oneOf("events", ["own", "all"], events) === "all"
-
-const isSnapshot = (given: unknown): given is Snapshot => given instanceof Snapshot
-
-// ---------------------------------------------------------------------------------------------------------------------
-// the environment
-// ---------------------------------------------------------------------------------------------------------------------
-
-/** What the pipeline's own layers give; it lives as long as the scope. */
-const built = (
-  { layers: [first, ...rest], name }: Runnable,
-  scope: Scope.Scope
-): Effect.Effect<Context.Context<never>, LayerFailed> => {
-  if (first === undefined) return Effect.succeed(Context.empty())
-  // The pipeline's type asks its caller for what its layers need.
-  const layer = Layer.mergeAll(first, ...rest) as Layer.Layer<unknown, unknown>
-  return Layer.buildWithScope(layer, scope).pipe(
-    Effect.mapError((error) => new LayerFailed({ pipeline: name, error })),
-    Effect.map((services) => services as Context.Context<never>) // they are in the pipeline's type
-  )
-}
-
-/** The environment with what the layers give, but for what the interceptors around the run have given: that stays. */
-const environmentWith = (
-  built: Context.Context<never>,
-  inside: Context.Context<never>,
-  outside: Context.Context<never>
-): Context.Context<never> => {
-  const services = new Map(inside.mapUnsafe)
-  for (const [key, value] of built.mapUnsafe) {
-    if (inside.mapUnsafe.get(key) === outside.mapUnsafe.get(key)) services.set(key, value)
-  }
-  return Context.makeUnsafe(services)
-}
-
-/**
- * Releases the layers of a pipeline and waits for that, up to the grace. Nobody else interrupts a release: one that was
- * interrupted did that itself, and went wrong like one that dies.
- */
-const release = Effect.fnUntraced(function*(
-  pipeline: string,
-  layers: Scope.Closeable,
-  exit: Exit.Exit<unknown, unknown>,
-  grace: Duration.Duration
-): Effect.fn.Return<Cause.Cause<never> | undefined> {
-  const released = yield* exitWithin(Scope.close(layers, exit), grace)
-  if (released === undefined) {
-    yield* Effect.logWarning(
-      `A layer of pipeline "${pipeline}" is not released within the grace: its run ends without it`
-    )
-    return undefined
-  }
-  if (released._tag === "Success") return undefined
-  const reasons = released.cause.reasons.filter((reason) => !Cause.isInterruptReason(reason))
-  return reasons.length > 0
-    ? Cause.fromReasons(reasons)
-    : Cause.die(new Error(`The release of a layer of pipeline "${pipeline}" interrupted itself`))
-})
-
-// ---------------------------------------------------------------------------------------------------------------------
-// one run
-// ---------------------------------------------------------------------------------------------------------------------
-
-const offerTo = (sink: EventSink["Service"]): Listener => (event) => {
-  const given: unknown = sink.offer(event)
-  // An async function passes for `offer`: what it rejects with is ignored like what it throws.
-  if (Predicate.isPromiseLike(given)) given.then(undefined, constVoid)
-}
-
-/** A sink for a run and all that its stages start: what goes to it goes to the log, and to the sink that was there. */
-const sinkInto = (log: EventLog, sink: EventSink["Service"] | undefined): EventSink["Service"] => {
-  const offer = sink === undefined ? undefined : offerTo(sink)
-  return {
-    offer: (event) => {
-      log.append(Object.freeze(event)) // two hear it, and an observer changes nothing for another
-      offer?.(event)
-    }
-  }
-}
-
-/** What the caller says who cancels a run. */
-interface Cancellation {
-  readonly reason: string
-  readonly data: Readonly<Record<string, unknown>>
-}
-
-/** What is remembered of the run of a stage. */
-const recordOf = (stage: StageContext["Service"] | undefined): RunRecord | undefined =>
-  // The engine makes every StageContext of a run; one that a test makes is of no run.
-  stage instanceof StageExecution ? stage.run.record : undefined
-
-/**
- * One run, from before what is around it (layers, interceptors) to after that. Its stages run inside, once.
- */
-class OneRun {
-  readonly record: RunRecord
-  private readonly pipeline: Runnable
-  private readonly plan: Plan
-  /** With the identity as far as it is known before anything is proven. */
-  private readonly snapshot: Snapshot
-  private readonly options: CheckedOptions
-  private readonly ids: Ids
-  private readonly parent: StageContext["Service"] | undefined
-  private readonly announcer: Announcer | undefined
-  private readonly clock: Clock.Clock
-  private readonly startedNanos: bigint
-  /** The stages, once the run is past what is around them. */
-  state: ActiveRun | undefined = undefined
-  /** What the stages ended with. */
-  private conclusion: Conclusion | undefined = undefined
-  private readonly ended = Deferred.makeUnsafe<void>()
-  private isCancelled = false
-  /** What the caller has interrupted before any stage could start. */
-  private readonly interrupted: Array<PartOfRun> = []
-  private hasStarted = false
-  private isOver = false
-  /** What has a part in the end of the run. */
-  private ender: Ender | undefined = undefined
-
-  constructor(
-    pipeline: Runnable,
-    plan: Plan,
-    snapshot: Snapshot,
-    options: CheckedOptions,
-    listeners: ReadonlyArray<Listener>,
-    environment: Context.Context<never>,
-    hasHandle: boolean
-  ) {
-    this.pipeline = pipeline
-    this.plan = plan
-    this.options = options
-    this.parent = Option.getOrUndefined(Context.getOption(environment, StageContext))
-    this.ids = idsOf(snapshot, this.parent, Context.get(environment, Random.Random))
-    const lineage = lineageOf(this.ids, this.parent)
-    this.record = new RunRecord(plan.pipeline, lineage, recordOf(this.parent), hasHandle)
-    this.snapshot = complete(snapshot, this.identityIn(snapshot, environment))
-    this.clock = Context.get(environment, Clock.Clock)
-    this.startedNanos = this.clock.monotonicTimeNanosUnsafe()
-    const sink = Option.getOrUndefined(Context.getOption(environment, EventSink))
-    const heard = sink === undefined ? listeners : [...listeners, offerTo(sink)]
-    this.announcer = heard.length === 0 ? undefined : new Announcer(plan.pipeline, lineage, heard, this.clock)
-  }
-
-  /** The run starts: from here on it has an end, and \`end\` is told of it. */
-  start(): void {
-    this.hasStarted = true
-    this.record.start()
-    this.announcer?.runStarted(this.plan.stages.length)
-  }
-
-  private identityIn(snapshot: Snapshot, environment: Context.Context<never>): RunIdentity {
-    return identityOf(this.ids, snapshot, this.parent, Context.get(environment, ProvenIdentity))
-  }
-
-  /** The grace of the run, wherever its environment says so. */
-  graceIn(environment: Context.Context<never>): Duration.Duration {
-    return this.options.interruptionGrace ?? Context.get(environment, InterruptionGrace)
-  }
-
-  /** All of the run: its layers and stages with every interceptor around them that wraps whole runs. */
-  get all(): Effect.Effect<Ended, Failed> {
-    return Effect.contextWith((outside: Context.Context<never>) => {
-      const tooDeep = this.record.path.length === 0 ? undefined : this.tooDeepFor(Context.get(outside, DepthLimit))
-      if (tooDeep !== undefined) return Effect.die(tooDeep)
-      const installed = installedIn(outside)
-      return this.around([...installed, ...this.pipeline.interceptors], this.equipped(outside, installed))
-    })
-  }
-
-  /** Why the run does not start, when it is inside of too many. */
-  private tooDeepFor(given: number): DepthExceeded | undefined {
-    const limit = options.positiveCount("DepthLimit", given)
-    const { path } = this.record
-    if (path.length <= limit) return undefined
-    return new DepthExceeded({ pipeline: this.plan.pipeline, limit, path })
-  }
-
-  private around(interceptors: ReadonlyArray<AnyInterceptor>, inner: Effect.Effect<Ended, Failed>) {
-    const around = runAround(interceptors, { pipeline: this.plan.pipeline, snapshot: this.snapshot })
-    // What they add to errors and services is in the pipeline's type.
-    return around(inner) as Effect.Effect<Ended, Failed>
-  }
-
-  /** The stages, with the layers of the pipeline built before them and released after them. */
-  private equipped(
-    outside: Context.Context<never>,
-    installed: ReadonlyArray<AnyInterceptor>
-  ): Effect.Effect<Ended, Failed> {
-    if (this.pipeline.layers.length === 0) return this.begun(installed)
-    return Effect.uninterruptibleMask((restore) =>
-      withLayers(
-        this.pipeline,
-        this.graceIn(outside),
-        (built) =>
-          restore(Effect.flatMap(built, (services) =>
-            Effect.updateContext(
-              this.installedBy(services, installed),
-              (inside: Context.Context<never>) => environmentWith(services, inside, outside)
-            ))),
-        (release) => this.ender?.keepsLayers(release) === true
-      )
-    )
-  }
-
-  /** The stages, with what the pipeline's own layers installed around them. */
-  private installedBy(
-    services: Context.Context<never>,
-    installed: ReadonlyArray<AnyInterceptor>
-  ): Effect.Effect<Ended, Failed> {
-    const own = installedIn(services)
-    return own.length === 0 ? this.begun(installed) : this.around(own, this.begun([...installed, ...own]))
-  }
-
-  /** The stages, unless the run was cancelled before: what was left behind then starts nothing any more. */
-  private begun(installed: ReadonlyArray<AnyInterceptor>): Effect.Effect<Ended, Failed> {
-    return Effect.contextWith((environment: Context.Context<never>) =>
-      this.isCancelled ? Effect.interrupt : this.stages(environment, installed)
-    )
-  }
-
-  /** The stages, in the environment of the fiber that asks for them. */
-  private stages(
-    environment: Context.Context<never>,
-    installed: ReadonlyArray<AnyInterceptor>
-  ): Effect.Effect<Ended, Failed> {
-    const { input } = this.plan
-    const stagesOf = (snapshot: Snapshot) => this.conducted(snapshot, environment, installed)
-    return input === undefined
-      ? stagesOf(this.snapshot)
-      // A wrong input is in the pipeline's type.
-      : Effect.flatMap(withValidInput(input, this.snapshot) as Effect.Effect<Snapshot>, stagesOf)
-  }
-
-  private conducted(
-    snapshot: Snapshot,
-    environment: Context.Context<never>,
-    installed: ReadonlyArray<AnyInterceptor>
-  ): Effect.Effect<Ended, Failed> {
-    const missing = this.plan.needs.find(({ gate }) => gate.needs !== undefined && !hasService(environment, gate.needs))
-    if (missing !== undefined) return Effect.die(this.notReady(missing.stage, missing.gate))
-    const { context, state } = this.setUp(snapshot, environment)
-    for (const { reason, stages } of this.interrupted) state.interrupt(stages, reason)
-    const ender = Context.get(environment, Enders)?.(this.endingRun(environment), environment)
-    this.ender = ender
-    const conducted = conduct(state, {
-      concurrency: this.options.concurrency,
-      grace: this.graceIn(environment),
-      installed,
-      context: ender === undefined ? context : Context.merge(context, ender.inside),
-      onConclusion: (conclusion) => {
-        this.conclusion = conclusion
-      },
-      ender
-    })
-    const ended = Effect.onExitPrimitive(conducted, () => {
-      Deferred.doneUnsafe(this.ended, Exit.void)
-      return undefined
-    })
-    return Effect.flatMap(
-      ended,
-      (conclusion) => conclusion._tag === "Completed" ? this.withValue(conclusion, state) : endOf(conclusion)
-    )
-  }
-
-  /** The run, as it is seen by what has a part in its end. */
-  private endingRun(environment: Context.Context<never>): EndingRun {
-    const { indexOf, names, stages } = this.plan
-    const planned = (stage: string) => stages[indexOf.get(stage) ?? -1]
-    return {
-      pipeline: this.plan.pipeline,
-      lineage: this.record.lineage,
-      grace: this.graceIn(environment),
-      isAbandoned: (stage) => this.state?.statuses[indexOf.get(stage) ?? -1] === "abandoned",
-      dependenciesOf: (stage) => planned(stage)?.dependencies.map((index) => names[index] as string) ?? [],
-      tell: (stage, attempt, type, data) => {
-        // Read whether anybody listens or not.
-        const emitted = readEmitted(type, data)
-        const about = planned(stage)
-        if (about !== undefined && !this.isOver) this.announcer?.stageEmitted({ attempt, planned: about }, emitted)
-      }
-    }
-  }
-
-  /** The result with what the pipeline returns. */
-  private withValue(completed: Completed<unknown>, state: ActiveRun): Effect.Effect<Ended, Failed> {
-    const { value } = this.plan
-    if (value === undefined) return Effect.succeed(completed as Ended)
-    const read = valueOf(completed, value, state.inputs) as Effect.Effect<unknown> // its error is in the pipeline's type
-    const given = Effect.map(read, (value) => ({ ...completed, value }) as Ended)
-    return this.ender === undefined ? given : endedBy(this.ender, given)
-  }
-
-  private notReady(stage: string, { name, needs }: Gate): RunRejected {
-    const error = new Error(`Stage "${stage}" asks for "${needs?.key}", which nothing around the run gives`)
-    return new RunRejected({ pipeline: this.plan.pipeline, interceptor: name, error })
-  }
-
-  private setUp(snapshot: Snapshot, environment: Context.Context<never>): {
-    readonly state: ActiveRun
-    readonly context: Context.Context<never>
-  } {
-    const identity = this.identityIn(snapshot, environment)
-    const current = complete(snapshot, identity)
-    const state = new ActiveRun(this.plan, current, identity, this.record, this.announcer, this.clock, {
-      continueAfterFailure: this.options.continueAfterFailure,
-      pick: Context.get(environment, ReadyOrder),
-      isLimited: Number.isFinite(this.options.concurrency)
-    })
-    this.state = state
-    const context = Context.merge(environment, extensionsOf(current)).pipe(
-      Context.add(InterruptionGrace, this.graceIn(environment))
-    )
-    return { state, context }
-  }
-
-  /** Interrupts stages, and waits until nothing of them runs. */
-  interruptPart(part: PartOfRun): Effect.Effect<InterruptedStages> {
-    return Effect.suspend(() => {
-      if (this.state !== undefined) return interruptPart(this.state, part)
-      this.interrupted.push(part)
-      return Effect.succeed(interruptedBefore(this.plan, part))
-    })
-  }
-
-  /** Waits until the stages have ended, or were left behind after the grace. */
-  get stagesEnded(): Effect.Effect<void> {
-    return Deferred.await(this.ended)
-  }
-
-  /** Cancels the stages; says whether they had started. */
-  cancelStages({ data, reason }: Cancellation): boolean {
-    this.isCancelled = true
-    this.state?.cancel(reason, data)
-    return this.state !== undefined
-  }
-
-  /** What a cancelled run ends with, however far it had come. */
-  endAsCancelled(environment: Context.Context<never>, { data, reason }: Cancellation): Effect.Effect<Ended, Failed> {
-    const { conclusion } = this
-    if (conclusion !== undefined && (conclusion instanceof StageFailed || conclusion._tag === "Cancelled")) {
-      return endOf(conclusion)
-    }
-    const state = this.state ?? this.setUp(this.snapshot, environment).state
-    state.stop ??= { _tag: "Cancelled", by: undefined, reason, data }
-    return endOf(conclude(state) as Conclusion) // only an interrupted run has none
-  }
-
-  /** The run is over, with all that was around it. What it says last comes after what has a part in its end. */
-  end(exit: Exit.Exit<Ended, Failed>): Effect.Effect<Exit.Exit<Ended, Failed>> | undefined {
-    if (this.ender === undefined) {
-      this.tellEnd(exit)
-      return undefined
-    }
-    return Effect.map(this.ender.ended(endingOfExit(this.told(exit))), (compensation) => {
-      const whole = withCompensation(exit, compensation)
-      this.tellEnd(whole)
-      return whole
-    })
-  }
-
-  private tellEnd(exit: Exit.Exit<Ended, Failed>): void {
-    this.isOver = true
-    if (!this.hasStarted) return
-    const elapsedMs = Number(this.clock.monotonicTimeNanosUnsafe() - this.startedNanos) / 1_000_000
-    const ended = this.told(exit)
-    this.record.end(ended)
-    this.announcer?.runEnded(ended, elapsedMs)
-  }
-
-  /** What is told of an end: of an interrupted run, what a stage had ended it with before. */
-  private told(exit: Exit.Exit<Ended, Failed>): Exit.Exit<Ended, Failed> {
-    return Exit.hasInterrupts(exit) ? this.endBeforeInterruption ?? exit : exit
-  }
-
-  /** What a stage had ended the run with before its caller was interrupted. */
-  private get endBeforeInterruption(): Exit.Exit<Ended, Failed> | undefined {
-    const { conclusion } = this
-    if (conclusion instanceof StageFailed) return Exit.fail(conclusion)
-    return conclusion?._tag === "Cancelled" ? Exit.succeed(conclusion) : undefined
-  }
-}
-
-const hasService = (environment: Context.Context<never>, key: Context.Key<unknown, unknown>): boolean =>
-  environment.mapUnsafe.has(key.key)
-
-const endOf = (conclusion: Conclusion): Effect.Effect<Ended, Failed> =>
-  conclusion instanceof StageFailed ? Effect.fail(conclusion) : Effect.succeed(conclusion)
-
-/** How a run has ended, with all that was around it; nothing when it has completed. */
-const endingOfExit = (exit: Exit.Exit<Ended, Failed>): RunEnding | undefined => {
-  if (exit._tag === "Success") {
-    const ended = exit.value
-    return ended._tag === "Completed" ? undefined : ended
-  }
-  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-  if (error instanceof StageFailed) {
-    return { _tag: "Failed", stage: error.stage, error: error.error, cause: error.cause }
-  }
-  if (error === undefined && Exit.hasInterrupts(exit)) return { _tag: "Interrupted" }
-  return { _tag: "Rejected", error: error ?? Cause.squash(exit.cause) }
-}
-
-/** An end with what was taken back after it, unless it says so already. */
-const withCompensation = (
-  exit: Exit.Exit<Ended, Failed>,
-  compensation: Compensation | undefined
-): Exit.Exit<Ended, Failed> => {
-  if (compensation === undefined) return exit
-  if (exit._tag === "Success") {
-    const ended = exit.value
-    return ended._tag === "Completed" || ended.compensation !== undefined
-      ? exit
-      : Exit.succeed({ ...ended, compensation })
-  }
-  const error: unknown = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-  return error instanceof ValueFailed
-    ? Exit.fail(new ValueFailed({ ...error, compensation }) as unknown as Failed)
-    : exit
-}
-
-/** What a pipeline returns; without it the run does not complete, which what has a part in its end is told. */
-const endedBy = (ender: Ender, given: Effect.Effect<Ended, Failed>): Effect.Effect<Ended, Failed> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.flatMap(Effect.exit(restore(given)), (exit) => {
-      const ending = endingOfExit(exit)
-      return ending === undefined
-        ? exit
-        : Effect.flatMap(ender.stagesEnded(ending), (compensation) => withCompensation(exit, compensation))
-    })
-  )
-
-/** A release that went wrong: a failed stage stays the error of the run, anything else is overruled. */
-const withRelease = (exit: Exit.Exit<Ended, Failed>, cause: Cause.Cause<never>): Exit.Exit<Ended, Failed> => {
-  if (exit._tag === "Success") return Exit.failCause(cause)
-  const failed = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-  if (!(failed instanceof StageFailed)) return Exit.failCause(together(exit.cause, cause))
-  const both = new StageFailed({ ...failed, cause: together(failed.cause, cause) })
-  if (isRefusal(failed)) noteRejection(both)
-  return Exit.fail(both)
-}
-
-/** A release that comes when the run has ended, and cannot change its end any more. */
-const later = (
-  pipeline: string,
-  release: Effect.Effect<Cause.Cause<never> | undefined>
-): Effect.Effect<void> =>
-  Effect.flatMap(release, (wrong) =>
-    wrong === undefined
-      ? Effect.void
-      : Effect.logWarning(`A layer of pipeline "${pipeline}", whose run had completed, could not be released`))
-
-const withLayers = Effect.fnUntraced(function*(
-  pipeline: Runnable,
-  grace: Duration.Duration,
-  use: (built: Effect.Effect<Context.Context<never>, LayerFailed>) => Effect.Effect<Ended, Failed>,
-  isKept: (release: Effect.Effect<void>) => boolean
-): Effect.fn.Return<Ended, Failed> {
-  const layers = yield* Scope.make()
-  const exit = yield* Effect.exit(use(built(pipeline, layers)))
-  const releasing = release(pipeline.name, layers, exit, grace)
-  if (exit._tag === "Success" && exit.value._tag === "Completed" && isKept(later(pipeline.name, releasing))) {
-    return yield* exit
-  }
-  const wrong = yield* releasing
-  return yield* wrong === undefined ? exit : withRelease(exit, wrong)
-})
-
+/** Runs a pipeline in the fiber of whoever asks for it. */
 export const run = (
   self: Runnable,
   snapshot: Snapshot,
   given: RunOptions | undefined
 ): Effect.Effect<Ended, Failed | PipelineInvalid> => {
-  const options = check(snapshot, given)
+  const options = settingsOf(snapshot, given)
   return Effect.flatMap(planOf(self), (plan) =>
     Effect.contextWith((outside: Context.Context<never>) => {
       const run = new OneRun(self, plan, snapshot, options, [], outside, false)
@@ -583,10 +48,6 @@ export const run = (
       })
     }))
 }
-
-// ---------------------------------------------------------------------------------------------------------------------
-// a run and its handle
-// ---------------------------------------------------------------------------------------------------------------------
 
 const statusOf = ({ stages }: Plan, run: ActiveRun | undefined): Readonly<Record<string, StageStatus>> => {
   const record: Record<string, StageStatus> = {}
@@ -635,7 +96,7 @@ const begin = Effect.fnUntraced(function*(
   self: Runnable,
   plan: Plan,
   snapshot: Snapshot,
-  options: CheckedOptions,
+  options: RunSettings,
   log: EventLog,
   listeners: ReadonlyArray<Listener>
 ): Effect.fn.Return<Run<Ended, Failed>, never, Scope.Scope> {
@@ -677,7 +138,7 @@ export const start = (
   given: WatchOptions | undefined
 ): Effect.Effect<Run<Ended, Failed>, PipelineInvalid, Scope.Scope> => {
   const { events, ...others } = given === undefined ? {} : options.fields("options", watchOptionNames, given)
-  const checked = check(snapshot, others)
+  const checked = settingsOf(snapshot, others)
   const isForAll = seesAll({ events })
   const begun = (plan: Plan) =>
     Effect.suspend(() => {

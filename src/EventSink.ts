@@ -18,16 +18,14 @@
  * }).pipe(Effect.provide(EventSink.layerMemory))
  * ```
  */
-import type * as Cause from "effect/Cause"
 import * as Console from "effect/Console"
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
-import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
-import * as Queue from "effect/Queue"
 import type * as Scope from "effect/Scope"
 import { type Event, format, isRunEnd } from "./Event.ts"
+import * as DeliveryBuffer from "./internal/delivery.ts"
 import * as options from "./internal/options.ts"
 
 /**
@@ -52,13 +50,13 @@ export class Memory extends Context.Service<Memory, {
  * What became of the events that a buffered sink was offered.
  */
 export interface Delivery {
-  /** Taken into the buffer. */
+  /** Taken into the buffer, and not pushed out of it by a later one. */
   readonly accepted: number
   /** Handed to `deliver`, which succeeded. */
   readonly delivered: number
-  /** Handed to `deliver`, which failed or died. */
+  /** Handed to `deliver`, which failed or died; and what was left when closing took too long. */
   readonly failed: number
-  /** Not taken, because the buffer was full or the sink closed. */
+  /** Not taken because the buffer was full or the sink closed, or pushed out of a full buffer by a later one. */
   readonly dropped: number
 }
 
@@ -96,48 +94,25 @@ export const make = <E, R>(
 const defaultCapacity = 1024
 const defaultCloseTimeout = Duration.seconds(10)
 
-/** A buffer of what is to be delivered: events, or events with something that has to be known when they are offered. */
-interface Buffer<in A> {
-  readonly offer: (item: A) => void
-  readonly delivery: Effect.Effect<Delivery>
-}
-
+/** Items are delivered one by one: events, or events with something that has to be known when they are offered. */
 const buffered = Effect.fnUntraced(function*<A, E, R>(
   deliver: (item: A) => Effect.Effect<void, E, R>,
   capacity: number,
   closeTimeout: Duration.Duration
-): Effect.fn.Return<Buffer<A>, never, R | Scope.Scope> {
-  const queue = yield* Queue.dropping<A, Cause.Done>(capacity)
-  let accepted = 0
-  let delivered = 0
-  let failed = 0
-  let dropped = 0
-  const deliverNext = Effect.gen(function*() {
-    const item = yield* Queue.take(queue)
-    const exit = yield* Effect.exit(Effect.suspend(() => deliver(item)))
-    if (exit._tag === "Success") delivered++
-    else failed++
-  })
-  const worker = yield* Effect.forkDetach(Effect.ignore(Effect.forever(deliverNext)))
-  yield* Effect.addFinalizer(() =>
-    Effect.gen(function*() {
-      yield* Queue.end(queue)
-      yield* Effect.timeoutOption(Fiber.await(worker), closeTimeout)
-      yield* Effect.forkDetach(Fiber.interrupt(worker))
-      const lost = accepted - delivered
-      if (dropped > 0 || lost > 0) {
-        yield* Effect.logWarning(`Event sink closed: ${dropped} event(s) dropped, ${lost} not delivered`)
-      }
-    })
+) {
+  const delivery = yield* DeliveryBuffer.make<A, E, R>(
+    // A batch of one.
+    ([item]) => deliver(item as A),
+    { capacity, overflow: "drop-newest", batchSize: 1, flushInterval: undefined, closeTimeout, highWater: capacity },
+    reportLosses
   )
-  return {
-    offer: (item) => {
-      if (Queue.offerUnsafe(queue, item)) accepted++
-      else dropped++
-    },
-    delivery: Effect.sync(() => ({ accepted, delivered, failed, dropped }))
-  }
+  return { offer: delivery.offer, delivery: Effect.sync(() => delivery.account) }
 })
+
+const reportLosses = ({ dropped, failed }: Delivery): Effect.Effect<void> =>
+  dropped > 0 || failed > 0
+    ? Effect.logWarning(`Event sink closed: ${dropped} event(s) dropped, ${failed} not delivered`)
+    : Effect.void
 
 /**
  * Makes a Layer of a buffered sink; see `make`.

@@ -201,9 +201,15 @@ export const isStageEnd = (
 /**
  * Formats an event as one line for people: `#4 +12ms StageCompleted router`.
  */
-export const format = (event: Event, startedAt: number = event.at): string => {
+export const format = (event: Event, startedAt: number = event.at): string =>
+  `#${event.sequence} +${event.at - startedAt}ms ${summary(event)}`
+
+/**
+ * Says what happened, without when: `StageFailed router: Busy: The model is busy`.
+ */
+export const summary = (event: Event): string => {
   const about = isStageEvent(event) ? ` ${event.stage}` : ""
-  return `#${event.sequence} +${event.at - startedAt}ms ${event._tag}${about}${detail(event)}`
+  return `${event._tag}${about}${detail(event)}`
 }
 
 const detail = (event: Event): string => {

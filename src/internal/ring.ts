@@ -34,6 +34,14 @@ export class Ring<A> {
     return item
   }
 
+  /** All of them, the oldest first. They stay. */
+  get all(): ReadonlyArray<A> {
+    return Array.from(
+      { length: this.count },
+      (_, index) => this.places[(this.first + index) % this.capacity] as A // one that was added
+    )
+  }
+
   /** The oldest, and at most so many. */
   takeUpTo(most: number): ReadonlyArray<A> {
     const taken: Array<A> = []

@@ -1,0 +1,135 @@
+/**
+ * Writes batches of events to files, and begins a new file when one is too large or too old.
+ */
+import * as Clock from "effect/Clock"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type { File, FileSystem } from "effect/FileSystem"
+import type { PlatformError } from "effect/PlatformError"
+import * as Scope from "effect/Scope"
+import type { Event } from "../../Event.ts"
+import { toJson } from "./event-json.ts"
+
+/** The version of the format that is written, and the newest that can be read. */
+export const version = 1
+
+const extension = ".ndjson"
+
+const encoder = new TextEncoder()
+
+const header = encoder.encode(`${JSON.stringify({ stageflow: "events", version })}\n`)
+
+/** Whether a file of this name is one of those whose names begin so. */
+export const isFileOf = (name: string, file: string): boolean =>
+  file.startsWith(`${name}-`) && /^\d{4}-\d\d-\d\dT[\d.-]+Z-\d{4,}\.ndjson$/.test(file.slice(name.length + 1))
+
+export interface FileSettings {
+  readonly directory: string
+  readonly name: string
+  readonly maxBytes: number
+  readonly maxAgeMs: number
+  readonly maxFiles: number | undefined
+}
+
+/** The file that is written to. */
+interface Current {
+  readonly file: File
+  readonly scope: Scope.Closeable
+  readonly begunAt: number
+  /** How large it is, as far as all went well. */
+  bytes: number
+}
+
+export class EventFiles {
+  private readonly system: FileSystem
+  private readonly settings: FileSettings
+  private current: Current | undefined
+
+  constructor(system: FileSystem, settings: FileSettings) {
+    this.system = system
+    this.settings = settings
+  }
+
+  /** Appends a batch: all of it, or nothing that can be taken back. */
+  write(events: ReadonlyArray<Event>): Effect.Effect<void, PlatformError> {
+    return Effect.gen({ self: this }, function*() {
+      const bytes = encoder.encode(events.map((event) => `${toJson(event)}\n`).join(""))
+      const current = yield* this.fileFor(bytes.length)
+      yield* Effect.onExit(current.file.writeAll(bytes), (exit) => this.written(current, bytes.length, exit))
+    })
+  }
+
+  private written(current: Current, length: number, exit: Exit.Exit<void, PlatformError>): Effect.Effect<void> {
+    if (Exit.isSuccess(exit)) {
+      current.bytes += length
+      return Effect.void
+    }
+    // Whoever was interrupted may still be writing. Nothing comes after what cannot be taken back.
+    if (Exit.hasInterrupts(exit)) return this.close
+    return Effect.catch(current.file.truncate(current.bytes), () => this.close)
+  }
+
+  private fileFor(length: number): Effect.Effect<Current, PlatformError> {
+    return Effect.gen({ self: this }, function*() {
+      const { maxAgeMs, maxBytes } = this.settings
+      const now = yield* Clock.currentTimeMillis
+      const { current } = this
+      if (current !== undefined) {
+        const isTooLarge = current.bytes > header.length && current.bytes + length > maxBytes
+        if (!isTooLarge && now - current.begunAt < maxAgeMs) return current
+        yield* this.close
+      }
+      return yield* this.begin(now)
+    })
+  }
+
+  private begin(now: number): Effect.Effect<Current, PlatformError> {
+    return Effect.gen({ self: this }, function*() {
+      const scope = yield* Scope.make()
+      const begun = yield* Effect.gen({ self: this }, function*() {
+        const { file, path } = yield* Scope.provide(this.openNew(now, 1), scope)
+        yield* Effect.onError(file.writeAll(header), () => Effect.ignore(this.system.remove(path, { force: true })))
+        return file
+      }).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
+      this.current = { file: begun, scope, begunAt: now, bytes: header.length }
+      yield* this.removeOld
+      return this.current
+    })
+  }
+
+  /** Opens a file that was not there before. */
+  private openNew(
+    now: number,
+    number: number
+  ): Effect.Effect<{ readonly file: File; readonly path: string }, PlatformError, Scope.Scope> {
+    const { directory, name } = this.settings
+    const time = new Date(now).toISOString().replaceAll(":", "-")
+    const path = `${directory}/${name}-${time}-${String(number).padStart(4, "0")}${extension}`
+    return this.system.open(path, { flag: "ax" }).pipe(
+      Effect.map((file) => ({ file, path })),
+      Effect.catchIf(({ reason }) => reason._tag === "AlreadyExists", () => this.openNew(now, number + 1))
+    )
+  }
+
+  /** What cannot be removed stays. */
+  private get removeOld(): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function*() {
+      const { directory, maxFiles, name } = this.settings
+      if (maxFiles === undefined) return
+      const files = (yield* this.system.readDirectory(directory)).filter((file) => isFileOf(name, file)).toSorted()
+      for (const file of files.slice(0, -maxFiles)) {
+        yield* Effect.ignore(this.system.remove(`${directory}/${file}`, { force: true }))
+      }
+    }).pipe(Effect.ignore)
+  }
+
+  /** Closes the file that is written to, if there is one. The next batch begins another. */
+  get close(): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const { current } = this
+      this.current = undefined
+      if (current === undefined) return Effect.void
+      return Effect.ensuring(Effect.ignore(current.file.sync), Scope.close(current.scope, Exit.void))
+    })
+  }
+}

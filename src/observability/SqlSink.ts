@@ -20,6 +20,7 @@
  * const sink = SqlSink.layer().pipe(Layer.provide(Sqlite.layer({ filename: "events.db" })))
  * ```
  */
+import * as Arr from "effect/Array"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
@@ -109,16 +110,13 @@ export const make = (
       rows.set(events, made)
       return made
     }
-    const insert = (some: ReadonlyArray<Row>) =>
-      sql`INSERT INTO ${into} ${sql.insert([...some])} ON CONFLICT (id) DO NOTHING`
-    return yield* BufferedSink.make((events) => {
-      const all = rowsOf(events)
-      const parts = Array.from(
-        { length: Math.ceil(all.length / rowsAtOnce) },
-        (_, part) => all.slice(part * rowsAtOnce, (part + 1) * rowsAtOnce)
-      )
-      return sql.withTransaction(Effect.forEach(parts, insert, { discard: true }))
-    }, buffer)
+    const insert = (some: Arr.NonEmptyReadonlyArray<Row>) =>
+      sql`INSERT INTO ${into} ${sql.insert(some)} ON CONFLICT (id) DO NOTHING`
+    return yield* BufferedSink.make(
+      (events) =>
+        sql.withTransaction(Effect.forEach(Arr.chunksOf(rowsOf(events), rowsAtOnce), insert, { discard: true })),
+      buffer
+    )
   })
 }
 

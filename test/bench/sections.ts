@@ -8,6 +8,7 @@ export const sections = [
   "stages",
   "defaults",
   "waiting",
+  "sinks",
   "interceptors",
   "nested",
   "forEach"

@@ -1,9 +1,10 @@
 /**
  * What is measured: a graph as a pipeline in each of the modes, and the same graph written by hand.
  */
-import { Duration, Effect, Layer, Metric, type Scope } from "effect"
+import { Duration, Effect, Layer, Logger, Metric, type Scope } from "effect"
 import { EventSink, Interceptor, Pipeline, Snapshot, Stage } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
+import { BufferedSink } from "stageflow/observability"
 import type { Graph, Node } from "./shapes.ts"
 
 export const modes = ["bare", "events", "spans", "defaults"] as const
@@ -11,7 +12,10 @@ export const modes = ["bare", "events", "spans", "defaults"] as const
 /** The same with stages that really wait: one that awaits a Promise that is resolved, one that lets others go first. */
 export const waitingModes = ["bareAwaiting", "bareYielding", "defaultsAwaiting", "defaultsYielding"] as const
 
-export type Mode = (typeof modes)[number] | (typeof waitingModes)[number]
+/** With a sink behind a buffer: one that takes what it gets, and one that takes 1 ms for each event. */
+export const sinkModes = ["buffered", "bufferedSlow"] as const
+
+export type Mode = (typeof modes)[number] | (typeof waitingModes)[number] | (typeof sinkModes)[number]
 
 /** The same graph by hand: with nothing, and with what the default stack does, from Effect's own combinators. */
 export const floors = ["floor", "stackByHand"] as const
@@ -60,6 +64,19 @@ const eventsRun = Effect.fnUntraced(function*(pipeline: BenchPipeline) {
   return Effect.provideContext(Effect.andThen(clear, bareRun(pipeline)), sink)
 })
 
+const buffered = BufferedSink.layer(() => Effect.void)
+
+// One after the other. Most events are dropped: no sink keeps up with runs that do nothing.
+const bufferedSlow = BufferedSink.layer(() => Effect.sleep("1 millis"), {
+  batchSize: 1,
+  flushInterval: 0,
+  closeTimeout: 0
+})
+
+const sinkRun = Effect.fnUntraced(function*(pipeline: BenchPipeline, layer: Layer.Layer<EventSink.EventSink>) {
+  return Effect.provideContext(bareRun(pipeline), yield* Effect.provide(Layer.build(layer), Logger.layer([])))
+})
+
 /** The subjects of one graph. Each is made when it is asked for: what is not measured takes no memory. */
 export const subjectsOf = Effect.fnUntraced(function*(graph: Graph) {
   const pipeline = yield* Effect.cached(pipelineOf(graph))
@@ -74,6 +91,8 @@ export const subjectsOf = Effect.fnUntraced(function*(graph: Graph) {
     bareYielding: Effect.map(yieldingPipeline, bareRun),
     defaultsAwaiting: Effect.map(awaitingPipeline, defaultsRun),
     defaultsYielding: Effect.map(yieldingPipeline, defaultsRun),
+    buffered: Effect.flatMap(pipeline, (self) => sinkRun(self, buffered)),
+    bufferedSlow: Effect.flatMap(pipeline, (self) => sinkRun(self, bufferedSlow)),
     floor: Effect.succeed(floorOf(graph, () => noOp)),
     stackByHand: Effect.succeed(floorOf(graph, withStackByHand))
   } satisfies Subjects

@@ -28,11 +28,15 @@ const costs: ReadonlyArray<readonly [mode: Mode, limit: number]> = [
   ["bareAwaiting", 1],
   ["bareYielding", 1],
   ["defaultsAwaiting", 6],
-  ["defaultsYielding", 6]
+  ["defaultsYielding", 6],
+  ["buffered", 2]
 ]
 
 /** How many runs of 1,000 stages one of 10,000 may cost. */
 const growth = 12.5
+
+/** What a run of 1,000 stages may cost whose sink takes 1 ms for each event, in runs whose sink takes no time. */
+const slowSink = 1.05
 
 /** What an interceptor may add to a stage, in microseconds. */
 const interceptorCosts: ReadonlyArray<readonly [name: InterceptorName, limit: number]> = [
@@ -66,6 +70,13 @@ export const targetsOf = (
       "10 stages nested 5 deep, in 50 stages flat",
       (nested.nested ?? Number.NaN) / (nested.flat ?? Number.NaN),
       3
+    ),
+    ...shapes.flatMap((shape) =>
+      atMost(
+        `${shape} of 1,000 with a sink that is slow, in runs with a fast one`,
+        costOf(shape, 1_000, "bufferedSlow") / costOf(shape, 1_000, "buffered"),
+        slowSink
+      )
     ),
     ...interceptorCosts.flatMap(([name, limit]) => atMost(`${name}, in µs per stage`, interceptors[name], limit)),
     ...atMost("ForEach, time per item in Effect.forEach", forEach?.ratio, 3),

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Data, Effect, Logger, References } from "effect"
+import { Data, Effect, Layer, Logger, References } from "effect"
 import { type Event, Pipeline, Snapshot } from "stageflow"
 import { LoggerSink } from "stageflow/observability"
 
@@ -17,8 +17,7 @@ const lines = (settings?: LoggerSink.Settings) =>
       said.push([logLevel, String(message), fiber.getRef(References.CurrentLogAnnotations)])
     })
     return run.pipe(
-      Effect.provide(LoggerSink.layer(settings)),
-      Effect.provide(Logger.layer([logger])),
+      Effect.provide(Layer.provideMerge(LoggerSink.layer(settings), Logger.layer([logger]))),
       Effect.provideService(References.MinimumLogLevel, "All"),
       Effect.as(said)
     )

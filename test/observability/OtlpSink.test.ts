@@ -3,7 +3,7 @@ import { Effect, Layer, Redacted } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { OtlpSerialization } from "effect/observability"
 import { type Event, EventSink, Pipeline, Snapshot, StageContext } from "stageflow"
-import { BufferedSink, OtlpSink } from "stageflow/observability"
+import { type BufferedSink, OtlpSink } from "stageflow/observability"
 import { type Answer, collector } from "./support/collector.ts"
 import { event, events, logged } from "./support/events.ts"
 

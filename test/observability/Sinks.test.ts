@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Layer, Redacted } from "effect"
 import { TestClock } from "effect/testing"
-import { Event, EventSink } from "stageflow"
+import { type Event, EventSink } from "stageflow"
 import { BufferedSink, Sinks } from "stageflow/observability"
 import { emitted, event, events, settled } from "./support/events.ts"
 

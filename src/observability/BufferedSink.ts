@@ -148,6 +148,15 @@ const checked = (
   }
 }
 
+/**
+ * Gives back settings that can be, and throws at once for others: for a sink of your own that takes them, and builds its
+ * buffer later.
+ */
+export const check = (settings: Settings = {}): Settings => {
+  checked(settings)
+  return settings
+}
+
 const reportFailed = (events: ReadonlyArray<Event>, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
   const { message, tag } = errorSummaryOf(Cause.squash(cause))
   return Effect.logWarning(

@@ -87,13 +87,14 @@ export const make = (
   settings: Settings
 ): Effect.Effect<BufferedSink.Buffered, PlatformError, FileSystem.FileSystem | Scope.Scope> => {
   const where = checked(settings)
+  const buffer = BufferedSink.check(settings.buffer)
   return Effect.gen(function*() {
     const system = yield* FileSystem.FileSystem
     yield* system.makeDirectory(where.directory, { recursive: true })
     const files = new EventFiles(system, where)
     // Before the buffer, so that it is closed after it.
     yield* Effect.addFinalizer(() => files.close)
-    return yield* BufferedSink.make((events) => files.write(events), settings.buffer)
+    return yield* BufferedSink.make((events) => files.write(events), buffer)
   })
 }
 

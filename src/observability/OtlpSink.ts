@@ -160,13 +160,14 @@ const refusalIn = (body: string): OtlpRejected | undefined => {
 export const make = (
   settings: Settings
 ): Effect.Effect<BufferedSink.Buffered, never, HttpClient.HttpClient | OtlpSerialization | Scope.Scope> => {
-  const { buffer, headers, resource, url } = options.fields<Settings>(
+  const { buffer: given, headers, resource, url } = options.fields<Settings>(
     "settings",
     ["url", "headers", "resource", "buffer"],
     settings
   )
   const address = options.name("url", url ?? "")
-  const retryWhile = buffer?.retryWhile
+  const buffer = BufferedSink.check(given)
+  const { retryWhile } = buffer
   return Effect.gen(function*() {
     const client = HttpClient.filterStatusOk(yield* HttpClient.HttpClient)
     const serialization = yield* OtlpSerialization

@@ -143,10 +143,12 @@ export const buffer: {
   <A, E, R>(
     self: Layer.Layer<A | EventSink, E, R>,
     settings?: BufferedSink.Settings
-  ): Layer.Layer<A | EventSink, E, R> =>
-    Layer.flatMap(self, (context) => {
+  ): Layer.Layer<A | EventSink, E, R> => {
+    const given = BufferedSink.check(settings)
+    return Layer.flatMap(self, (context) => {
       const sink = Context.get(context as Context.Context<EventSink>, EventSink)
-      const made = BufferedSink.make(oneByOne((event) => Effect.sync(() => sink.offer(event))), settings)
+      const made = BufferedSink.make(oneByOne((event) => Effect.sync(() => sink.offer(event))), given)
       return Layer.effectContext(Effect.map(made, (buffered) => Context.add(context, EventSink, buffered)))
     })
+  }
 )

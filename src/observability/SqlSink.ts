@@ -92,7 +92,8 @@ const makeTable = Effect.fnUntraced(function*(client: SqlClient.SqlClient, name:
 export const make = (
   settings: Settings = {}
 ): Effect.Effect<BufferedSink.Buffered, SqlError, SqlClient.SqlClient | Scope.Scope> => {
-  const { buffer, table } = options.fields<Settings>("settings", ["table", "buffer"], settings)
+  const { buffer: given, table } = options.fields<Settings>("settings", ["table", "buffer"], settings)
+  const buffer = BufferedSink.check(given)
   const name = options.name("table", table ?? "stageflow_events")
   return Effect.gen(function*() {
     const client = yield* SqlClient.SqlClient

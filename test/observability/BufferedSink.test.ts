@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Data, Deferred, Effect, Exit, Fiber, Schedule, Scope } from "effect"
 import { TestClock } from "effect/testing"
-import type { Event } from "stageflow"
-import { BufferedSink } from "stageflow/observability"
+import { type Event, EventSink } from "stageflow"
+import { BufferedSink, FileSink, LoggerSink, OtlpSink, Sinks, SqlSink } from "stageflow/observability"
 import { event, logged, numbers, settled } from "./support/events.ts"
 
 class Down extends Data.TaggedError("Down")<{ readonly message: string }> {}
@@ -306,6 +306,14 @@ describe("settings", () => {
     ]
     for (const settings of wrong) {
       assert.throws(() => BufferedSink.make(() => Effect.void, settings), /Invalid option/, JSON.stringify(settings))
+      const others = [
+        () => FileSink.layer({ directory: "d", buffer: settings }),
+        () => SqlSink.layer({ buffer: settings }),
+        () => OtlpSink.layer({ url: "http://localhost", buffer: settings }),
+        () => LoggerSink.layer({ buffer: settings }),
+        () => Sinks.buffer(EventSink.layerMemory, settings)
+      ]
+      for (const other of others) assert.throws(other, /Invalid option/, JSON.stringify(settings))
     }
   })
 })

@@ -17,12 +17,18 @@ import type { Outcome } from "./interceptor-model.ts"
 /** What can be kept: a stage that fails, cancels or asks for a retry is run again. */
 export type Kept = Ok<unknown> | Skip
 
-/** The events that come with an outcome which was kept: another run has done what it tells of. */
-export const keptEvents = { cache: "cache.hit", idempotency: "idempotency.replayed" } as const
+/** The events that come with outcomes which were kept. A stage may emit events that are called the same. */
+const keptEvents = new WeakSet<Emitted>()
+
+/** The outcome as one that was kept, with an event that says so: another run has done what it tells of. */
+export const asKept = (outcome: Outcome, type: "cache.hit" | "idempotency.replayed"): Outcome => {
+  const event: Emitted = { type, data: {} }
+  keptEvents.add(event)
+  return withEvent(outcome, event)
+}
 
 /** Whether an outcome was kept, and what it tells of was not done here. */
-export const wasKept = ({ events }: Outcome): boolean =>
-  events.some(({ type }) => type === keptEvents.cache || type === keptEvents.idempotency)
+export const wasKept = ({ events }: Outcome): boolean => events.some((event) => keptEvents.has(event))
 
 /** Whether an outcome can be kept. */
 export const canBeKept = (outcome: Outcome): outcome is Kept => outcome._tag === "Ok" || outcome._tag === "Skip"

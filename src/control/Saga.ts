@@ -183,7 +183,9 @@ const enderOf = (settings: Settings): MakeEnder => (run, environment) => {
     inside: Context.make(CurrentLog, log),
     stagesEnded: (ending) => log.takeAllBack(ending),
     keepsLayers: (release) => log.keepsLayers(release),
-    ended: (ending) => ending === undefined ? log.complete : log.takeAllBack(ending)
+    releaseKept: log.releaseKept,
+    ended: (ending) => ending === undefined ? log.complete : log.takeAllBack(ending),
+    told: () => log.endTold()
   }
 }
 

@@ -160,7 +160,10 @@ export class OneRun {
               this.installedBy(services, installed),
               (inside: Context.Context<never>) => environmentWith(services, inside, outside)
             ))),
-        (release) => this.ender?.keepsLayers(release) === true
+        {
+          keeps: (release) => this.ender?.keepsLayers(release) === true,
+          releaseKept: Effect.suspend(() => this.ender?.releaseKept ?? Effect.void)
+        }
       )
     )
   }
@@ -314,9 +317,11 @@ export class OneRun {
       this.tellEnd(exit)
       return undefined
     }
-    return Effect.map(this.ender.ended(endingOfExit(this.told(exit))), (compensation) => {
+    const { ender } = this
+    return Effect.map(ender.ended(endingOfExit(this.told(exit))), (compensation) => {
       const whole = withCompensation(exit, compensation)
       this.tellEnd(whole)
+      ender.told()
       return whole
     })
   }

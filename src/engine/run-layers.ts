@@ -86,19 +86,28 @@ const later = (
       ? Effect.void
       : Effect.logWarning(`A layer of pipeline "${pipeline}", whose run had completed, could not be released`))
 
-/** Runs what is inside of the layers of a pipeline, unless `isKept` takes their release upon itself. */
+/** Who may keep the layers of a run longer than the run. */
+export interface LayerKeeper {
+  /** Whether it releases them itself, later. */
+  readonly keeps: (release: Effect.Effect<void>) => boolean
+  /** Releases what it has kept of the runs inside, which may need what these layers give. */
+  readonly releaseKept: Effect.Effect<void>
+}
+
+/** Runs what is inside of the layers of a pipeline, which are released after it unless their keeper keeps them. */
 export const withLayers = Effect.fnUntraced(function*(
   pipeline: Runnable,
   grace: Duration.Duration,
   use: (built: Effect.Effect<Context.Context<never>, LayerFailed>) => Effect.Effect<Ended, Failed>,
-  isKept: (release: Effect.Effect<void>) => boolean
+  keeper: LayerKeeper
 ): Effect.fn.Return<Ended, Failed> {
   const layers = yield* Scope.make()
   const exit = yield* Effect.exit(use(built(pipeline, layers)))
   const releasing = release(pipeline.name, layers, exit, grace)
-  if (exit._tag === "Success" && exit.value._tag === "Completed" && isKept(later(pipeline.name, releasing))) {
+  if (exit._tag === "Success" && exit.value._tag === "Completed" && keeper.keeps(later(pipeline.name, releasing))) {
     return yield* exit
   }
+  yield* keeper.releaseKept
   const wrong = yield* releasing
   return yield* wrong === undefined ? exit : withRelease(exit, wrong)
 })

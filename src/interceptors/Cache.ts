@@ -10,7 +10,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import { type Attempt, attemptIn } from "../attempt/attempt.ts"
 import { fromAround, type Outcome, type StageEffect } from "../attempt/interceptor-model.ts"
-import { keptEvents, keptOk, withEvent } from "../attempt/kept-outcome.ts"
+import { asKept, keptOk } from "../attempt/kept-outcome.ts"
 import type { Interceptor } from "../Interceptor.ts"
 import { elapsedMillisIn } from "../internal/clock.ts"
 import * as options from "../internal/options.ts"
@@ -140,4 +140,4 @@ const shared = (
       : Effect.map(results.get(id), (known) => hit(known ?? outcome)))
 }
 
-const hit = (output: Ok<unknown>): Outcome => withEvent(output, { type: keptEvents.cache, data: {} })
+const hit = (output: Ok<unknown>): Outcome => asKept(output, "cache.hit")

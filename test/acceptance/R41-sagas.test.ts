@@ -315,7 +315,7 @@ describe("R41 while compensations run", () => {
       assert.deepStrictEqual(ledger.undone, ["slow", "one"])
     }).pipe(Effect.scoped))
 
-  it.effect("what they emit is told as their stage's, and what they run is no part of the saga", () =>
+  it.effect("what they emit is told as their stage's, and a run that they start takes back its own", () =>
     Effect.gen(function*() {
       const ledger = new Ledger()
       const inside = Pipeline.make("inside").add(ledger.step("inner")).add(broken, { after: ["inner"] })
@@ -342,7 +342,7 @@ describe("R41 while compensations run", () => {
         ["stage", 1, "saga.compensated"]
       ])
       assert.deepStrictEqual(emitted[2]?.data, { stage: "stage", isOwn: true })
-      assert.deepStrictEqual(ledger.lines, ["inner"])
+      assert.deepStrictEqual(ledger.lines, ["inner", "undo inner"])
     }))
 })
 

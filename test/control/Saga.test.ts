@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Context, Effect, Fiber, Layer, Logger, Schedule, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { Event, Interceptor, Pipeline, RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
-import { Saga } from "stageflow/control"
+import { Saga, Subpipeline } from "stageflow/control"
 import { Simulation } from "stageflow/testing"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", { what: Schema.String }) {
@@ -481,5 +481,142 @@ describe("Saga", () => {
         assert.include(lines, "not compensated: undone: The bank is broken")
       }
       assert.deepStrictEqual(failed.toJSON().compensation, failed.compensation)
+    }))
+
+  describe("with layers of runs inside of runs", () => {
+    class Connection extends Context.Service<Connection, { readonly isOpen: () => boolean }>()("test/Connection") {}
+    class Transaction extends Context.Service<Transaction, { readonly id: number }>()("test/Transaction") {}
+
+    const setUp = (lines: Array<string>) => {
+      const connection = Layer.effect(
+        Connection,
+        Effect.gen(function*() {
+          let isOpen = true
+          yield* Effect.addFinalizer(() =>
+            Effect.sync(() => {
+              isOpen = false
+              lines.push("closed")
+            })
+          )
+          return { isOpen: () => isOpen }
+        })
+      )
+      const transaction = Layer.effect(
+        Transaction,
+        Effect.gen(function*() {
+          const { isOpen } = yield* Connection
+          yield* Effect.addFinalizer(() => Effect.sync(() => void lines.push(`committed, open: ${isOpen()}`)))
+          return { id: 1 }
+        })
+      )
+      const write = Stage.work("write", { run: Effect.map(Transaction, ({ id }) => ({ id })) }).pipe(
+        Saga.compensate(() => Effect.map(Transaction, () => void lines.push("undone")))
+      )
+      const child = Pipeline.make("child").add(write).pipe(Pipeline.provide(transaction))
+      return { child, connection }
+    }
+
+    it.effect("releases those of a run inside first, when all completes", () =>
+      Effect.gen(function*() {
+        const lines: Array<string> = []
+        const { child, connection } = setUp(lines)
+        const middle = Pipeline.make("middle").add(Subpipeline.stage("child", child)).pipe(Pipeline.provide(connection))
+        const outer = Pipeline.make("outer").add(Subpipeline.stage("middle", middle)).pipe(saga)
+        yield* Pipeline.run(outer, Snapshot.make())
+        yield* Pipeline.run(middle.pipe(saga), Snapshot.make())
+        assert.deepStrictEqual(lines, ["committed, open: true", "closed", "committed, open: true", "closed"])
+      }))
+
+    it.effect("releases them after the compensations, when the parent fails", () =>
+      Effect.gen(function*() {
+        const lines: Array<string> = []
+        const { child, connection } = setUp(lines)
+        const outer = Pipeline.make("outer")
+          .add(Subpipeline.stage("child", child))
+          .add(broken, { after: ["child"] })
+          .pipe(Pipeline.provide(connection), saga)
+        yield* failureOf(Pipeline.run(outer, Snapshot.make()))
+        assert.deepStrictEqual(lines, ["undone", "committed, open: true", "closed"])
+      }))
+  })
+
+  it.effect("waits for the last event of a run inside that takes back longer than the grace", () =>
+    Effect.gen(function*() {
+      const slow = Stage.work("slow", { run: Effect.succeed({ id: 1 }) }).pipe(
+        Saga.compensate(() => Effect.sleep("5 seconds"))
+      )
+      const child = Pipeline.make("child").add(slow)
+        .add(Stage.work("hangs", { run: Effect.never }), { after: ["slow"] })
+      const pipeline = Pipeline.make("parent")
+        .add(Subpipeline.stage("child", child))
+        .add(Stage.work("fails", { run: Effect.delay(Effect.fail("no"), "1 second") }))
+        .pipe(saga)
+      const events = yield* Effect.scoped(Effect.gen(function*() {
+        const run = yield* Pipeline.start(pipeline, Snapshot.make(), { events: "all", interruptionGrace: "1 second" })
+        const collected = yield* Effect.forkScoped(Stream.runCollect(run.events))
+        yield* TestClock.adjust("1 minute")
+        yield* failureOf(run.await)
+        assert.deepStrictEqual((yield* run.tree).children.map(({ status }) => status), ["interrupted"])
+        return yield* Fiber.join(collected)
+      }))
+      assert.deepStrictEqual(
+        events.filter(Event.isRunEnd).map(({ _tag, pipeline }) => `${pipeline}: ${_tag}`),
+        ["child: RunInterrupted", "parent: RunFailed"]
+      )
+    }))
+
+  it.effect("takes back what a pipeline did that a compensation runs, when that fails", () =>
+    Effect.gen(function*() {
+      const ledger = new Ledger()
+      const undoing = Pipeline.make("undoing").add(ledger.step("note")).add(broken, { after: ["note"] })
+      const order = Stage.work("order", { run: Effect.succeed({ id: 1 }) }).pipe(
+        Saga.compensate(() => Pipeline.run(undoing, Snapshot.make()))
+      )
+      const pipeline = Pipeline.make("p").add(order).add(broken, { after: ["order"] }).pipe(
+        Pipeline.intercept(Saga.interceptor({ onUncompensated: () => Effect.void }))
+      )
+      const { compensation } = yield* failureOf(Pipeline.run(pipeline, Snapshot.make()))
+      assert.deepStrictEqual(ledger.lines, ["note", "undo note"])
+      assert.deepStrictEqual(paths(compensation?.failed), ["order"])
+    }))
+
+  it.effect("takes back a stage whatever its own events are called, and a returned failure is one", () =>
+    Effect.gen(function*() {
+      const undone: Array<string> = []
+      const events = [{ type: "cache.hit", data: {} }, { type: "idempotency.replayed", data: {} }]
+      const told = Stage.work("told", { run: Effect.succeed(StageOutput.ok({ id: 1 }, { events })) }).pipe(
+        Saga.compensate(() => Effect.sync(() => void undone.push("told")))
+      )
+      const returns = Stage.work("returns", { run: Effect.succeed({ id: 1 }) }).pipe(
+        Saga.compensate(() => Effect.succeed(StageOutput.fail(new Broken({ what: "Undo" }))))
+      )
+      const pipeline = Pipeline.make("p").add(told).add(returns).add(broken, { after: ["told", "returns"] }).pipe(
+        Pipeline.intercept(Saga.interceptor({ onUncompensated: () => Effect.void }))
+      )
+      const { compensation } = yield* failureOf(Pipeline.run(pipeline, Snapshot.make()))
+      assert.deepStrictEqual(undone, ["told"])
+      assert.deepStrictEqual(compensation?.failed.map(({ error, stage }) => [stage, error.tag]), [[
+        "returns",
+        "Broken"
+      ]])
+    }))
+
+  it.effect("takes back a long chain without a limit in a time that grows with its length", () =>
+    Effect.gen(function*() {
+      const undone: Array<number> = []
+      const count = 5_000
+      const specs = Array.from({ length: count }, (_, index) => ({
+        stage: Stage.work(`s${index}`, { run: Effect.succeed({ index }) }).pipe(
+          index % 2 === 0 ? Saga.compensate(() => Effect.sync(() => void undone.push(index))) : (stage) => stage
+        ),
+        after: index === 0 ? [] : [`s${index - 1}`]
+      }))
+      const last = { stage: broken, after: [`s${count - 1}`] }
+      const pipeline = yield* Pipeline.fromSpecs("long", [...specs, last])
+      yield* failureOf(Pipeline.run(
+        pipeline.pipe(Pipeline.intercept(Saga.interceptor({ concurrency: "unbounded" }))),
+        Snapshot.make()
+      ))
+      assert.deepStrictEqual(undone, Array.from({ length: count / 2 }, (_, index) => count - 2 - 2 * index))
     }))
 })

@@ -14,10 +14,12 @@ import type { Compensation } from "../../attempt/compensation.ts"
 import { errorSummaryOf } from "../../attempt/error-summary.ts"
 import { withoutSurroundings } from "../../attempt/installed.ts"
 import { originOf } from "../../attempt/outcome.ts"
-import { Enders, type EndingRun, type RunEnding } from "../../attempt/run-ending.ts"
+import type { EndingRun, RunEnding } from "../../attempt/run-ending.ts"
 import { elapsedMillis } from "../../internal/clock.ts"
 import { Holdings, interruptWithin, within } from "../../internal/interruption.ts"
+import { isStageOutput } from "../../internal/output-model.ts"
 import { StageContext } from "../../StageContext.ts"
+import { Backwards } from "./backwards.ts"
 import { CurrentLog, type Deed, type TakeBack } from "./saga-log.ts"
 
 /** What is wrong with a compensation that did not fail with an error of its own. */
@@ -32,7 +34,7 @@ export class CompensationFault extends Schema.TaggedError<CompensationFault>()("
 }) {
   readonly code = "COMPENSATION_FAULT"
   override get message(): string {
-    const limit = this.limitMs === undefined ? "its limit" : Duration.format(Duration.millis(this.limitMs))
+    const limit = this.limitMs === undefined ? "its limit" : Duration.format(Duration.millis(Math.ceil(this.limitMs)))
     switch (this.reason) {
       case "died": {
         // Its own message may hold anything.
@@ -128,40 +130,24 @@ class Compensating {
    * ended: what is taken back before it is what the stages did that depend on it.
    */
   private independently(latestFirst: ReadonlyArray<Deed>): Effect.Effect<void> {
-    const groups = new Map<string, { readonly deeds: Array<Deed>; readonly done: Deferred.Deferred<void> }>()
+    const groups = new Map<string, { readonly deeds: Array<Deed>; readonly ready: Deferred.Deferred<void> }>()
     for (const deed of latestFirst) {
       const group = groups.get(deed.path[0])
-      if (group === undefined) groups.set(deed.path[0], { deeds: [deed], done: Deferred.makeUnsafe() })
+      if (group === undefined) groups.set(deed.path[0], { deeds: [deed], ready: Deferred.makeUnsafe() })
       else group.deeds.push(deed)
     }
-    const dependents = new Map<string, Array<Deferred.Deferred<void>>>()
-    for (const [stage, { done }] of groups) {
-      for (const before of this.before(stage)) {
-        const waiting = dependents.get(before)
-        if (waiting === undefined) dependents.set(before, [done])
-        else waiting.push(done)
-      }
-    }
-    return Effect.forEach(groups, ([stage, { deeds, done }]) =>
+    const backwards = new Backwards(groups.keys(), this.run.dependenciesOf, (stage) => {
+      const group = groups.get(stage)
+      if (group !== undefined) Deferred.doneUnsafe(group.ready, Effect.void)
+      return group !== undefined
+    })
+    // A stage was done after those that it depends on: what it waits for here comes before it.
+    return Effect.forEach(groups, ([stage, { deeds, ready }]) =>
       Effect.gen({ self: this }, function*() {
-        for (const dependent of dependents.get(stage) ?? []) yield* Deferred.await(dependent)
+        yield* Deferred.await(ready)
         for (const deed of deeds) yield* this.one(deed)
-        Deferred.doneUnsafe(done, Effect.void)
+        backwards.pass(stage)
       }), { concurrency: this.settings.concurrency, discard: true })
-  }
-
-  /** The stages that a stage depends on, directly or not. */
-  private before(stage: string): ReadonlySet<string> {
-    const found = new Set<string>()
-    const rest = [stage]
-    for (let next = rest.pop(); next !== undefined; next = rest.pop()) {
-      for (const dependency of this.run.dependenciesOf(next)) {
-        if (found.has(dependency)) continue
-        found.add(dependency)
-        rest.push(dependency)
-      }
-    }
-    return found
   }
 
   private tell({ attempt, path: [stage] }: Deed, type: string, data: unknown): void {
@@ -217,7 +203,12 @@ class Compensating {
   }
 
   private failureIn({ stage }: Deed, exit: Exit.Exit<unknown, unknown>): Failed | undefined {
-    if (exit._tag === "Success") return undefined
+    if (exit._tag === "Success") {
+      const { value } = exit
+      return isStageOutput(value) && value._tag === "Fail"
+        ? { reason: "failed", error: value.error, cause: Cause.fail(value.error) }
+        : undefined
+    }
     const { cause } = exit
     const failed = Cause.findErrorOption(cause)
     if (Option.isSome(failed)) return { reason: "failed", error: failed.value, cause }
@@ -230,15 +221,14 @@ class Compensating {
 
   /**
    * The environment of a compensation: the ports that its stage had, in the surroundings of the run as they are now. What it
-   * emits is told as the stage's, and no saga sees to what it does.
+   * emits is told as the stage's. What it does is no deed of the run; a run that it starts is taken back like any other.
    */
   private environmentOf(deed: Deed, surroundings: Context.Context<never>): Context.Context<never> {
     const own = withoutSurroundings(Context.omit(Holdings)(deed.context))
     const stage = Context.getUnsafe(deed.context as Context.Context<StageContext>, StageContext)
     return Context.merge(surroundings, own).pipe(
       Context.add(StageContext, this.speaking(stage, deed)),
-      Context.add(CurrentLog, undefined),
-      Context.add(Enders, undefined)
+      Context.add(CurrentLog, undefined)
     )
   }
 

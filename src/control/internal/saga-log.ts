@@ -58,6 +58,8 @@ export class SagaLog {
   private readonly reached = Deferred.makeUnsafe<void>()
   /** Nothing is left to take back. */
   private readonly settled = Deferred.makeUnsafe<void>()
+  /** The run has told its last event. */
+  private readonly told = Deferred.makeUnsafe<void>()
 
   constructor(run: EndingRun, takeBack: TakeBack, place: Place | undefined) {
     this.run = run
@@ -89,7 +91,8 @@ export class SagaLog {
   /** Whether it sees to the release of layers: when what they give may be asked for after the end of the run. */
   keepsLayers(release: Effect.Effect<void>): boolean {
     if (this.place === undefined || this.deeds.length === 0) return false
-    this.releases.push(release)
+    // Those of the runs inside may have been built from them: they are released first.
+    this.releases.unshift(release)
     return true
   }
 
@@ -107,7 +110,7 @@ export class SagaLog {
       this.ending ??= ending
       const report = yield* this.takeBack(this.deeds.splice(0), ending, this.run)
       this.report = this.report === undefined ? report : both(this.report, report)
-      yield* this.release
+      yield* this.releaseKept
       this.settle()
       return this.report
     })
@@ -128,7 +131,7 @@ export class SagaLog {
       }
       this.deeds = []
       this.settle()
-      return Effect.as(this.release, undefined)
+      return Effect.as(this.releaseKept, undefined)
     })
   }
 
@@ -143,18 +146,28 @@ export class SagaLog {
   }
 
   /** Releases the layers of the runs inside, the last one first. */
-  private get release(): Effect.Effect<void> {
+  get releaseKept(): Effect.Effect<void> {
     return Effect.suspend(() => Effect.forEach(this.releases.splice(0).toReversed(), (one) => one, { discard: true }))
   }
 
   private settle(): void {
     Deferred.doneUnsafe(this.reached, Effect.void)
     Deferred.doneUnsafe(this.settled, Effect.void)
+  }
+
+  /** The run has told its last event: nobody waits for it any more. */
+  endTold(): void {
+    Deferred.doneUnsafe(this.told, Effect.void)
     this.place?.log.inside.delete(this)
   }
 
+  /** What is around the run may take longer to end than anybody should wait for. */
+  private get untilTold(): Effect.Effect<void> {
+    return Effect.asVoid(within(Deferred.await(this.told), this.run.grace))
+  }
+
   /**
-   * Waits until a run inside is taken back that is being interrupted. What a stage started and let go of goes on, and is not
+   * Waits until a run inside is taken back that is being interrupted, and has told of it. What a stage started and let go of goes on, and is not
    * waited for.
    */
   private get untilTakenBack(): Effect.Effect<void> {
@@ -162,7 +175,11 @@ export class SagaLog {
     const isInterrupted = place?.log.run.isAbandoned(place.stage) === true
     return Effect.andThen(
       isInterrupted ? within(Deferred.await(this.reached), this.run.grace) : Effect.void,
-      Effect.suspend(() => Deferred.isDoneUnsafe(this.reached) ? Deferred.await(this.settled) : Effect.void)
+      Effect.suspend(() =>
+        Deferred.isDoneUnsafe(this.reached)
+          ? Effect.andThen(Deferred.await(this.settled), isInterrupted ? this.untilTold : Effect.void)
+          : Effect.void
+      )
     )
   }
 }

@@ -7,7 +7,7 @@ import * as Effect from "effect/Effect"
 import type { Attempt } from "../../../attempt/attempt.ts"
 import { aroundBody } from "../../../attempt/body.ts"
 import type { StageEffect } from "../../../attempt/interceptor-model.ts"
-import { keptEvents, withEvent } from "../../../attempt/kept-outcome.ts"
+import { asKept } from "../../../attempt/kept-outcome.ts"
 import type { IdempotencyStore } from "../../IdempotencyStore.ts"
 import type { Answer } from "./claims.ts"
 import { IdempotencyLost, IdempotencyMismatch, IdempotencyResultInvalid } from "./errors.ts"
@@ -42,8 +42,6 @@ const Held = Context.Reference<ReadonlyMap<string, HeldClaim>>("stageflow/interc
 
 /** Whether whoever asks runs under a claim of this key. */
 export const isHeld = (id: string): Effect.Effect<boolean> => Effect.map(Held, (held) => held.get(id)?.isOpen === true)
-
-const replayed = { type: keptEvents.idempotency, data: {} } as const
 
 type Claimed = Extract<Answer, { readonly _tag: "Claimed" }> & { readonly until: number }
 
@@ -171,7 +169,7 @@ export class KeyedExecution {
       Effect.mapError((problems) => this.invalid("replay", problems)),
       Effect.flatMap((record) => {
         if (this.losses > 0) this.attempt.dropAddedArtifacts()
-        return Effect.map(this.redo(record), (outcome) => withEvent(outcome, replayed))
+        return Effect.map(this.redo(record), (outcome) => asKept(outcome, "idempotency.replayed"))
       })
     )
   }

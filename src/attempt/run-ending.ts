@@ -65,7 +65,7 @@ export interface Ender {
   readonly stagesEnded: (ending: RunEnding) => Effect.Effect<Compensation | undefined>
   /** The run has completed so far. Whether it releases the layers itself, later. */
   readonly keepsLayers: (release: Effect.Effect<void>) => boolean
-  /** Releases the layers that it has kept of the runs inside: those of the run itself are going to be released now. */
+  /** The layers of the run are going to be released now: those that it has kept of the runs inside are first. */
   readonly releaseKept: Effect.Effect<void>
   /** All of the run has ended; without an ending it completed. Its last event comes after this. */
   readonly ended: (ending: RunEnding | undefined) => Effect.Effect<Compensation | undefined>

@@ -42,7 +42,6 @@ import { type Around, build, fromAround, type Outcome, undeclaringFaults } from 
 import { wasKept } from "../attempt/kept-outcome.ts"
 import { Enders, type MakeEnder, type RunEnding } from "../attempt/run-ending.ts"
 import type { CompensationProblem } from "../checks/saga.ts"
-import type { Ports } from "../checks/stage.ts"
 import * as Interceptor from "../Interceptor.ts"
 import { immutable } from "../internal/immutable.ts"
 import * as options from "../internal/options.ts"
@@ -124,11 +123,11 @@ export const compensate: {
     compensation: (data: D, ending: RunEnding) => Effect.Effect<unknown, E2, R2>
   ): <Name extends string, In, S, E, R>(
     self: Stage.Stage<Name, In, D, S, E, R> & Compensates<Name, D>
-  ) => Stage.Stage<Name, In, D, S, E, R | Ports<R2>>
+  ) => Stage.Stage<Name, In, D, S, E, R | Exclude<R2, StageContext>>
   <Name extends string, In, D, S, E, R, E2, R2>(
     self: Stage.Stage<Name, In, D, S, E, R> & Compensates<Name, D>,
     compensation: (data: D, ending: RunEnding) => Effect.Effect<unknown, E2, R2>
-  ): Stage.Stage<Name, In, D, S, E, R | Ports<R2>>
+  ): Stage.Stage<Name, In, D, S, E, R | Exclude<R2, StageContext>>
 } = dual(2, (self: Stage.Stage<string, never, unknown>, compensation: UntypedCompensation) =>
   Stage.intercept(
     options.ofKind("stage", "a stage; see Stage.make", Stage.isStage, self) as typeof self,
@@ -183,7 +182,7 @@ const enderOf = (settings: Settings): MakeEnder => (run, environment) => {
     inside: Context.make(CurrentLog, log),
     stagesEnded: (ending) => log.takeAllBack(ending),
     keepsLayers: (release) => log.keepsLayers(release),
-    releaseKept: log.releaseKept,
+    releaseKept: Effect.andThen(log.insideTakenBack, log.releaseKept),
     ended: (ending) => ending === undefined ? log.complete : log.takeAllBack(ending),
     told: () => log.endTold()
   }

@@ -619,4 +619,58 @@ describe("Saga", () => {
       ))
       assert.deepStrictEqual(undone, Array.from({ length: count / 2 }, (_, index) => count - 2 - 2 * index))
     }))
+
+  it.effect("lists what an abandoned stage did to its end while others were taken back", () =>
+    Effect.gen(function*() {
+      const whole = Interceptor.make({ name: "whole", around: (effect) => Effect.uninterruptible(effect) })
+      const late = Stage.work("late", { run: Effect.as(Effect.sleep("5 seconds"), { id: 1 }) }).pipe(
+        Saga.compensate(() => Effect.void),
+        Stage.intercept(whole)
+      )
+      const slow = Stage.work("slow", { run: Effect.succeed({ id: 1 }) }).pipe(
+        Saga.compensate(() => Effect.sleep("10 seconds"))
+      )
+      const fails = Stage.work("fails", { run: Effect.fail(new Broken({ what: "It" })) })
+      const pipeline = Pipeline.make("p").add(late).add(slow).add(fails, { after: ["slow"] }).pipe(saga)
+      const fiber = yield* Effect.forkChild(
+        failureOf(Pipeline.run(pipeline, Snapshot.make(), { interruptionGrace: "1 second" }))
+      )
+      yield* TestClock.adjust("1 minute")
+      const { compensation } = yield* Fiber.join(fiber)
+      assert.deepStrictEqual(paths(compensation?.compensated), ["slow", "late"])
+    }))
+
+  it.effect("a run that completes waits for a run inside that is still taking back, before its layers are released", () =>
+    Effect.gen(function*() {
+      const lines: Array<string> = []
+      class Port extends Context.Service<Port, { readonly use: (what: string) => void }>()("test/LatePort") {}
+      const port = Layer.effect(
+        Port,
+        Effect.as(Effect.addFinalizer(() => Effect.sync(() => void lines.push("released"))), {
+          use: (what: string) => void lines.push(what)
+        })
+      )
+      const done = Stage.work("done", { run: Effect.succeed({ id: 1 }) }).pipe(
+        Saga.compensate(() =>
+          Effect.gen(function*() {
+            yield* Effect.sleep("10 seconds")
+            const { use } = yield* Port
+            use("taken back")
+          })
+        )
+      )
+      const child = Pipeline.make("child").add(done).add(
+        Stage.work("hangs", { run: Effect.never }),
+        { after: ["done"] }
+      )
+      const stage = Subpipeline.stage("child", child).pipe(
+        Stage.timeout("1 second", { grace: "1 second" }),
+        Stage.catch(() => Effect.succeed({}))
+      )
+      const pipeline = Pipeline.make("p").add(stage).pipe(Pipeline.provide(port), saga)
+      const fiber = yield* Effect.forkChild(Pipeline.run(pipeline, Snapshot.make()))
+      yield* TestClock.adjust("1 minute")
+      assert.strictEqual((yield* Fiber.join(fiber))._tag, "Completed")
+      assert.deepStrictEqual(lines, ["taken back", "released"])
+    }))
 })

@@ -86,11 +86,10 @@ type Failed = Pick<Uncompensated, "cause" | "error"> & {
 }
 
 /** Takes back deeds as the settings say. */
-export const takingBack = (settings: Settings): TakeBack => (deeds, ending, run) =>
+export const takingBack = (settings: Settings): TakeBack => (deeds, ending, run, since) =>
   deeds.length === 0
     ? Effect.succeed({ compensated: [], failed: [], notReached: [] })
-    : Effect.flatMap(elapsedMillis, (now) =>
-      new Compensating(settings, ending, run, now + Duration.toMillis(settings.deadline)).all(deeds))
+    : new Compensating(settings, ending, run, since + Duration.toMillis(settings.deadline)).all(deeds)
 
 class Compensating {
   private readonly settings: Settings

@@ -9,6 +9,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { Compensation } from "../../attempt/compensation.ts"
 import type { EndingRun, RunEnding } from "../../attempt/run-ending.ts"
+import { elapsedMillis } from "../../internal/clock.ts"
 import { within } from "../../internal/interruption.ts"
 
 /** Something that a stage has done, and that can be taken back. */
@@ -34,11 +35,12 @@ export interface Place {
   readonly attempt: number
 }
 
-/** Takes back what is in a log. */
+/** Takes back what is in a log, which began at a time. */
 export type TakeBack = (
   deeds: ReadonlyArray<Deed>,
   ending: RunEnding,
-  run: EndingRun
+  run: EndingRun,
+  since: number
 ) => Effect.Effect<Compensation>
 
 export class SagaLog {
@@ -78,14 +80,20 @@ export class SagaLog {
    * Keeps a deed. Says how the run ended when it was taken back before: then nobody is going to take back this one.
    */
   add(deed: Deed): RunEnding | undefined {
-    if (this.state === "open") this.deeds.push(deed)
-    if (this.state !== "handed over") return this.ending
-    return this.place === undefined ? undefined : this.place.log.add(lifted(deed, this.place))
+    switch (this.state) {
+      case "open":
+        this.deeds.push(deed)
+        return undefined
+      case "closed":
+        return this.ending
+      case "handed over":
+        return this.place?.log.add(lifted(deed, this.place))
+    }
   }
 
   /** Takes back a deed that nobody else is going to. */
   takeBackLate(deed: Deed, ending: RunEnding): Effect.Effect<void> {
-    return Effect.asVoid(this.takeBack([deed], ending, this.run))
+    return Effect.flatMap(elapsedMillis, (now) => Effect.asVoid(this.takeBack([deed], ending, this.run, now)))
   }
 
   /** Whether it sees to the release of layers: when what they give may be asked for after the end of the run. */
@@ -99,21 +107,27 @@ export class SagaLog {
   /** Takes back what is left, after the runs inside. Says what became of all of it. */
   takeAllBack(ending: RunEnding): Effect.Effect<Compensation> {
     return Effect.gen({ self: this }, function*() {
-      if (this.state === "open") {
-        Deferred.doneUnsafe(this.reached, Effect.void)
-        yield* Effect.forEach(Array.from(this.inside), (run) => run.untilTakenBack, {
-          concurrency: "unbounded",
-          discard: true
-        })
-      }
+      Deferred.doneUnsafe(this.reached, Effect.void)
+      if (this.state === "open") yield* this.insideTakenBack
+      this.ending ??= Object.freeze(ending)
+      const since = yield* elapsedMillis
+      // A stage that ignored its interruption may end while others are taken back.
+      do {
+        const report = yield* this.takeBack(this.deeds.splice(0), this.ending, this.run, since)
+        this.report = this.report === undefined ? report : both(this.report, report)
+      } while (this.deeds.length > 0)
       this.state = "closed"
-      this.ending ??= ending
-      const report = yield* this.takeBack(this.deeds.splice(0), ending, this.run)
-      this.report = this.report === undefined ? report : both(this.report, report)
       yield* this.releaseKept
       this.settle()
       return this.report
     })
+  }
+
+  /** Waits for the runs inside that are being taken back. */
+  get insideTakenBack(): Effect.Effect<void> {
+    return Effect.suspend(() =>
+      Effect.forEach(Array.from(this.inside), (run) => run.untilTakenBack, { concurrency: "unbounded", discard: true })
+    )
   }
 
   /** The run has completed: what it has done, it has done for the run that it is inside of. */
@@ -131,7 +145,7 @@ export class SagaLog {
       }
       this.deeds = []
       this.settle()
-      return Effect.as(this.releaseKept, undefined)
+      return Effect.as(Effect.andThen(this.insideTakenBack, this.releaseKept), undefined)
     })
   }
 

@@ -4,7 +4,8 @@
  *
  * The index is SQLite's, in memory. The model is a stand-in that runs in this process.
  *
- * npm run example examples/agentic-rag.ts
+ * npm run example examples/agentic-rag.ts               asks it four things and shows the runs
+ * npm run example examples/agentic-rag.ts -- --picture  prints the pipeline as Mermaid
  */
 import * as NodeStdio from "@effect/platform-node-shared/NodeStdio"
 import * as NodeTerminal from "@effect/platform-node-shared/NodeTerminal"
@@ -12,6 +13,7 @@ import { Console, Context, Effect, Layer, Option, Schema } from "effect"
 import { SqlClient, type SqlError } from "effect/sql"
 import { Pipeline, Snapshot, Stage } from "stageflow"
 import { ForEach, GuardRetry, Route, Shapes, Subpipeline } from "stageflow/control"
+import { toMermaid } from "stageflow/graph"
 import { TerminalTimeline } from "stageflow/observability"
 import { Sqlite } from "stageflow/sqlite"
 
@@ -185,7 +187,10 @@ const questions = [
   "It does it again!",
   "Good morning!"
 ]
-const program = Effect.forEach(questions, ask, { discard: true })
+const program = Effect.gen(function*() {
+  if (process.argv.includes("--picture")) return yield* Console.log(yield* toMermaid(assistant))
+  yield* Effect.forEach(questions, ask, { discard: true })
+})
 
 const layerTerminal = Layer.provideMerge(TerminalTimeline.layer, [NodeStdio.layer, NodeTerminal.layer])
 await Effect.runPromise(Effect.provide(program, [layerHandbooks, layerModel, layerTerminal]))

@@ -189,6 +189,33 @@ describe("the examples", () => {
       ])
     }))
 
+  it.live("agentic-rag", () =>
+    Effect.gen(function*() {
+      const lines = linesOf(yield* runExample("agentic-rag"))
+      checkPage("agentic-rag", lines)
+      assert.deepStrictEqual(lines.filter((line) => /^("|route|draft|answer)/.test(line)), [
+        "\"How do I clear a paper jam?\"",
+        "route    handbooks, by router",
+        "draft 1  cites: Name your sources",
+        "draft 2  accepted",
+        "answer   Clear a paper jam through the lower tray [printer p. 3]. Lift the lid when paper jams [scanner p. 2].",
+        "\"Which handbook says how to make coffee?\"",
+        "route    handbooks, by router",
+        "answer   The handbooks say nothing about that.",
+        "\"It does it again!\"",
+        "route    clarify, by confidence",
+        "answer   Is it about the printer, the scanner or the network?",
+        "\"Good morning!\"",
+        "route    talk, by router",
+        "answer   Good morning! What can I look up for you?"
+      ])
+      // Only the first question gets as far as to a draft.
+      assert.lengthOf(lines.filter((line) => /^ {4}draft +ok .*guard_retry\.attempt ×2/.test(line)), 1)
+      assert.lengthOf(lines.filter((line) => /^ {4}draft +skipped/.test(line)), 1)
+      const picture = linesOf(yield* runExample("agentic-rag", "--picture"))
+      assert.deepStrictEqual(shownPictures("docs/examples/agentic-rag.md"), [picture.join("\n")])
+    }))
+
   it.live("full, piped: plain lines", () =>
     Effect.gen(function*() {
       const lines = linesOf(yield* runExample("full"))

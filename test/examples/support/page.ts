@@ -30,6 +30,8 @@ export const timeless = (lines: ReadonlyArray<string>): ReadonlyArray<string> =>
     line.replaceAll(/ *[█░]+/g, " █").replaceAll(/ *[+]?[\d.]+ m?s\b/g, " 0 ms").replaceAll(/[\d.]+ times/g, "0 times")
       .replaceAll(/\d+ms\b/g, "0ms")
       .replaceAll(/(?:, | )slow$/g, "")
+      // The row of a stage that never ran has room where the times of the others are.
+      .replace(/^( +\w+ +skipped) +/, "$1 ")
       // How much of a long note or reason fits depends on the bar and the times before it.
       .replace(/█ .*…$/, "█ …")
       .replace(/(: .{20}).*…$/, "$1…")

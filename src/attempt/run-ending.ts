@@ -63,8 +63,10 @@ export interface Ender {
   readonly inside: Context.Context<never>
   /** No stage runs any more, and the run does not complete. Nobody has heard of that yet. */
   readonly stagesEnded: (ending: RunEnding) => Effect.Effect<Compensation | undefined>
-  /** The run has completed so far. Whether it releases the layers itself, later. */
+  /** The run has completed so far. Whether it releases the layers itself, after the end of the run. */
   readonly keepsLayers: (release: Effect.Effect<void>) => boolean
+  /** The run has completed so far. Whether the layers have to be there until `ended` is over. */
+  readonly needsLayers: () => boolean
   /** The layers of the run are going to be released now: those that it has kept of the runs inside are first. */
   readonly releaseKept: Effect.Effect<void>
   /** All of the run has ended; without an ending it completed. Its last event comes after this. */

@@ -182,6 +182,7 @@ const enderOf = (settings: Settings): MakeEnder => (run, environment) => {
     inside: Context.make(CurrentLog, log),
     stagesEnded: (ending) => log.takeAllBack(ending),
     keepsLayers: (release) => log.keepsLayers(release),
+    needsLayers: () => log.needsLayers,
     releaseKept: Effect.andThen(log.insideTakenBack, log.releaseKept),
     ended: (ending) => ending === undefined ? log.complete : log.takeAllBack(ending),
     told: () => log.endTold()

@@ -35,7 +35,7 @@ import { offerTo } from "./listeners.ts"
 import { interruptedBefore, interruptPart, type PartOfRun } from "./part-of-run.ts"
 import type { Plan } from "./plan.ts"
 import { ReadyOrder } from "./ready-order.ts"
-import { environmentWith, withLayers } from "./run-layers.ts"
+import { environmentWith, later, withLayers, withRelease } from "./run-layers.ts"
 import type { RunSettings } from "./run-options.ts"
 import { RunRecord } from "./run-record.ts"
 import type { Ended, Failed, Runnable } from "./runnable.ts"
@@ -79,6 +79,8 @@ export class OneRun {
   private isOver = false
   /** What has a part in the end of the run. */
   private ender: Ender | undefined = undefined
+  /** Releases the layers, where what is around the run is not to find them released. */
+  private release: Effect.Effect<Cause.Cause<never> | undefined> | undefined = undefined
 
   constructor(
     pipeline: Runnable,
@@ -161,7 +163,7 @@ export class OneRun {
               (inside: Context.Context<never>) => environmentWith(services, inside, outside)
             ))),
         {
-          keeps: (release) => this.ender?.keepsLayers(release) === true,
+          keeps: (release) => this.keepsLayers(release),
           releaseKept: Effect.suspend(() => this.ender?.releaseKept ?? Effect.void)
         }
       )
@@ -318,12 +320,35 @@ export class OneRun {
       return undefined
     }
     const { ender } = this
-    return Effect.map(ender.ended(endingOfExit(this.told(exit))), (compensation) => {
-      const whole = withCompensation(exit, compensation)
+    return Effect.gen({ self: this }, function*() {
+      const hasCompleted = endingOfExit(this.told(exit)) === undefined
+      // A run that has completed does not any more when its layers cannot be released.
+      const ended = hasCompleted ? yield* this.released(ender, exit) : exit
+      const compensated = withCompensation(ended, yield* ender.ended(endingOfExit(this.told(ended))))
+      const whole = hasCompleted ? compensated : yield* this.released(ender, compensated)
       this.tellEnd(whole)
       ender.told()
       return whole
     })
+  }
+
+  /** The end of the run, with its layers released. */
+  private released(ender: Ender, exit: Exit.Exit<Ended, Failed>): Effect.Effect<Exit.Exit<Ended, Failed>> {
+    const { release } = this
+    if (release === undefined) return Effect.succeed(exit)
+    return Effect.andThen(
+      ender.releaseKept,
+      Effect.map(release, (wrong) => wrong === undefined ? exit : withRelease(exit, wrong))
+    )
+  }
+
+  /** Whether the layers are there longer than what is inside of them. */
+  private keepsLayers(release: Effect.Effect<Cause.Cause<never> | undefined>): boolean {
+    if (this.ender === undefined) return false
+    if (this.ender.keepsLayers(later(this.plan.pipeline, release))) return true
+    if (!this.ender.needsLayers()) return false
+    this.release = release
+    return true
   }
 
   private tellEnd(exit: Exit.Exit<Ended, Failed>): void {

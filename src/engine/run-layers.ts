@@ -67,7 +67,7 @@ const release = Effect.fnUntraced(function*(
 })
 
 /** A release that went wrong: a failed stage stays the error of the run, anything else is overruled. */
-const withRelease = (exit: Exit.Exit<Ended, Failed>, cause: Cause.Cause<never>): Exit.Exit<Ended, Failed> => {
+export const withRelease = (exit: Exit.Exit<Ended, Failed>, cause: Cause.Cause<never>): Exit.Exit<Ended, Failed> => {
   if (exit._tag === "Success") return Exit.failCause(cause)
   const failed = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
   if (!(failed instanceof StageFailed)) return Exit.failCause(together(exit.cause, cause))
@@ -77,7 +77,7 @@ const withRelease = (exit: Exit.Exit<Ended, Failed>, cause: Cause.Cause<never>):
 }
 
 /** A release that comes when the run has ended, and cannot change its end any more. */
-const later = (
+export const later = (
   pipeline: string,
   release: Effect.Effect<Cause.Cause<never> | undefined>
 ): Effect.Effect<void> =>
@@ -88,8 +88,8 @@ const later = (
 
 /** Who may keep the layers of a run longer than the run. */
 export interface LayerKeeper {
-  /** Whether it releases them itself, later. */
-  readonly keeps: (release: Effect.Effect<void>) => boolean
+  /** Whether it releases them itself, later. The release gives what went wrong in it. */
+  readonly keeps: (release: Effect.Effect<Cause.Cause<never> | undefined>) => boolean
   /** Releases what it has kept of the runs inside, which may need what these layers give. */
   readonly releaseKept: Effect.Effect<void>
 }
@@ -104,7 +104,7 @@ export const withLayers = Effect.fnUntraced(function*(
   const layers = yield* Scope.make()
   const exit = yield* Effect.exit(use(built(pipeline, layers)))
   const releasing = release(pipeline.name, layers, exit, grace)
-  if (exit._tag === "Success" && exit.value._tag === "Completed" && keeper.keeps(later(pipeline.name, releasing))) {
+  if (exit._tag === "Success" && exit.value._tag === "Completed" && keeper.keeps(releasing)) {
     return yield* exit
   }
   yield* keeper.releaseKept

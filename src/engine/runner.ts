@@ -44,7 +44,10 @@ export const run = (
       })
       return Effect.onExitPrimitive(started, (exit) => {
         const ending = run.end(exit)
-        return ending === undefined ? undefined : Effect.asVoid(ending)
+        // What goes wrong after the stages have ended is the end of the run.
+        return ending === undefined
+          ? undefined
+          : Effect.flatMap(ending, (whole) => whole._tag === "Failure" ? Effect.asVoid(whole) : Effect.void)
       })
     }))
 }

@@ -673,4 +673,60 @@ describe("Saga", () => {
       assert.strictEqual((yield* Fiber.join(fiber))._tag, "Completed")
       assert.deepStrictEqual(lines, ["taken back", "released"])
     }))
+
+  describe("with layers of the pipeline itself", () => {
+    class Port extends Context.Service<Port, { readonly isOpen: () => boolean }>()("test/OwnPort") {}
+    const layered = (lines: Array<string>, release: Effect.Effect<void> = Effect.void) => {
+      const port = Layer.effect(
+        Port,
+        Effect.gen(function*() {
+          let isOpen = true
+          yield* Effect.addFinalizer(() =>
+            Effect.andThen(
+              Effect.sync(() => {
+                isOpen = false
+                lines.push("released")
+              }),
+              release
+            )
+          )
+          return { isOpen: () => isOpen }
+        })
+      )
+      const done = Stage.work("done", { run: Effect.succeed({ id: 1 }) }).pipe(
+        Saga.compensate(() => Effect.map(Port, ({ isOpen }) => void lines.push(`undone, open: ${isOpen()}`)))
+      )
+      return Pipeline.make("p").add(done).pipe(Pipeline.provide(port), saga)
+    }
+    const policy = Pipeline.intercept(
+      Interceptor.make({ name: "policy", aroundRun: (run) => Effect.andThen(run, Effect.fail("rejected")) })
+    )
+
+    it.effect("they are there for a run that is rejected after its stages have ended", () =>
+      Effect.gen(function*() {
+        const lines: Array<string> = []
+        yield* failureOf(Pipeline.run(layered(lines).pipe(policy), Snapshot.make()))
+        yield* Effect.scoped(Effect.gen(function*() {
+          const run = yield* Pipeline.start(layered(lines).pipe(policy), Snapshot.make())
+          yield* failureOf(run.await)
+        }))
+        yield* Pipeline.run(layered(lines), Snapshot.make())
+        const undone = ["undone, open: true", "released"]
+        assert.deepStrictEqual(lines, [...undone, ...undone, "released"])
+      }))
+
+    it.effect("a release that dies is the end of the run, and of its events", () =>
+      Effect.gen(function*() {
+        const pipeline = layered([], Effect.die("release"))
+        const exit = yield* Effect.exit(Pipeline.run(pipeline, Snapshot.make()))
+        assert(exit._tag === "Failure")
+        const [tag, handled] = yield* Effect.scoped(Effect.gen(function*() {
+          const run = yield* Pipeline.start(pipeline, Snapshot.make())
+          const exit = yield* Effect.exit(run.await)
+          const events = yield* Stream.runCollect(run.events)
+          return [events.at(-1)?._tag, exit._tag] as const
+        }))
+        assert.deepStrictEqual([tag, handled], ["RunRejected", "Failure"])
+      }))
+  })
 })

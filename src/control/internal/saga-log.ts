@@ -104,6 +104,11 @@ export class SagaLog {
     return true
   }
 
+  /** Whether what is around the run may still have it taken back, with what its layers give. */
+  get needsLayers(): boolean {
+    return this.place === undefined && this.deeds.length > 0
+  }
+
   /** Takes back what is left, after the runs inside. Says what became of all of it. */
   takeAllBack(ending: RunEnding): Effect.Effect<Compensation> {
     return Effect.gen({ self: this }, function*() {

@@ -52,6 +52,13 @@ type NeededProblem<S> = S extends Stage.Any
   : never
   : NoStage<S>
 
+/** What is wrong with a stage whose data a pipeline returns. */
+type ReturnedProblem<S> = S extends Stage.Any
+  ? "skip" extends Stage.Signals<S>
+    ? `stage '${S["name"]}' may skip, and its data is what the pipeline returns; let it give data in any case`
+  : never
+  : never
+
 type LinksProblem<S extends List, Given, Giver extends string> = S extends readonly [infer A, ...infer Rest] ? First<
     LinkProblem<A, Given, Giver>,
     Rest extends readonly [] ? never
@@ -79,7 +86,7 @@ type NoStages<S extends List> = S extends readonly [] ? `there are no stages her
 /** What is wrong with the stages `S`, one after the other, of which the first takes `I`. */
 export type ChainProblem<S extends List, I> = First<
   NoStages<S>,
-  First<NamesProblem<S>, LinksProblem<S, Input<I>, `the input`>>
+  First<First<NamesProblem<S>, LinksProblem<S, Input<I>, `the input`>>, ReturnedProblem<Last<S>>>
 >
 
 type EachLinkProblem<S, Given, Giver extends string> = S extends unknown ? LinkProblem<S, Given, Giver> : never
@@ -89,7 +96,7 @@ type EachNeededProblem<S> = S extends unknown ? NeededProblem<S> : never
 type JoinProblem<Join, Lasts> = [Join] extends [NotGiven] ? never
   : unknown extends Lasts ? never
   : First<
-    EachNeededProblem<Lasts>,
+    First<EachNeededProblem<Lasts>, ReturnedProblem<Join>>,
     Join extends Stage.Any ? JoinInputProblem<Join["name"], Stage.Input<Join>, DataByName<Lasts>> : NoStage<Join>
   >
 

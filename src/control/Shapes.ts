@@ -142,7 +142,7 @@ export interface Chain {
  * Makes a pipeline of stages of which each takes the data of the one before it as its inputs. It returns what the last one
  * gives. The first takes the pipeline's `input`, or nothing.
  *
- * A stage that may skip can only be the last: nothing could take its data.
+ * None of them may skip: the next one, or whoever runs the pipeline, could not have its data.
  */
 export const chain: Chain = (name: string, given: List, settings: ShapeOptions<unknown> = {}) => {
   const { input } = options.fields("options", ["input"], settings)

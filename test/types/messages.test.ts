@@ -683,6 +683,10 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
       "letters",
       "stage 'maybe' may skip, and its data is needed here; add what can go without it with 'maybe?'"
     ),
+    "shape-last-skips": inShape(
+      "letters",
+      "stage 'maybe' may skip, and its data is what the pipeline returns; let it give data in any case"
+    ),
     "shape-branch": inShape("letters", "stage 'count': stage 'fetch' gives 'body' as a string, and not a number"),
     "shape-join": inShape("letters", "stage 'write', input 'length': stage 'length' gives no 'words'"),
     "shape-lane": inShape("letters", "stage 'count': stage 'fetch' gives 'body' as a string, and not a number"),

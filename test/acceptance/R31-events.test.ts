@@ -1,7 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Schedule, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Event, EventSink, Interceptor, Pipeline, RunResult, Snapshot, Source, Stage, StageContext, StageOutput } from "stageflow"
+import {
+  Event,
+  EventSink,
+  Interceptor,
+  Pipeline,
+  RunResult,
+  Snapshot,
+  Source,
+  Stage,
+  StageContext,
+  StageOutput
+} from "stageflow"
 import { Broken, during, recorded } from "./support/lifecycle.ts"
 
 const broken = new Broken({ by: "broken" })

@@ -124,7 +124,9 @@ export class Builder {
             return Effect.andThen(cleaning, Effect.sync(() => this.account.leave(call, now())))
           }))
       })
-    }).pipe(Effect.flatMap((output) => yields && StageOutput.isStageOutput(output) ? output as never : Effect.succeed(output)))
+    }).pipe(
+      Effect.flatMap((output) => yields && StageOutput.isStageOutput(output) ? output as never : Effect.succeed(output))
+    )
   }
 
   stage(tree: Tree): Stage.Any {
@@ -162,7 +164,10 @@ export class Builder {
     let made = Pipeline.make(name, { input: Schema.Unknown }) as unknown as Adding
     for (const { reads, tree } of parts) {
       const read = reads === undefined ? "input" : (parts[reads] as Part).tree.name
-      const taking = Stage.mapInput(this.stage(tree) as AnyStage, (inputs: Readonly<Record<string, unknown>>) => inputs[read])
+      const taking = Stage.mapInput(
+        this.stage(tree) as AnyStage,
+        (inputs: Readonly<Record<string, unknown>>) => inputs[read]
+      )
       made = made.add(taking, { inputs: [read] })
     }
     return made as unknown as Pipeline.Any
@@ -187,7 +192,10 @@ export class Builder {
       events: "all",
       failure: (typeof failure === "number" ? { tolerate: failure } : failure) as ForEach.Failure
     })
-    return Stage.mapOutput(made as unknown as Stage.Stage<string, unknown, EachData>, (data) => n(mixed(name, entriesOf(data, count))))
+    return Stage.mapOutput(
+      made as unknown as Stage.Stage<string, unknown, EachData>,
+      (data) => n(mixed(name, entriesOf(data, count)))
+    )
   }
 
   private route(name: string, { a, b, otherwise }: Routed): Stage.Any {
@@ -209,8 +217,11 @@ export class Builder {
       unfinished,
       stagnation: false
     } as never) as unknown as Stage.Stage<string, unknown, Loop.Ended<object>>
-    return Stage.mapOutput(made, ({ ended, iterations, state }) =>
-      n(mixed("loop", [["state", seenIn(state)], ["iterations", iterations], ["ended", ended]])))
+    return Stage.mapOutput(
+      made,
+      ({ ended, iterations, state }) =>
+        n(mixed("loop", [["state", seenIn(state)], ["iterations", iterations], ["ended", ended]]))
+    )
   }
 
   private guard(name: string, { draft, guards, maxAttempts }: Guarded): Stage.Any {
@@ -271,7 +282,9 @@ const verdictOf = (data: unknown) => accepts(seenIn(data)) ? GuardRetry.accept :
 
 /** The data of the stages of a run by their names. */
 const dataOf = ({ outputs }: { readonly outputs: Readonly<Record<string, StageOutput.Settled>> }): object =>
-  Object.fromEntries(Object.entries(outputs).flatMap(([name, output]) => output._tag === "Ok" ? [[name, output.data]] : []))
+  Object.fromEntries(
+    Object.entries(outputs).flatMap(([name, output]) => output._tag === "Ok" ? [[name, output.data]] : [])
+  )
 
 type EachData = ForEach.Results<object> | ForEach.Outcomes<object, unknown>
 
@@ -288,5 +301,3 @@ const entriesOf = (data: EachData, count: number): ReadonlyArray<readonly [strin
   const indices = Array.from({ length: count }, (_, index) => index).filter((index) => !left.has(index))
   return [...data.results.map((value, position) => [`ok ${indices[position]}`, seenIn(value)] as const), ...skipped]
 }
-
-

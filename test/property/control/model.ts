@@ -199,7 +199,7 @@ const construct = (tree: Tree, seen: number, place: Place): Told => {
         return race(tree, seen, place)
     }
   }
-  return { start: place.now, ...told() }
+  return { ...told(), start: place.now }
 }
 
 const leaf = (tree: Tree, seen: number, { attempt, now }: Place): Told => {
@@ -291,7 +291,9 @@ const run = (
   const ran = tolds.flatMap((told, index) => {
     const { reads } = parts[index] as Part
     const isRun = reads === undefined || fates[reads]?._tag === "Ok"
-    return told !== undefined && isRun ? [{ told, fate: fates[index] as PartFate, name: parts[index]?.tree.name ?? "" }] : []
+    return told !== undefined && isRun
+      ? [{ told, fate: fates[index] as PartFate, name: parts[index]?.tree.name ?? "" }]
+      : []
   })
   const decisive = firstToEnd(ran.filter(({ fate }) => fate._tag === "Ends").map(({ told }) => told))
   // A place for compensation: the stages of `ran` that ended as Ok before `decisive` did are those that are compensated, the
@@ -345,7 +347,12 @@ const child = (
 ): RunTold | undefined =>
   place.depth >= place.depthLimit ? undefined : run(name, parts, failure, seen, { ...place, depth: place.depth + 1 })
 
-const subpipeline = ({ failure, onCancel, parts }: Sub, name: string, seen: number, place: Place): Omit<Told, "start"> => {
+const subpipeline = (
+  { failure, onCancel, parts }: Sub,
+  name: string,
+  seen: number,
+  place: Place
+): Omit<Told, "start"> => {
   const told = child(`${name}-p`, parts, failure, seen, place)
   if (told === undefined) return rejected(`${name}-p`, "sub DepthExceeded", place)
   const outcome = (): Outcome => {
@@ -470,7 +477,8 @@ const loop = (given: Loop, first: number, place: Place): Omit<Told, "start"> => 
 }
 
 /** What a draft sees of its inputs. */
-export const seenOfDraft = (seen: number, attempt: number): number => mixed("draft", [["n", seen], ["attempt", attempt]])
+export const seenOfDraft = (seen: number, attempt: number): number =>
+  mixed("draft", [["n", seen], ["attempt", attempt]])
 
 const guardRetry = ({ draft, guards, maxAttempts }: GuardRetry, seen: number, place: Place): Omit<Told, "start"> => {
   const done: Array<Told> = []
@@ -500,7 +508,9 @@ const race = ({ contestants }: Race, seen: number, place: Place): Omit<Told, "st
     outcome._tag === "Ok" || outcome._tag === "Cancel" || (outcome._tag === "Failed" && outcome.isRefused)
   const decisive = firstToEnd(all.filter(decides))
   const lost = (until: number): Failed => {
-    const losers = all.flatMap((told, index) => isBad(told) && told.end <= until ? [{ index, wrong: failureOf(told) }] : [])
+    const losers = all.flatMap((told, index) =>
+      isBad(told) && told.end <= until ? [{ index, wrong: failureOf(told) }] : []
+    )
     const errors = losers.map(({ index, wrong }) => `${index}: ${wrong.error}`)
     return failed(`race ${errors.join(", ")}`, {
       isRefused: losers.some(({ wrong }) => wrong.isRefused),

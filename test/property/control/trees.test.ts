@@ -3,18 +3,19 @@
  * interrupted at any moment.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Effect, Exit, Fiber, Option, Schema, Stream } from "effect"
+import { Arbitrary, Cause, Effect, Exit, Fiber, Option, Schema, Stream } from "effect"
 import { Event, EventSink, Pipeline, Run, RunResult, Snapshot, type StageOutput } from "stageflow"
 import { Simulation } from "stageflow/testing"
 import { Account, Builder, said, seenIn } from "./build.ts"
 import { Ambiguous, type Call, cut, model, type RunEnd, type RunMade, type RunTold } from "./model.ts"
-import { type Given, rootName, trees } from "./tree.ts"
+import { type Given, rootName, type Sub, type Tree, trees } from "./tree.ts"
 
 type Outputs = Readonly<Record<string, StageOutput.Settled>>
 
 const rootInput = { n: 1 }
 
-const runs = Number(process.env["TREES"] ?? 120)
+/** `TREES=2000 npx vitest run test/property/control` looks at many more. */
+const runs = Number(process.env["TREES"] ?? 80)
 const options = { arbitrary: { runs, size: 200, maxShrinks: 3000 } }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -54,11 +55,22 @@ const runsIn = (events: ReadonlyArray<Event.Event>): ReadonlyArray<RunSeen> => {
       if (seen.size === 0) assert.isUndefined(parentRunId, "the first is the root")
       else {
         assert(parent !== undefined && parentStage !== undefined, `the parent of ${pipeline} has started`)
-        assert.isTrue(parent.running.has(parentStage), `the stage ${parentStage} that ${pipeline} is inside of is running`)
+        assert.isTrue(
+          parent.running.has(parentStage),
+          `the stage ${parentStage} that ${pipeline} is inside of is running`
+        )
         parent.inside.set(runId, parentStage)
       }
       const path = parent === undefined ? pipeline : `${parent.path}/${parentStage}/${pipeline}`
-      seen.set(runId, { path, running: new Set(), inside: new Map(), ended: new Set(), start: at, sequence: 0, last: undefined })
+      seen.set(runId, {
+        path,
+        running: new Set(),
+        inside: new Map(),
+        ended: new Set(),
+        start: at,
+        sequence: 0,
+        last: undefined
+      })
     }
     const run = seen.get(runId)
     assert(run !== undefined, `${event._tag} of a run that has not started`)
@@ -125,10 +137,12 @@ const outcomeOf = (exit: Exit.Exit<unknown, unknown>): unknown => {
   }
   const result = exit.value as RunResult.RunResult<Outputs>
   if (result._tag === "Cancelled") return { _tag: "Cancelled", reason: result.reason }
-  const ends = new Map(Object.entries(result.outputs as Outputs).map(([name, output]) => [
-    name,
-    output._tag === "Ok" ? { _tag: "Ok", seen: seenIn(output.data) } : { _tag: "Skip" }
-  ]))
+  const ends = new Map(
+    Object.entries(result.outputs as Outputs).map(([name, output]) => [
+      name,
+      output._tag === "Ok" ? { _tag: "Ok", seen: seenIn(output.data) } : { _tag: "Skip" }
+    ])
+  )
   if (result._tag === "Incomplete") {
     for (const name of result.failed) ends.set(name, { _tag: "Failed" })
     for (const name of result.blocked) ends.set(name, { _tag: "Blocked" })
@@ -237,9 +251,8 @@ describe("trees of constructs against the model", () => {
         assert.strictEqual(value.tree.descendants.length, made.length - 1)
         assert.deepStrictEqual(
           value.tree.descendants.map(({ depth, pipeline, status }) => `${depth} ${pipeline} ${status}`).toSorted(),
-          made.slice(1).map(({ how, path }) =>
-            `${(path.split("/").length - 1) / 2} ${path.split("/").at(-1)} ${how}`
-          ).toSorted()
+          made.slice(1).map(({ how, path }) => `${(path.split("/").length - 1) / 2} ${path.split("/").at(-1)} ${how}`)
+            .toSorted()
         )
         const modelled = modelOf(tree)
         if (modelled === undefined) return
@@ -325,4 +338,62 @@ describe("trees of constructs against the model", () => {
       }),
     options
   )
+})
+
+/** Every stage of a tree, however deep. */
+const stagesIn = (tree: Sub | Tree): ReadonlyArray<Tree> => {
+  const inside = (): ReadonlyArray<Tree> => {
+    switch (tree.kind) {
+      case "leaf":
+        return []
+      case "sub":
+        return tree.parts.map((part) => part.tree)
+      case "each":
+      case "loop":
+        return [tree.body.tree]
+      case "route":
+        return [tree.a, tree.b, tree.otherwise].flatMap((body) => body?.tree ?? [])
+      case "guard":
+        return [tree.draft, ...tree.guards].map((body) => body.tree)
+      case "race":
+        return tree.contestants.map((body) => body.tree)
+    }
+  }
+  return inside().flatMap((stage) => [stage, ...stagesIn(stage)])
+}
+
+describe("what is generated", () => {
+  it.effect("covers what it is to cover", () =>
+    Effect.gen(function*() {
+      const samples = yield* Arbitrary.sampleEffect(trees, { count: 400, size: 200, seed: 1 })
+      const seen = new Map<string, number>()
+      const count = (what: string) => seen.set(what, (seen.get(what) ?? 0) + 1)
+      for (const sample of samples) {
+        const modelled = modelOf(sample)
+        if (modelled === undefined) {
+          count("ambiguous")
+          continue
+        }
+        count(modelled.outcome._tag)
+        count(sample.root.failure)
+        if (modelled.calls.some(({ isInterrupted }) => isInterrupted)) count("interrupts leaves")
+        if (modelled.runs.some(({ path }) => path.split("/").length > 8)) count("four deep")
+        if (modelled.calls.length > 20) count("many leaves")
+        for (const how of new Set(modelled.runs.map((run) => run.how))) count(how)
+        for (const kind of new Set(stagesIn(sample.root).map((tree) => tree.kind))) count(kind)
+        const { outcome } = modelled
+        const words = outcome._tag === "Failed" ? outcome.failure.error.split(/[^A-Za-z]+/) : []
+        for (const word of new Set(words)) count(word)
+      }
+      assert.isAtMost(seen.get("ambiguous") ?? 0, 80)
+      const kinds = ["leaf", "sub", "each", "route", "loop", "guard", "race"]
+      const ends = ["Completed", "Failed", "Incomplete", "completed", "failed", "incomplete", "interrupted"]
+      for (const what of [...kinds, ...ends, "continue", "fail-fast", "interrupts leaves", "four deep"]) {
+        assert.isAtLeast(seen.get(what) ?? 0, 20, what)
+      }
+      const errors = ["StageTimeout", "RetryExhausted", "LoopUnfinished", "NoDraftAccepted", "item", "items", "Defect"]
+      for (const what of [...errors, "Cancelled", "rejected", "many leaves", "NoBranch"]) {
+        assert.isAtLeast(seen.get(what) ?? 0, 1, what)
+      }
+    }))
 })

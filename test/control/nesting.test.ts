@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { Event, EventSink, Pipeline, Snapshot, type Source, Stage } from "stageflow"
+import { type Event, EventSink, Pipeline, Snapshot, type Source, Stage } from "stageflow"
 import { ForEach, GuardRetry, Loop, Route, Shapes, Subpipeline } from "stageflow/control"
 import { toMermaid } from "stageflow/graph"
 

@@ -3,7 +3,7 @@
  * interrupted at any moment.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Arbitrary, Cause, Effect, Exit, Fiber, Option, Schema, Stream } from "effect"
+import { Arbitrary, Cause, Effect, type Exit, Fiber, Option, Schema, Stream } from "effect"
 import { Event, EventSink, Pipeline, Run, RunResult, Snapshot, type StageOutput } from "stageflow"
 import { Simulation } from "stageflow/testing"
 import { Account, Builder, said, seenIn } from "./build.ts"

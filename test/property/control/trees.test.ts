@@ -15,7 +15,7 @@ type Outputs = Readonly<Record<string, StageOutput.Settled>>
 const rootInput = { n: 1 }
 
 /** `TREES=2000 npx vitest run test/property/control` looks at many more. */
-const runs = Number(process.env["TREES"] ?? 80)
+const runs = Number(process.env["TREES"] ?? 150)
 const options = { arbitrary: { runs, size: 200, maxShrinks: 3000 }, timeout: 60_000 + runs * 200 }
 
 // ---------------------------------------------------------------------------------------------------------------------

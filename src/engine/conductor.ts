@@ -42,6 +42,8 @@ class Conductor {
   private readonly fibers: FiberSet.FiberSet<unknown, unknown>
   /** How many stages are running. */
   private running = 0
+  /** How many ends of stages are being dealt with: whoever hears the events of one may end the run, which waits for it. */
+  private ending = 0
   /** How many steps stages have taken, each in its own fiber, since others had their turn. */
   private steps = 0
   private readonly stepsBeforeYield: number
@@ -218,19 +220,21 @@ class Conductor {
 
   /** A stage has ended that had to wait. What is ready now starts here: it does not take the conductor's fiber for that. */
   private endedLater(execution: StageExecution, exit: Exit.Exit<unknown, unknown>): void {
+    this.ending++
     const result = Result.try(() => {
       this.ended(execution, exit)
       for (let started = 0; started < atOnce && this.resume !== undefined && this.canStart; started++) this.startNext()
     })
+    this.ending--
     if (Result.isFailure(result)) this.crash ??= Cause.die(result.failure)
     this.wake()
     // Whoever waits for that goes on at once: what depends on the stage has been told by now.
     this.run.stageIsOver(execution)
   }
 
-  /** How many stages have not ended. */
-  get inFlight(): number {
-    return this.running
+  /** Whether anything is going on: stages that have not ended, or the end of one. */
+  get isBusy(): boolean {
+    return this.running > 0 || this.ending > 0
   }
 
   /** Why the engine failed, which it never should. */
@@ -264,7 +268,7 @@ const conductToEnd = Effect.fnUntraced(function*(
   const conductor = new Conductor(run, settings, fibers)
   const exit = yield* Effect.exit(restore(conductor.conduct))
   if (exit._tag === "Failure") run.stop ??= { _tag: "Interrupted" }
-  if (conductor.inFlight > 0) {
+  if (conductor.isBusy) {
     // Stages that end in this very instant still count as ended.
     yield* Effect.yieldNow
     yield* closeWithin(scope, Array.from(fibers), settings.grace)

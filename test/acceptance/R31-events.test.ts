@@ -1,7 +1,18 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Deferred, Effect, Exit, Fiber, Layer, Schedule, Schema, Scope, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Event, Interceptor, Pipeline, RunResult, Snapshot, Source, Stage, StageContext, StageOutput } from "stageflow"
+import {
+  Event,
+  EventSink,
+  Interceptor,
+  Pipeline,
+  RunResult,
+  Snapshot,
+  Source,
+  Stage,
+  StageContext,
+  StageOutput
+} from "stageflow"
 import { Broken, during, recorded } from "./support/lifecycle.ts"
 
 const broken = new Broken({ by: "broken" })
@@ -694,4 +705,45 @@ describe("R31 the handle and the stream tell the same", () => {
       assert(heard.exit._tag === "Success")
       assert.deepStrictEqual(heard.exit.value.outputs, alone.outputs)
     }))
+
+  it.effect.each(["interrupt", "cancel"] as const)(
+    "whoever hears an event may %s the run there and then: its end is still the last event",
+    (how) =>
+      Effect.gen(function*() {
+        const waits = (name: string) =>
+          Stage.transform(name, {
+            *run() {
+              yield* Effect.sleep("1 second")
+              yield* StageContext.addArtifact({ type: "note", payload: name })
+            }
+          })
+        const pipeline = Pipeline.make("pipeline")
+          .add(waits("a"))
+          .add(waits("b"), { after: ["a"] })
+          .add(Stage.transform("c", { run: Effect.void }), { after: ["b"] })
+        for (let step = 1; step <= 12; step++) {
+          const events: Array<Event.Event> = []
+          let stop = () => {}
+          const sink = {
+            offer: (event: Event.Event) => {
+              events.push(event)
+              if (events.length === step) stop()
+            }
+          }
+          const program = Effect.scoped(Effect.gen(function*() {
+            const context = yield* Effect.context<Scope.Scope>()
+            const run = yield* Pipeline.start(pipeline, Snapshot.make())
+            if (how === "cancel") stop = () => void Effect.runForkWith(context)(run.cancel("enough"))
+            return yield* run.await
+          }))
+          const running = how === "cancel" ? program : Effect.asVoid(Pipeline.run(pipeline, Snapshot.make()))
+          const fiber = yield* Effect.forkChild(Effect.provideService(running, EventSink.EventSink, sink))
+          if (how === "interrupt") stop = () => fiber.interruptUnsafe()
+          yield* TestClock.adjust("1 minute")
+          yield* Fiber.await(fiber)
+          assert.isTrue(Event.isRunEnd(events.at(-1) as Event.Event), `step ${step}: ${events.map(({ _tag }) => _tag)}`)
+          checkRun(events)
+        }
+      })
+  )
 })

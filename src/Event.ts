@@ -101,7 +101,7 @@ export const StageSkipped = stageEvent("StageSkipped", { durationMs: Schema.Numb
 export const StageCancelled = stageEvent("StageCancelled", { durationMs: Schema.Number, reason: Schema.String })
 /** The stage failed for good. */
 export const StageFailed = stageEvent("StageFailed", { durationMs: Schema.Number, error: ErrorSummary })
-/** The run ended while the stage was running. `abandoned`: it ignored its interruption and was left behind. */
+/** The run ended while the stage was running. `abandoned`: it, or something inside of it, ignored its interruption. */
 export const StageInterrupted = stageEvent("StageInterrupted", {
   durationMs: Schema.Number,
   abandoned: Schema.Boolean

@@ -87,6 +87,7 @@ export class ActiveRun implements RunOfStage {
   readonly snapshot: Current
   readonly identity: RunIdentity
   readonly record: RunRecord
+  readonly parent: StageExecution | undefined
   /** `undefined` when nobody listens, so that nothing is built for nobody. */
   readonly announcer: Announcer | undefined
   readonly outputs: Array<Settled | undefined>
@@ -132,6 +133,7 @@ export class ActiveRun implements RunOfStage {
     snapshot: Current,
     identity: RunIdentity,
     record: RunRecord,
+    parent: StageExecution | undefined,
     announcer: Announcer | undefined,
     clock: Clock.Clock,
     policy: RunPolicy
@@ -141,6 +143,7 @@ export class ActiveRun implements RunOfStage {
     this.snapshot = snapshot
     this.identity = identity
     this.record = record
+    this.parent = parent
     this.announcer = announcer
     this.clock = clock
     this.policy = policy
@@ -257,7 +260,9 @@ export class ActiveRun implements RunOfStage {
     this.executions[first.planned.index] = undefined
     if (exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)) {
       if (this.stop !== undefined) return this.endInterrupted(execution, exit.cause)
-      const ending = this.interruptions?.get(first.planned.index)?.endingOf(first.planned.name, exit.cause)
+      const interruption = this.interruptions?.get(first.planned.index)
+      if (interruption !== undefined && first.hasLeftBehind) interruption.isAbandoned = true
+      const ending = interruption?.endingOf(first.planned.name, exit.cause)
       if (ending !== undefined) return this.endFailed(execution, ending)
     }
     const now = this.elapsedMs()
@@ -336,13 +341,18 @@ export class ActiveRun implements RunOfStage {
   }
 
   private endInterrupted(execution: StageExecution, cause: Cause.Cause<unknown>): void {
-    const now = this.elapsedMs()
-    this.statuses[execution.planned.index] = "interrupted"
-    this.left--
-    this.journal.lastEnded(execution, now, { _tag: "Interrupted", abandoned: false })
-    this.announcer?.stageInterrupted(execution, now - execution.first.startedMs, false)
+    this.leave(execution, execution.hasLeftBehind)
     const reasons = cause.reasons.filter((reason) => !Cause.isInterruptReason(reason))
     if (reasons.length > 0) this.failuresWhileStopping.push(Cause.fromReasons(reasons))
+  }
+
+  /** A stage ends though it was not done; it is abandoned when something of it goes on all the same. */
+  private leave(execution: StageExecution, abandoned: boolean): void {
+    const now = this.elapsedMs()
+    this.statuses[execution.planned.index] = abandoned ? "abandoned" : "interrupted"
+    this.left--
+    this.journal.lastEnded(execution, now, { _tag: "Interrupted", abandoned })
+    this.announcer?.stageInterrupted(execution, now - execution.first.startedMs, abandoned)
   }
 
   private release(planned: PlannedStage): void {
@@ -422,14 +432,8 @@ export class ActiveRun implements RunOfStage {
 
   /** The stages that outlived the grace: the run ends without them. */
   abandonRunning(): void {
-    const now = this.elapsedMs()
     for (const first of this.executions) {
-      if (first === undefined) continue
-      const execution = first.latest
-      this.statuses[execution.planned.index] = "abandoned"
-      this.left--
-      this.journal.lastEnded(execution, now, { _tag: "Interrupted", abandoned: true })
-      this.announcer?.stageInterrupted(execution, now - first.startedMs, true)
+      if (first !== undefined) this.leave(first.latest, true)
     }
   }
 

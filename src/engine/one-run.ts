@@ -17,7 +17,7 @@ import { installedIn } from "../attempt/installed.ts"
 import type { Any as AnyInterceptor } from "../attempt/interceptor-model.ts"
 import { type Ender, Enders, type EndingRun, type RunEnding } from "../attempt/run-ending.ts"
 import { EventSink } from "../EventSink.ts"
-import { InterruptionGrace } from "../internal/interruption.ts"
+import { InterruptionGrace, LeftBehindOf } from "../internal/interruption.ts"
 import * as options from "../internal/options.ts"
 import { complete, extensionsOf, ProvenIdentity, type RunIdentity, type Snapshot } from "../internal/snapshot-model.ts"
 import { DepthLimit, type InterruptedStages } from "../Run.ts"
@@ -39,18 +39,13 @@ import { environmentWith, later, withLayers, withRelease } from "./run-layers.ts
 import type { RunSettings } from "./run-options.ts"
 import { RunRecord } from "./run-record.ts"
 import type { Ended, Failed, Runnable } from "./runnable.ts"
-import { StageExecution } from "./stage-execution.ts"
+import { executionOf, leftBehindIn } from "./stage-execution.ts"
 
 /** What the caller says who cancels a run. */
 export interface Cancellation {
   readonly reason: string
   readonly data: Readonly<Record<string, unknown>>
 }
-
-/** What is remembered of the run of a stage. */
-const recordOf = (stage: StageContext["Service"] | undefined): RunRecord | undefined =>
-  // The engine makes every StageContext of a run; one that a test makes is of no run.
-  stage instanceof StageExecution ? stage.run.record : undefined
 
 /**
  * One run, from before what is around it (layers, interceptors) to after that. Its stages run inside, once.
@@ -97,7 +92,7 @@ export class OneRun {
     this.parent = Option.getOrUndefined(Context.getOption(environment, StageContext))
     this.ids = idsOf(snapshot, this.parent, Context.get(environment, Random.Random))
     const lineage = lineageOf(this.ids, this.parent)
-    this.record = new RunRecord(plan.pipeline, lineage, recordOf(this.parent), hasHandle)
+    this.record = new RunRecord(plan.pipeline, lineage, executionOf(this.parent)?.run.record, hasHandle)
     this.snapshot = complete(snapshot, this.identityIn(snapshot, environment))
     this.clock = Context.get(environment, Clock.Clock)
     this.startedNanos = this.clock.monotonicTimeNanosUnsafe()
@@ -269,14 +264,24 @@ export class OneRun {
   } {
     const identity = this.identityIn(snapshot, environment)
     const current = complete(snapshot, identity)
-    const state = new ActiveRun(this.plan, current, identity, this.record, this.announcer, this.clock, {
-      continueAfterFailure: this.options.continueAfterFailure,
-      pick: Context.get(environment, ReadyOrder),
-      isLimited: Number.isFinite(this.options.concurrency)
-    })
+    const state = new ActiveRun(
+      this.plan,
+      current,
+      identity,
+      this.record,
+      executionOf(this.parent),
+      this.announcer,
+      this.clock,
+      {
+        continueAfterFailure: this.options.continueAfterFailure,
+        pick: Context.get(environment, ReadyOrder),
+        isLimited: Number.isFinite(this.options.concurrency)
+      }
+    )
     this.state = state
     const context = Context.merge(environment, extensionsOf(current)).pipe(
-      Context.add(InterruptionGrace, this.graceIn(environment))
+      Context.add(InterruptionGrace, this.graceIn(environment)),
+      Context.add(LeftBehindOf, leftBehindIn)
     )
     return { state, context }
   }

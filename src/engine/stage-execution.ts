@@ -1,6 +1,7 @@
 /**
  * Holds one attempt of one stage while it runs: what stands behind its StageContext.
  */
+import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
@@ -8,6 +9,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import { type Attempt, attemptIn } from "../attempt/attempt.ts"
 import type { Outcome, StageEffect } from "../attempt/interceptor-model.ts"
+import { LeftBehind } from "../internal/interruption.ts"
 import type { Artifact, Settled } from "../internal/output-model.ts"
 import type { Current, RunIdentity } from "../internal/snapshot-model.ts"
 import { type Inputs, type Progress, StageContext, type Timer, UndeclaredInput } from "../StageContext.ts"
@@ -24,6 +26,8 @@ export interface RunOfStage {
   readonly record: RunRecord
   readonly announcer: Announcer | undefined
   readonly outputs: ReadonlyArray<Settled | undefined>
+  /** The stage that the run is inside of. */
+  readonly parent: StageExecution | undefined
   readonly elapsedMs: () => number
   /** Whether a stage is running, by its first attempt. */
   readonly isRunning: (first: StageExecution) => boolean
@@ -54,6 +58,8 @@ export class StageExecution implements Attempt {
   artifacts: Array<Artifact> | undefined = undefined
   /** Of the outermost attempt, while the stage waits for something: the fiber that it runs in. */
   fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
+  /** Of the outermost attempt, once there was something to leave behind. */
+  private ownLeftBehind: LeftBehind | undefined = undefined
   /** Whether the attempt is over and the next one has not started. */
   hasEnded = false
   /** How many attempts were made inside of this one: those before the last are over. */
@@ -141,6 +147,17 @@ export class StageExecution implements Attempt {
     if (this.isHeard) this.run.progressed(this.planned, progress)
   }
 
+  /** What of the stage was interrupted and not waited for any longer. */
+  get leftBehind(): LeftBehind {
+    return this.first.ownLeftBehind ??= new LeftBehind(this.run.parent?.leftBehind)
+  }
+
+  /** Whether something of the stage was interrupted and goes on all the same. */
+  get hasLeftBehind(): boolean {
+    const { ownLeftBehind } = this.first
+    return ownLeftBehind !== undefined && ownLeftBehind.fibers.size > 0
+  }
+
   /** What the stage adds when it ends now: what this attempt and those around it have added. */
   get allArtifacts(): ReadonlyArray<Artifact> | undefined {
     const around = this.outer?.allArtifacts
@@ -210,6 +227,14 @@ export class StageExecution implements Attempt {
 export const executionIn = (fiber: Fiber.Fiber<unknown, unknown>): StageExecution =>
   // Every attempt of a stage is one of these.
   attemptIn(fiber) as StageExecution
+
+/** The execution behind a StageContext; one that a test makes is of no run. */
+export const executionOf = (context: StageContext["Service"] | undefined): StageExecution | undefined =>
+  context instanceof StageExecution ? context : undefined
+
+/** What was left behind in the stage that a fiber is part of. */
+export const leftBehindIn = (fiber: Fiber.Fiber<unknown, unknown>): LeftBehind | undefined =>
+  executionOf(Option.getOrUndefined(Context.getOption(fiber.context, StageContext)))?.leftBehind
 
 const inputsOf = ({ planned, run }: StageExecution): Inputs => {
   // Outputs are frozen where a stage gets hold of them; what they hold is frozen already.

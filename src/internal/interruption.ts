@@ -30,11 +30,44 @@ export const Holdings = Context.Reference<ReadonlyArray<Holding>>("stageflow/int
   defaultValue: () => []
 })
 
-/** Says which of the fibers still run, and tells so to what this fiber holds and to what they hold. */
+/** What was left behind inside of something and still runs, and so inside of everything that this is inside of. */
+export class LeftBehind {
+  private readonly running = new Set<Fiber.Fiber<unknown, unknown>>()
+  private readonly outer: LeftBehind | undefined
+
+  constructor(outer: LeftBehind | undefined) {
+    this.outer = outer
+  }
+
+  add(fiber: Fiber.Fiber<unknown, unknown>): void {
+    this.running.add(fiber)
+    fiber.addObserver(() => this.running.delete(fiber))
+    this.outer?.add(fiber)
+  }
+
+  /** All that still runs. */
+  get fibers(): ReadonlySet<Fiber.Fiber<unknown, unknown>> {
+    return this.running
+  }
+}
+
+/** Keeps what is left behind by a fiber where it is asked for: in what the fiber is part of. */
+export const LeftBehindOf = Context.Reference<(fiber: Fiber.Fiber<unknown, unknown>) => LeftBehind | undefined>(
+  "stageflow/internal/LeftBehindOf",
+  { defaultValue: () => () => undefined }
+)
+
+const leftBehindHere: Effect.Effect<LeftBehind | undefined> = Effect.withFiber((fiber) =>
+  Effect.succeed(Context.get(fiber.context, LeftBehindOf)(fiber))
+)
+
+/** Says which of the fibers still run, and tells so to what this fiber holds and is part of, and to what they hold. */
 const leaveBehind = Effect.fnUntraced(function*<F extends Fiber.Fiber<unknown, unknown>>(fibers: ReadonlyArray<F>) {
   const leftBehind = fibers.filter(isRunning)
   if (leftBehind.length === 0) return leftBehind
   const own = yield* Holdings
+  const here = yield* leftBehindHere
+  for (const fiber of leftBehind) here?.add(fiber)
   for (const fiber of leftBehind) {
     for (const holding of own) holding.onLeftBehind(fiber)
     for (const holding of Context.get(fiber.context, Holdings)) {
@@ -54,6 +87,20 @@ export const interruptWithin = Effect.fnUntraced(function*<F extends Fiber.Fiber
   if (running.length === 0) return running
   yield* within(Fiber.awaitAll(running), grace)
   return yield* leaveBehind(running)
+})
+
+/**
+ * Interrupts a fiber and waits for it, up to the grace. Says whether something was left behind: the fiber, or something
+ * inside of it that it did not wait for any longer.
+ */
+export const interruptWhole = Effect.fnUntraced(function*(
+  fiber: Fiber.Fiber<unknown, unknown>,
+  grace: Duration.Duration
+) {
+  const here = yield* leftBehindHere
+  const before = new Set(here?.fibers)
+  const running = yield* interruptWithin([fiber], grace)
+  return running.length > 0 || Array.from(here?.fibers ?? []).some((other) => !before.has(other))
 })
 
 /** Closes a scope that owns the fibers and waits for that, up to the grace. */

@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import type { Expiry } from "./expiry.ts"
-import { interruptWithin } from "./interruption.ts"
+import { interruptWhole } from "./interruption.ts"
 
 /** Runs an Effect. When its time is over, `whenOver` says what to do with the fiber that it still runs in. */
 export const limited = <A, E, R, E2, R2>(
@@ -58,8 +58,8 @@ export const interruptLate = Effect.fnUntraced(function*(
   running: Fiber.Fiber<unknown, unknown>,
   grace: Duration.Duration
 ) {
-  const abandoned = yield* interruptWithin([running], grace)
-  return { abandoned: abandoned.length > 0, cleanUp: failuresOf(running) }
+  const abandoned = yield* interruptWhole(running, grace)
+  return { abandoned, cleanUp: failuresOf(running) }
 })
 
 const failuresOf = (interrupted: Fiber.Fiber<unknown, unknown>): Cause.Cause<unknown> => {

@@ -372,6 +372,10 @@ const runAll = Effect.fnUntraced(function*(
   const fanOut = new FanOut(settings, source, attempt, yield* Clock.Clock)
   attempt.reportProgress(fanOut.counts)
   const worked = yield* fanOut.workers.run(restore, grace)
+  const { leftBehind } = fanOut.workers
+  if (leftBehind > 0) {
+    yield* Effect.logWarning(`Stage "${attempt.stage}" left items behind that ignore their interruption: ${leftBehind}`)
+  }
   fanOut.noteTotal()
   const exit = yield* Effect.exit(fanOut.result(worked))
   fanOut.tellEnd(outcomeOf(exit))

@@ -37,6 +37,8 @@ export class Workers {
   /** How many workers wait for an item. */
   private waiting = 0
   private isStopped = false
+  /** How many workers were left behind: their items ignore that they were interrupted. */
+  leftBehind = 0
   private resume: ((effect: Effect.Effect<void>) => void) | undefined = undefined
 
   /** Each worker has work of its own. */
@@ -76,7 +78,10 @@ export class Workers {
     })
     return Effect.flatMap(Effect.exit(all), (exit) => {
       this.isStopped = true
-      return Effect.as(interruptWithin(Array.from(this.fibers), grace), exit)
+      return Effect.map(interruptWithin(Array.from(this.fibers), grace), (running) => {
+        this.leftBehind = running.length
+        return exit
+      })
     })
   }
 

@@ -7,7 +7,9 @@
  * back equal is a typed error that says where it is, never a value quietly lost.
  *
  * What the run of a pipeline inside of a stage failed with goes through the schemas of the stages of that pipeline, at any
- * depth. A stage of your own says which pipelines it runs with `Pipeline.Inside`.
+ * depth. So does what these stages gave or failed with, wherever it is in the data and the errors of the stage that ran them:
+ * a branch, an item of a list, the last state of a loop. A stage of your own says which pipelines it runs with
+ * `Pipeline.Inside`.
  *
  * What no schema describes is kept as a log shows it: of a defect, or an `Error` in a field for defects, the name, message
  * and causes. Stack traces and the spans of a cause are not kept.
@@ -41,7 +43,8 @@ import {
   instanceOf,
   type Way
 } from "./attempt/error-codec.ts"
-import { outcomeCodec } from "./attempt/outcome-codec.ts"
+import { Held, heldCodec, isMarked, isPlain, type PartCodecs } from "./attempt/held-codec.ts"
+import { outcomeCodec, settledCodec } from "./attempt/outcome-codec.ts"
 import { SubpipelineCancelled, SubpipelineFailed } from "./attempt/subpipeline-error.ts"
 import type { AnyNode } from "./checks/wiring.ts"
 import { LazyOutputBag } from "./engine/journal.ts"
@@ -160,7 +163,7 @@ class Parts {
 
   /** What a stage ended with. One that does not exist has no schema; that it does not is told by `contradictions`. */
   output(path: Path, stage: string, output: unknown): Effect.Effect<unknown> {
-    return this.part(path, outcomeCodec(this.definition(stage)?.output), output)
+    return this.part(path, outcomesOf(this.definition(stage)), output)
   }
 
   get outputs() {
@@ -238,12 +241,12 @@ class Parts {
 // what the runs inside of a stage failed with
 // ---------------------------------------------------------------------------------------------------------------------
 
+const planWithin = (pipeline: Pipeline.Any): Effect.Effect<Plan, Problems> =>
+  Effect.mapError(planOf(pipeline), ({ message }) => [{ path: [], message }])
+
 /** The failure of a run, through the schemas of the stages of its pipeline. */
 const failureOf = (pipeline: Pipeline.Any): JsonCodec => {
-  const plan: Effect.Effect<Plan, Problems> = Effect.mapError(
-    planOf(pipeline),
-    ({ message }) => [{ path: [], message }]
-  )
+  const plan = planWithin(pipeline)
   return {
     write: (failed) => Effect.flatMap(plan, (plan) => encodeResult(failed as Result, plan)), // `takes` says what it is
     read: (json) =>
@@ -300,23 +303,106 @@ const nestedFailures = (pipelines: ReadonlyArray<Pipeline.Any>): Way => {
   }
 }
 
-// The codec of a stage is made once.
-const nested = new WeakMap<AnyStage, JsonCodec>()
+/** Writes errors and data of a stage. */
+interface Codecs {
+  readonly errors: JsonCodec
+  readonly outcomes: JsonCodec<Settled>
+  /** What writes all that is in them; `undefined` for a stage that runs nothing inside of it. */
+  readonly held: JsonCodec | undefined
+}
+
+/** The library's errors, those of runs inside of a stage among them. */
+const known = (pipelines: ReadonlyArray<Pipeline.Any>) => [
+  nestedFailures(pipelines),
+  instanceOf(SubpipelineCancelled),
+  instanceOf(DepthExceeded)
+]
+
+/**
+ * What writes the parts of the data and of the errors of a stage: whatever schemas say of what its stages inside give and
+ * fail with.
+ */
+const partsOf = Effect.fnUntraced(function*(stage: AnyStage): Effect.fn.Return<PartCodecs, Problems> {
+  const { pipelines } = Context.get(stage.annotations, Pipeline.Inside)
+  const parts = new Map<string, JsonCodec>()
+  const seen = new Set<Schema.Top>()
+  const add = (name: string, codec: JsonCodec) => {
+    let unique = name
+    for (let number = 2; parts.has(unique); number++) unique = `${name} ${number}`
+    parts.set(unique, codec)
+  }
+  const addSchema = (name: string, schema: Schema.Top | undefined) => {
+    if (schema === undefined || seen.has(schema)) return
+    seen.add(schema)
+    add(name, jsonCodec(schema))
+  }
+  add("error", errorCodecWith(undefined, known(pipelines.map(({ pipeline }) => pipeline)), []))
+  for (const schema of Context.get(stage.annotations, Held).parts ?? []) addSchema("part", schema)
+  for (const { label, pipeline } of pipelines) {
+    const plan = yield* planWithin(pipeline)
+    const place = label ?? pipeline.name
+    for (const { definition, name } of plan.stages) {
+      addSchema(`${place} > ${name}: output`, definition.output)
+      addSchema(`${place} > ${name}: error`, definition.error)
+      const { held } = codecsOf(definition)
+      if (held !== undefined) add(`${place} > ${name}`, held)
+    }
+    addSchema(`${place}: value`, plan.value?.output)
+  }
+  return parts
+})
+
+/** Data that a schema describes, or that is plain; when it is neither, all that is in it. */
+const dataOf = (schema: Schema.Top | undefined, held: JsonCodec): JsonCodec => {
+  const { read, write } = jsonCodec(schema)
+  return {
+    write: (data) =>
+      Effect.catch(write(data), (problems) =>
+        Effect.flatMap(
+          Effect.mapError(held.write(data), (others) => schema === undefined ? others : problems),
+          // What is plain and not what the schema says could not be read as such.
+          (json) => isMarked(json) ? Effect.succeed(json) : Effect.fail(problems)
+        )),
+    read: (json) => isMarked(json) ? held.read(json) : read(json)
+  }
+}
+
+const codecsFor = (stage: AnyStage): Codecs => {
+  const pipelines = Context.get(stage.annotations, Pipeline.Inside).pipelines.map(({ pipeline }) => pipeline)
+  const { errors, parts = [] } = Context.get(stage.annotations, Held)
+  if (pipelines.length + errors.length + parts.length === 0) {
+    return { errors: errorCodec(stage.error), outcomes: outcomeCodec(stage.output), held: undefined }
+  }
+  const held = heldCodec(errors, Effect.suspend(() => partsOf(stage)))
+  return {
+    errors: errorCodecWith(
+      stage.error,
+      known(pipelines),
+      [{ as: "Held", takes: (error) => !isPlain(error), codec: held }]
+    ),
+    outcomes: settledCodec(dataOf(stage.output, held)),
+    held
+  }
+}
+
+// The codecs of a stage are made once.
+const made = new WeakMap<AnyStage, Codecs>()
+
+const codecsOf = (stage: AnyStage): Codecs => {
+  const before = made.get(stage)
+  if (before !== undefined) return before
+  const codecs = codecsFor(stage)
+  made.set(stage, codecs)
+  return codecs
+}
 
 /** Writes what a stage fails with. One that may run pipelines fails with what their runs fail with, too. */
-const errorsOf = (stage: AnyStage | undefined): JsonCodec => {
-  if (stage === undefined) return errorCodec(undefined)
-  const known = nested.get(stage)
-  if (known !== undefined) return known
-  const { pipelines } = Context.get(stage.annotations, Pipeline.Inside)
-  if (pipelines.length === 0) return errorCodec(stage.error)
-  const codec = errorCodecWith(stage.error, [
-    nestedFailures(pipelines.map(({ pipeline }) => pipeline)),
-    instanceOf(SubpipelineCancelled)
-  ])
-  nested.set(stage, codec)
-  return codec
-}
+const errorsOf = (stage: AnyStage | undefined): JsonCodec =>
+  stage === undefined ? errorCodec(undefined) : codecsOf(stage).errors
+
+/** Writes what a stage ends with. */
+const outcomesOf = (stage: AnyStage | undefined): JsonCodec<Settled> =>
+  stage === undefined ? outcomeCodec(undefined) : codecsOf(stage).outcomes
 
 // ---------------------------------------------------------------------------------------------------------------------
 // encoding

@@ -125,7 +125,11 @@ export const instanceOf = (schema: ErrorClass): Way => ({
 /** A class of errors that is their schema. */
 type ErrorClass = Schema.Top & (abstract new(...args: ReadonlyArray<never>) => Error) & { readonly identifier: string }
 
-const make = (schema: Schema.Top | undefined, ways: ReadonlyArray<Way>): JsonCodec => {
+const make = (
+  schema: Schema.Top | undefined,
+  ways: ReadonlyArray<Way>,
+  others: ReadonlyArray<Way> = []
+): JsonCodec => {
   const errors: JsonCodec = firstOf(
     { as: "StageFault", takes: (value) => value instanceof StageFault, codec: faultCodec(() => errors) },
     instanceOf(StageTimeout),
@@ -133,6 +137,7 @@ const make = (schema: Schema.Top | undefined, ways: ReadonlyArray<Way>): JsonCod
     { as: "Outcome", takes: isStageOutput, codec: outcomes(() => errors) },
     ...ways,
     ...(schema === undefined ? [] : [{ as: "Typed", takes: always, codec: jsonCodec(schema) }]),
+    ...others,
     { as: "Plain", takes: always, codec: plainData }
   )
   return errors
@@ -162,8 +167,15 @@ export const errorCodec = (error: Schema.Top | undefined): JsonCodec => {
   return codec
 }
 
-/** The same for one stage, whose errors have some ways of their own to be written. */
-export const errorCodecWith = (error: Schema.Top | undefined, ways: ReadonlyArray<Way>): JsonCodec => make(error, ways)
+/**
+ * The same for one stage, whose errors have some ways of their own to be written: `ways` before its schema, and `others`
+ * after it.
+ */
+export const errorCodecWith = (
+  error: Schema.Top | undefined,
+  ways: ReadonlyArray<Way>,
+  others: ReadonlyArray<Way>
+): JsonCodec => make(error, ways, others)
 
 // ---------------------------------------------------------------------------------------------------------------------
 // causes

@@ -154,8 +154,9 @@ export const outputCodec = (ok: JsonCodec, error: JsonCodec): JsonCodec<StageOut
 const isSettled = (output: StageOutput): output is Settled =>
   output._tag === "Ok" || output._tag === "Skip" || output._tag === "Cancel"
 
-const settledCodec = (schema: Schema.Top | undefined): JsonCodec<Settled> => {
-  const { read, write } = outputCodec(jsonCodec(schema), plainData)
+/** Writes what stages end with whose data this codec writes. */
+export const settledCodec = (data: JsonCodec): JsonCodec<Settled> => {
+  const { read, write } = outputCodec(data, plainData)
   return {
     write,
     read: (json) =>
@@ -167,7 +168,7 @@ const settledCodec = (schema: Schema.Top | undefined): JsonCodec<Settled> => {
   }
 }
 
-const untyped = settledCodec(undefined)
+const untyped = settledCodec(plainData)
 // The codec of a schema is made once.
 const codecs = new WeakMap<Schema.Top, JsonCodec<Settled>>()
 
@@ -176,7 +177,7 @@ export const outcomeCodec = (output: Schema.Top | undefined): JsonCodec<Settled>
   if (output === undefined) return untyped
   const known = codecs.get(output)
   if (known !== undefined) return known
-  const codec = settledCodec(output)
+  const codec = settledCodec(jsonCodec(output))
   codecs.set(output, codec)
   return codec
 }

@@ -29,6 +29,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
+import { Held } from "../attempt/held-codec.ts"
 import { retryInside, type RetryPolicy } from "../attempt/retry.ts"
 import type { ForEachProblem, ItemOf, ItemsError, ItemsServices } from "../checks/for-each.ts"
 import type { Ports } from "../checks/stage.ts"
@@ -49,6 +50,7 @@ import {
 import { runForEach, type Settings } from "./internal/fan-out.ts"
 import { type EventsOption, tellingOf } from "./internal/item-events.ts"
 import {
+  holdingItems,
   type ItemFailed,
   itemFailedSchema,
   type Outcomes,
@@ -261,10 +263,12 @@ export const stage: MakeStage = (name: string, given: UntypedOptions) => {
   // What its parts give and need is in the signature.
   const run = (inputs: unknown) => runForEach(settings, inputs) as Effect.Effect<never>
   const { pipeline } = settings.runs
-  const made = Stage.annotate(
-    Stage.make(kind ?? "transform", name, { run, ...schemas }),
-    Pipeline.Inside,
-    { pipelines: pipeline === undefined ? [] : [{ pipeline }], repeats: "for-each" }
+  const made = Stage.make(kind ?? "transform", name, { run, ...schemas }).pipe(
+    Stage.annotate(Pipeline.Inside, {
+      pipelines: pipeline === undefined ? [] : [{ pipeline }],
+      repeats: "for-each"
+    }),
+    Stage.annotate(Held, { errors: holdingItems, parts: [output, error] })
   )
   // The signatures compute the types of the stage; the value does not know them.
   return made as never

@@ -38,6 +38,7 @@
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { Held, holding } from "../attempt/held-codec.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
 import type { GuardRetryProblem } from "../checks/guard-retry.ts"
 import type { Checked, Learned, NotGiven } from "../checks/wiring.ts"
@@ -59,7 +60,16 @@ import {
 } from "./internal/body.ts"
 import { deadlineOf } from "./internal/deadline.ts"
 import { accept, acceptedDraft, type Guard, reject } from "./internal/drafting.ts"
-import type { Accepted, FeedbackIn, Judged, NoDraftAccepted, Reject, Revision, Verdict } from "./internal/drafts.ts"
+import {
+  type Accepted,
+  type FeedbackIn,
+  type Judged,
+  NoDraftAccepted,
+  noDraftAccepted,
+  type Reject,
+  type Revision,
+  type Verdict
+} from "./internal/drafts.ts"
 import { shownLoop } from "./internal/shown-loop.ts"
 import { type Fingerprint, fingerprintOf, timesOf } from "./internal/stagnation.ts"
 
@@ -307,10 +317,9 @@ export const stage: MakeStage = (name: string, given: UntypedOptions) => {
       // A run of its own has told its events.
       return changedOk(end, { data, events: noItems })
     })
-  const made = Stage.annotate(
-    Stage.make(kind, name, { run }),
-    Pipeline.Inside,
-    shownLoop(read.draft as Body, guards)
+  const made = Stage.make(kind, name, { run }).pipe(
+    Stage.annotate(Pipeline.Inside, shownLoop(read.draft as Body, guards)),
+    Stage.annotate(Held, { errors: [holding(NoDraftAccepted, noDraftAccepted)] })
   )
   // The signature computes the types of the stage; the value does not know them.
   return made as never

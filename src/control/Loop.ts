@@ -31,6 +31,7 @@
  */
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
+import { Held, holding } from "../attempt/held-codec.ts"
 import type { LoopProblem } from "../checks/loop.ts"
 import type { Checked, Learned, NotGiven } from "../checks/wiring.ts"
 import * as options from "../internal/options.ts"
@@ -46,7 +47,7 @@ import {
   type SignalsOf
 } from "./internal/body.ts"
 import { deadlineOf } from "./internal/deadline.ts"
-import { type Ended, loopOn, type LoopUnfinished, type StopReason } from "./internal/looping.ts"
+import { type Ended, loopOn, LoopUnfinished, type StopReason } from "./internal/looping.ts"
 import { type Fingerprint, fingerprintOf, timesOf } from "./internal/stagnation.ts"
 
 /** What a loop runs: a stage, a pipeline, or a function of the state. It gives the next state. */
@@ -180,10 +181,12 @@ export const until: MakeStage = (name: string, given: UntypedOptions) => {
     history: options.count("history", history),
     unfinished: options.oneOf("unfinished", ["fail", "return"], unfinished)
   }
-  const made = Stage.annotate(
-    Stage.make(kind, name, { run: (inputs: unknown) => loopOn(settings, inputs) }),
-    Pipeline.Inside,
-    { pipelines: body.pipeline === undefined ? [] : [{ pipeline: body.pipeline }], repeats: "loop" }
+  const made = Stage.make(kind, name, { run: (inputs: unknown) => loopOn(settings, inputs) }).pipe(
+    Stage.annotate(Pipeline.Inside, {
+      pipelines: body.pipeline === undefined ? [] : [{ pipeline: body.pipeline }],
+      repeats: "loop"
+    }),
+    Stage.annotate(Held, { errors: [holding(LoopUnfinished)] })
   )
   // The signature computes the types of the stage; the value does not know them.
   return made as never

@@ -33,6 +33,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { Held, holding } from "../attempt/held-codec.ts"
 import type { OneRecord, Shown } from "../checks/bodies.ts"
 import type { BranchInputs, MatchProblem, RouteIn, RoutesWithBranch, WeightsProblem } from "../checks/route.ts"
 import type { Checked, NotGiven } from "../checks/wiring.ts"
@@ -375,7 +376,10 @@ export const match: Match = (
     yield* context.emit(decided, choice.decision)
     return yield* choice.runs.run(inputs)
   })
-  const made = Stage.annotate(Stage.make(kind ?? "transform", name, { run }), Pipeline.Inside, choosing.content)
+  const made = Stage.make(kind ?? "transform", name, { run }).pipe(
+    Stage.annotate(Pipeline.Inside, choosing.content),
+    Stage.annotate(Held, { errors: [holding(NoBranch)] })
+  )
   // The signatures compute the types of the stage; the value does not know them.
   return made as never
 }
@@ -507,5 +511,5 @@ export const weighted: Weighted = (
     return decision
   })
   // The signature computes the types of the stage; the value does not know them.
-  return Stage.make("route", name, { run }) as never
+  return Stage.annotate(Stage.make("route", name, { run }), Held, { errors: [holding(NoRouteKey)] }) as never
 }

@@ -34,6 +34,7 @@ import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { messageOf } from "../attempt/error-summary.ts"
+import { Held, holding } from "../attempt/held-codec.ts"
 import { endingOfExit, normalize } from "../attempt/outcome.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
 import type { OneRecord, Shown, Together } from "../checks/bodies.ts"
@@ -301,6 +302,13 @@ export class RaceLost<out E = unknown> extends Schema.TaggedError<RaceLost<unkno
   }
 }
 
+/** Where one was refused, the race is, too. */
+const raceLost = (fields: ConstructorParameters<typeof RaceLost>[0]): RaceLost => {
+  const lost = new RaceLost(fields)
+  if (fields.refused !== undefined) noteRejection(lost)
+  return lost
+}
+
 type Inputs<B> = { [K in keyof B]: TakenBy<B[K]> }
 type Datas<B> = { [K in keyof B]: DataOf<B[K]> }
 type Services<B> = { [K in keyof B]: ServicesOf<B[K]> }
@@ -454,8 +462,7 @@ class Running {
 
   private lost(stage: string, refused: string | undefined): Effect.Effect<never, RaceLost> {
     const failures = this.losers.map(({ contestant, error }) => ({ contestant, error }))
-    const error = new RaceLost({ stage, failures, ...(refused === undefined ? {} : { refused }) })
-    if (refused !== undefined) noteRejection(error)
+    const error = raceLost({ stage, failures, ...(refused === undefined ? {} : { refused }) })
     // What they died of is in the cause, where the stack is.
     const died = this.losers.flatMap(({ cause }) => cause.reasons.filter(Cause.isDieReason))
     return Effect.failCause(together(Cause.fail(error), Cause.fromReasons<never>(died)))
@@ -514,7 +521,10 @@ export const race: Race = (name: string, given: Contestants, settings: RaceOptio
       pipeline === undefined ? [] : [{ label, pipeline }]
     )
   }
-  const made = Stage.annotate(Stage.make(kind ?? "transform", name, { run }), Pipeline.Inside, content)
+  const made = Stage.make(kind ?? "transform", name, { run }).pipe(
+    Stage.annotate(Pipeline.Inside, content),
+    Stage.annotate(Held, { errors: [holding(RaceLost, raceLost)] })
+  )
   // The signature computes the types of the stage; the value does not know them.
   return made as never
 }

@@ -7,7 +7,6 @@ import * as Predicate from "effect/Predicate"
 import { attemptOf } from "../../attempt/attempt.ts"
 import { immutable } from "../../internal/immutable.ts"
 import type { Ok } from "../../internal/output-model.ts"
-import { noteRejection } from "../../internal/refusal.ts"
 import { StageContext } from "../../StageContext.ts"
 import type { InStage } from "../../StageOutput.ts"
 import { leaveUnlessOk, type Runs } from "./body.ts"
@@ -18,7 +17,8 @@ import {
   type EndReason,
   feedbackOf,
   type Judged,
-  NoDraftAccepted,
+  type NoDraftAccepted,
+  noDraftAccepted,
   type Revision,
   type Verdict
 } from "./drafts.ts"
@@ -149,10 +149,8 @@ class Drafting {
   ended(reason: EndReason, abandoned = false): Effect.Effect<never, NoDraftAccepted> {
     const { attempts, context: { stage }, settings: { maxAttempts } } = this
     const history = this.historySoFar()
-    const error = new NoDraftAccepted({ stage, reason, attempts, maxAttempts, history, abandoned })
-    // Somebody said no, and not that something went wrong.
-    if (error.feedback.length > 0) noteRejection(error)
-    return Effect.andThen(this.tellEnd(reason), Effect.fail(error as NoDraftAccepted))
+    const error = noDraftAccepted({ stage, reason, attempts, maxAttempts, history, abandoned })
+    return Effect.andThen(this.tellEnd(reason), Effect.fail(error))
   }
 
   private tellEnd(ended: EndReason | "accepted"): Effect.Effect<void> {

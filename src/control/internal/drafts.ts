@@ -3,6 +3,7 @@
  */
 import type * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { noteRejection } from "../../internal/refusal.ts"
 
 /**
  * The guard has nothing against the draft.
@@ -137,6 +138,13 @@ export class NoDraftAccepted<out Draft = unknown, out Verdicts = Judged>
   [Symbol.for("nodejs.util.inspect.custom")]() {
     return this.toJSON()
   }
+}
+
+/** Where somebody said no, and not only that something went wrong, it is a refusal. */
+export const noDraftAccepted = (fields: ConstructorParameters<typeof NoDraftAccepted>[0]): NoDraftAccepted => {
+  const error: NoDraftAccepted = new NoDraftAccepted(fields) as NoDraftAccepted // drafts and verdicts of any type
+  if (error.feedback.length > 0) noteRejection(error)
+  return error
 }
 
 /** What is said in a rejection among these verdicts. */

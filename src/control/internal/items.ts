@@ -4,6 +4,7 @@
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { messageOf } from "../../attempt/error-summary.ts"
+import { holding } from "../../attempt/held-codec.ts"
 import { immutable, immutableList } from "../../internal/immutable.ts"
 import { isRefusal, noteRejection } from "../../internal/refusal.ts"
 import { StageFault } from "../../StageError.ts"
@@ -192,6 +193,12 @@ export const tooManyFailedSchema = (error: Schema.Top) =>
       })
     )
   )
+
+/** The errors that hold what items failed with. */
+export const holdingItems = [
+  holding(ItemFailed, ({ error, stage, ...item }) => itemFailed(stage, item, error)),
+  holding(TooManyFailed, ({ failed, stage, tolerated }) => tooManyFailed(stage, tolerated, failed))
+]
 
 /** An item that has just ended; what is to be known of it is made when it is asked for. */
 export interface EndedItem {

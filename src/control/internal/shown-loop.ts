@@ -3,6 +3,8 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import { Held } from "../../attempt/held-codec.ts"
 import * as Pipeline from "../../Pipeline.ts"
 import * as Stage from "../../Stage.ts"
 import type { Body } from "./body.ts"
@@ -13,11 +15,19 @@ const contentOf = (body: Body): Pipeline.Content => {
   return Stage.isStage(body) ? Context.get(body.annotations, Pipeline.Inside) : { pipelines: [] }
 }
 
-/** A stage that is looked at and never run. */
-const shown = (name: string, kind: Stage.Kind, body: Body) =>
-  Stage.make(Stage.isStage(body) ? body.kind : kind, name, { run: Effect.void }).pipe(
+/** A stage that is looked at and never run. It has the schemas of a stage, and says what is in that. */
+const shown = (name: string, kind: Stage.Kind, body: Body) => {
+  const { error, output } = Stage.isStage(body) ? body : { error: undefined, output: undefined }
+  // It never gives or fails with anything.
+  const schemas = { output, error } as {
+    output: Schema.Codec<object> | undefined
+    error: Schema.Codec<never> | undefined
+  }
+  const made = Stage.make(Stage.isStage(body) ? body.kind : kind, name, { run: Effect.succeed({}), ...schemas }).pipe(
     Stage.annotate(Pipeline.Inside, contentOf(body))
   )
+  return Stage.isStage(body) ? Stage.annotate(made, Held, Context.get(body.annotations, Held)) : made
+}
 
 /** What the draft is called where it is shown: not like one of its guards. */
 const draftName = (body: Body, guards: ReadonlyArray<{ readonly name: string }>): string => {

@@ -19,7 +19,7 @@ import {
   type StageOutput,
   yieldedIn
 } from "../internal/output-model.ts"
-import { type FieldProblem, problemsOf } from "../internal/problems.ts"
+import { type FieldProblem, problemsOf, problemsUnder } from "../internal/problems.ts"
 import { framesOf, shortFrame } from "../internal/stack-frames.ts"
 import { StageFault } from "../StageError.ts"
 import type { Outcome } from "./interceptor-model.ts"
@@ -203,9 +203,13 @@ const readSafely = <A>(
 }
 
 /** Why an output schema did not take the data of a stage, as the fault that it is: the data's, or its own. */
-export const causeOfInvalidData = (stage: string, cause: Cause.Cause<Schema.SchemaError>): Cause.Cause<unknown> => {
+export const causeOfInvalidData = (
+  stage: string,
+  cause: Cause.Cause<Schema.SchemaError>,
+  path: ReadonlyArray<string | number> = []
+): Cause.Cause<unknown> => {
   const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-  if (error !== undefined) return Cause.fail(invalidOutput(stage, problemsOf(error.issue)))
+  if (error !== undefined) return Cause.fail(invalidOutput(stage, problemsUnder(path, problemsOf(error.issue))))
   const died = cause.reasons.find(Cause.isDieReason)
   if (died === undefined) return cause
   // A schema looks into data by recursion, and the stack has an end.

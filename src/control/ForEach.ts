@@ -28,7 +28,7 @@
  * chunk at most. When the stage ends early, everything in flight is interrupted and has cleaned up before the stage ends.
  */
 import type * as Effect from "effect/Effect"
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
 import { Held } from "../attempt/held-codec.ts"
 import { retryInside, type RetryPolicy } from "../attempt/retry.ts"
 import type { ForEachProblem, ItemOf, ItemsError, ItemsServices } from "../checks/for-each.ts"
@@ -257,7 +257,8 @@ export const stage: MakeStage = (name: string, given: UntypedOptions) => {
     concurrency: options.concurrency("concurrency", concurrency ?? defaultConcurrency),
     tolerated,
     retry: retry === undefined ? undefined : retryInside(retry),
-    telling: tellingOf(events)
+    telling: tellingOf(events),
+    validate: validationOf(options.schema("output", output))
   }
   const schemas = schemasOf(tolerated, options.schema("output", output), options.schema("error", error))
   // What its parts give and need is in the signature.
@@ -272,6 +273,14 @@ export const stage: MakeStage = (name: string, given: UntypedOptions) => {
   )
   // The signatures compute the types of the stage; the value does not know them.
   return made as never
+}
+
+/** What an item gives is of the schema's type already: it is validated and not decoded. */
+const validationOf = (output: Schema.Top | undefined): Settings["validate"] => {
+  if (output === undefined) return undefined
+  // The signature asks for a schema that needs no services.
+  const validate = Schema.decodeUnknownEffect(Schema.toType(output) as Schema.Codec<unknown>)
+  return (value) => validate(value, { errors: "all" })
 }
 
 /** The schemas of the stage, made of those of an item. */

@@ -21,6 +21,17 @@ const constructs: Readonly<Record<string, AnyStage>> = {
   "a for-each for each item": ForEach.stage("stage", { items: () => [1, 2], each: items }),
   "a pipeline": Subpipeline.stage("stage", child),
   "a pipeline with a for-each": Subpipeline.stage("stage", Pipeline.make("child").add(items)),
+  "a pipeline with a grace of its own that is shorter": Subpipeline.stage("stage", child, {
+    run: { interruptionGrace: "1 second" }
+  }),
+  "a stream that ignores its interruption": ForEach.stage("stage", {
+    items: () => Stream.fromEffect(ignores),
+    each: () => Effect.void
+  }),
+  "a stream whose finalizer does not end": ForEach.stage("stage", {
+    items: () => Stream.make(1).pipe(Stream.concat(Stream.never), Stream.ensuring(Effect.never)),
+    each: () => Effect.void
+  }),
   "a branch": Route.match("stage", () => ({ route: "a" as const }), { a: child }),
   "a race": Shapes.race("stage", { a: child, b: () => Effect.as(ignores, {}) }),
   "a race that is won while a loser does not stop": Shapes.race("stage", {
@@ -43,6 +54,7 @@ const inTime = Effect.fnUntraced(function*<A, E, R>(effect: Effect.Effect<A, E, 
   yield* TestClock.adjust("1 second")
   assert.isUndefined(fiber.pollUnsafe(), "ended too early")
   yield* TestClock.adjust("5 seconds")
+  // A run inside may have a grace of its own, and end before.
   assert.isDefined(fiber.pollUnsafe(), "was held up")
   return yield* Fiber.join(fiber)
 })

@@ -708,6 +708,26 @@ describe("the progress of a run", () => {
     }))
 })
 
+describe("what gives the items", () => {
+  it.effect("fails the stage when it dies while it is closed after its last item", () =>
+    Effect.gen(function*() {
+      const items = Stream.make(1, 2).pipe(Stream.ensuring(Effect.die("finalizer")))
+      const error = yield* errorOf(ForEach.stage("s", { items: () => items, each: (n) => Effect.succeed(n) }))
+      assert(error instanceof StageError.StageFault && error.reason._tag === "Defect")
+      assert.strictEqual(error.reason.defect, "finalizer")
+    }))
+
+  it.effect("fails the stage when it is an iterator that says nothing", () =>
+    Effect.gen(function*() {
+      for (const next of [() => 5, () => undefined, () => null]) {
+        const items = { [Symbol.iterator]: () => ({ next }) } as unknown as Iterable<number>
+        const error = yield* errorOf(ForEach.stage("s", { items: () => items, each: () => Effect.void }))
+        assert(error instanceof StageError.StageFault && error.reason._tag === "Defect")
+        assert.instanceOf(error.reason.defect, TypeError)
+      }
+    }))
+})
+
 describe("the schemas of an item", () => {
   it.effect("validate what the items give, and say which one is wrong", () =>
     Effect.gen(function*() {
@@ -719,6 +739,31 @@ describe("the schemas of an item", () => {
       const error = yield* errorOf(stage)
       assert(error instanceof StageError.StageFault && error.reason._tag === "InvalidOutput")
       assert.deepStrictEqual(error.reason.problems[0]?.path, ["results", 1, "n"])
+    }))
+
+  it.effect("fail an item that gives something else, and no other", () =>
+    Effect.gen(function*() {
+      const stage = ForEach.stage("s", {
+        items: () => [1, 2.5, 3],
+        each: (n) => Effect.succeed(n === 3 ? StageOutput.ok({ n }) : { n }),
+        output: Schema.Struct({ n: Schema.Int }),
+        failure: "continue"
+      })
+      const { failed, ok } = yield* dataOf(stage)
+      assert.deepStrictEqual(ok.map(({ index, value }) => [index, value]), [[0, { n: 1 }], [2, { n: 3 }]])
+      const [{ error, index } = assert.fail()] = failed
+      assert.strictEqual(index, 1)
+      assert(error instanceof StageError.StageFault && error.reason._tag === "InvalidOutput")
+      assert.deepStrictEqual(error.reason.problems[0]?.path, ["n"])
+
+      const none = yield* errorOf(ForEach.stage("s", {
+        items: () => [1.5, 2.5, 3],
+        each: (n) => Effect.succeed({ n }),
+        output: Schema.Struct({ n: Schema.Int }),
+        failure: { tolerate: 1 }
+      }))
+      assert(none instanceof ForEach.TooManyFailed)
+      assert.deepStrictEqual(none.failed.map(({ index }) => index), [0, 1])
     }))
 
   it.effect("encode what the stage gives, and what it fails with", () =>

@@ -9,12 +9,20 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { absurd } from "effect/Function"
 import * as Result from "effect/Result"
+import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import { type Attempt, attemptOf } from "../../attempt/attempt.ts"
 import { errorSummaryOf } from "../../attempt/error-summary.ts"
 import type { Outcome, StageEffect } from "../../attempt/interceptor-model.ts"
 import { isData } from "../../attempt/made-outcome.ts"
-import { endingOfExit, type FailedEnding, failedEnding, isLiteral, unreadable } from "../../attempt/outcome.ts"
+import {
+  causeOfInvalidData,
+  endingOfExit,
+  type FailedEnding,
+  failedEnding,
+  isLiteral,
+  unreadable
+} from "../../attempt/outcome.ts"
 import type { Ending } from "../../attempt/outcome.ts"
 import { together } from "../../internal/causes.ts"
 import { immutable } from "../../internal/immutable.ts"
@@ -48,6 +56,8 @@ export interface Settings {
   readonly tolerated: number | undefined
   readonly retry: ((effect: StageEffect, stage: string, count: AttemptCount) => StageEffect) | undefined
   readonly telling: Telling
+  /** Looks whether what an item gave is of the schema of items. */
+  readonly validate: ((value: unknown) => Effect.Effect<unknown, Schema.SchemaError>) | undefined
 }
 
 /** How many items ended, and how. It is the progress of the stage, too. */
@@ -167,7 +177,23 @@ class FanOut {
     const { key, runs } = this.settings
     if (key !== undefined) running.key ??= options.text("key", key(running.value, running.index))
     // It runs in a stage, as this does.
-    return runs.runUnread(running.value, running.index, running) as Effect.Effect<unknown, unknown>
+    const run = runs.runUnread(running.value, running.index, running) as Effect.Effect<unknown, unknown>
+    return this.settings.validate === undefined
+      ? run
+      : Effect.flatMap(run, (returned) => this.validated(running, returned))
+  }
+
+  /** What an item gives that is not of its schema has failed, and nothing but that item. */
+  private validated({ index }: RunningItem, returned: unknown): Effect.Effect<unknown, unknown> {
+    const { validate } = this.settings
+    const isOutcome = isStageOutput(returned)
+    if (validate === undefined || (isOutcome && returned._tag !== "Ok")) return Effect.succeed(returned)
+    // A failed item is one of its own; where the first ends the stage, its place says which it is.
+    const path = this.settings.tolerated === undefined ? ["results", index] : []
+    return Effect.matchCauseEffect(Effect.suspend(() => validate(isOutcome ? returned.data : returned)), {
+      onFailure: (cause) => Effect.failCause(causeOfInvalidData(this.attempt.stage, cause, path)),
+      onSuccess: () => Effect.succeed(returned)
+    })
   }
 
   /** How an attempt ended, for a policy to look at. What it gave is not looked at before it has ended for good. */

@@ -2,6 +2,7 @@
  * Gives items one by one to whoever is free to take one: those of an Iterable when they are asked for, those of a Stream
  * chunk by chunk.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Pull from "effect/Pull"
 import * as Scope from "effect/Scope"
@@ -29,6 +30,9 @@ const sizeOf = (items: Iterable<unknown>): number | undefined => {
   return items instanceof Set || items instanceof Map ? items.size : undefined
 }
 
+const isResult = (given: unknown): given is IteratorResult<unknown> =>
+  (typeof given === "object" && given !== null) || typeof given === "function"
+
 class IterableSource implements ItemSource {
   readonly size: number | undefined
   readonly more = Effect.void
@@ -45,8 +49,10 @@ class IterableSource implements ItemSource {
   hasNext(): boolean {
     if (this.isAhead || this.isEnded) return this.isAhead
     this.isEnded = true // unless it gives an item: an iterator that throws has ended
-    const next = this.iterator.next()
-    if (next.done === true) return false
+    const next: unknown = this.iterator.next()
+    // As where the language asks an iterator: one that says nothing would never end.
+    if (!isResult(next)) throw new TypeError(`Iterator result ${String(next)} is not an object`)
+    if (next.done) return false
     this.isEnded = false
     this.item = next.value
     return this.isAhead = true
@@ -66,6 +72,8 @@ class IterableSource implements ItemSource {
     this.iterator.return?.()
   }
 }
+
+const isEnd = (reason: Cause.Reason<unknown>): boolean => Cause.isFailReason(reason) && Cause.isDone(reason.error)
 
 class StreamSource implements ItemSource {
   readonly size = undefined
@@ -103,7 +111,9 @@ class StreamSource implements ItemSource {
       },
       onFailure: (cause) => {
         this.hasStopped = true
-        return Pull.isDoneCause(cause) ? Effect.void : Effect.failCause(cause)
+        // What gives the items may die while it is closed, with its last item given.
+        const reasons = cause.reasons.filter((reason) => !isEnd(reason))
+        return reasons.length === 0 ? Effect.void : Effect.failCause(Cause.fromReasons(reasons))
       }
     })
   )

@@ -1,10 +1,15 @@
 /**
  * Makes drafts until all guards accept one, or there is a reason to stop.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { attemptOf } from "../../attempt/attempt.ts"
+import { endingOfExit } from "../../attempt/outcome.ts"
+import { rejectionIsOver, rejectionStands } from "../../attempt/standing-rejection.ts"
+import { together } from "../../internal/causes.ts"
 import { immutable } from "../../internal/immutable.ts"
 import type { Ok } from "../../internal/output-model.ts"
 import { noteRejection } from "../../internal/refusal.ts"
@@ -137,7 +142,8 @@ class Drafting {
     const { guard, verdict } = judged
     // What a guard says may quote the draft, and is for whoever writes the next one.
     const accepted = verdict._tag === "Accept"
-    return this.context.emit("guard_retry.verdict", { attempt: attempt.attempt, guard, accepted })
+    const told = this.context.emit("guard_retry.verdict", { attempt: attempt.attempt, guard, accepted })
+    return accepted ? told : Effect.andThen(rejectionStands(this), told)
   }
 
   private accepted({ attempt, draft }: AttemptSoFar, end: Ok<unknown>): Effect.Effect<AcceptedEnd> {
@@ -150,13 +156,39 @@ class Drafting {
     const { attempts, context: { stage }, settings: { maxAttempts } } = this
     const history = this.historySoFar()
     const error = new NoDraftAccepted({ stage, reason, attempts, maxAttempts, history, abandoned })
-    // Somebody said no, and not that something went wrong.
-    if (error.feedback.length > 0) noteRejection(error)
     return Effect.andThen(this.tellEnd(reason), Effect.fail(error as NoDraftAccepted))
   }
 
   private tellEnd(ended: EndReason | "accepted"): Effect.Effect<void> {
     return this.context.emit("guard_retry.ended", { attempts: this.attempts, ended })
+  }
+
+  /**
+   * After a rejection the end without an accepted draft is a refusal, whatever it is: somebody said no, and not only that
+   * something went wrong.
+   */
+  refusing<A, R>(drafting: Effect.Effect<A, unknown, R>): Effect.Effect<A, unknown, R> {
+    return Effect.matchCauseEffect(drafting, {
+      onSuccess: (accepted) => Effect.as(rejectionIsOver(this), accepted),
+      onFailure: (cause) => {
+        // It was cut off: whoever did that says how it ends.
+        if (Cause.hasInterrupts(cause)) return Effect.failCause(cause)
+        return Effect.andThen(rejectionIsOver(this), Effect.failCause(this.isRejected ? this.refusal(cause) : cause))
+      }
+    })
+  }
+
+  private get isRejected(): boolean {
+    return this.history.some(({ verdicts }) => feedbackOf(verdicts).length > 0)
+  }
+
+  private refusal(cause: Cause.Cause<unknown>): Cause.Cause<unknown> {
+    const ending = endingOfExit(this.context.stage, Exit.failCause(cause))
+    if (ending._tag !== "Failed") return cause
+    // A defect has no error of its own that could say so.
+    const refusal = cause.reasons.some(Cause.isFailReason) ? cause : together(Cause.fail(ending.error), cause)
+    if (Predicate.isObjectKeyword(ending.error)) noteRejection(ending.error)
+    return refusal
   }
 
   /** As it is now, whatever is left behind still does. */
@@ -187,5 +219,6 @@ export const acceptedDraft = (
 ): Effect.Effect<AcceptedEnd, unknown, StageContext | Leaves> =>
   Effect.flatMap(StageContext, (context) => {
     const drafting = new Drafting(settings, context, inputs)
-    return settings.withDeadline(drafting.run, (abandoned) => drafting.ended("deadline", abandoned))
+    const drafted = settings.withDeadline(drafting.run, (abandoned) => drafting.ended("deadline", abandoned))
+    return drafting.refusing(drafted) as typeof drafted // what leaves the stage is still in its cause
   })

@@ -16,6 +16,14 @@ type Revision = GuardRetry.Revision<Draft>
 
 class JudgeDown extends Schema.TaggedError<JudgeDown>()("JudgeDown", {}) {}
 
+/** Runs an Effect while the clock goes on. */
+const during = <A, E, R>(effect: Effect.Effect<A, E, R>, time: "2 minutes") =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+    yield* TestClock.adjust(time)
+    return yield* Fiber.join(fiber)
+  })
+
 const noted = ({ revision }: { readonly revision: Revision }) => Effect.succeed({ text: `draft ${revision.attempt}` })
 const onlyThird = (draft: Draft) =>
   Effect.succeed(draft.text === "draft 3" ? GuardRetry.accept : GuardRetry.reject(`Not ${draft.text}`))
@@ -91,6 +99,38 @@ describe("R17 a guard retry shows nobody a rejected draft", () => {
         assert.deepStrictEqual(outputs.answer.artifacts.map(({ payload }) => payload), [3, 3])
       }
     }))
+
+  const neverAccepted: Record<string, { readonly guard: Effect.Effect<unknown, unknown>; readonly draft?: string }> = {
+    "another guard skips": { guard: Effect.succeed(StageOutput.skip("nothing to say")) },
+    "another guard fails": { guard: Effect.fail(new JudgeDown()) },
+    "another guard dies": { guard: Effect.die(new Error("boom")) },
+    "another guard cancels": { guard: Effect.succeed(StageOutput.cancel("spam")) },
+    "the deadline passes": { guard: Effect.never },
+    "it is the last attempt": { guard: Effect.succeed(GuardRetry.accept) },
+    "the draft comes again": { guard: Effect.succeed(GuardRetry.accept), draft: "same" }
+  }
+  for (const [how, { draft: same, guard }] of Object.entries(neverAccepted)) {
+    it.effect(`what was added for a draft that was never accepted is nowhere to be seen: ${how}`, () =>
+      Effect.gen(function*() {
+        const stage = GuardRetry.stage("answer", {
+          draft: ({ revision }: { readonly revision: Revision }) =>
+            Effect.as(StageContext.addArtifact({ type: "chart", payload: "SECRET" }), {
+              text: same ?? `draft ${revision.attempt}`
+            }),
+          guards: {
+            no: () => Effect.succeed(GuardRetry.reject("no")),
+            other: () => Effect.andThen(Effect.sleep("1 second"), guard) as Effect.Effect<GuardRetry.Verdict>
+          },
+          deadline: "1 minute"
+        })
+        const exit = yield* during(
+          Effect.exit(Pipeline.run(Pipeline.make("p").add(stage), Snapshot.make())),
+          "2 minutes"
+        )
+        const events = yield* (yield* EventSink.Memory).events
+        assert.notInclude(JSON.stringify([exit, events]), "SECRET")
+      }).pipe(Effect.provide(EventSink.layerMemory)))
+  }
 
   it.effect("a guard cannot change the draft that others judge and that is accepted", () =>
     Effect.gen(function*() {

@@ -76,13 +76,14 @@ class Drafting {
     for (;;) {
       const end = yield* this.draft(this.revision())
       const attempt = this.note(end.data)
-      if (this.isStagnant(end.data)) return yield* this.ended("stagnation")
+      if (this.isStagnant()) return yield* this.ended("stagnation")
       const verdicts = yield* this.judge(attempt)
       attempt.verdicts = verdicts
       if (verdicts.every(({ verdict }) => verdict._tag === "Accept")) return yield* this.accepted(attempt, end)
       // What was added for a draft that nobody is to see is not seen either.
       attemptOf(this.context).dropAddedArtifacts()
       if (this.attempts === maxAttempts) return yield* this.ended("attempts")
+      if (this.attempts === 1) this.rememberDraft()
     }
   })
 
@@ -113,12 +114,18 @@ class Drafting {
     return attempt
   }
 
-  private isStagnant(data: unknown): boolean {
+  /** The first draft is like no other, so nobody looks at it before there is to be a second one. */
+  private isStagnant(): boolean {
     const { stagnation } = this.settings
-    const fingerprint = stagnation?.fingerprintOf(data)
+    const fingerprint = this.attempts === 1 ? undefined : this.rememberDraft()
     if (stagnation === undefined || fingerprint === undefined) return false
-    this.fingerprints.push(fingerprint)
     return this.fingerprints.filter((seen) => seen === fingerprint).length >= stagnation.times
+  }
+
+  private rememberDraft(): string | undefined {
+    const fingerprint = this.settings.stagnation?.fingerprintOf(this.history.at(-1)?.draft)
+    if (fingerprint !== undefined) this.fingerprints.push(fingerprint)
+    return fingerprint
   }
 
   /** Asks all guards at once, and waits for all of them. */
@@ -168,7 +175,12 @@ class Drafting {
    * something went wrong.
    */
   refusing<A, R>(drafting: Effect.Effect<A, unknown, R>): Effect.Effect<A, unknown, R> {
-    return Effect.matchCauseEffect(drafting, {
+    const ended = Effect.onExitPrimitive(drafting, (exit) => {
+      // What was added for a draft that was not accepted goes with it, however that came about.
+      if (exit._tag === "Failure" && this.history.length > 0) attemptOf(this.context).dropAddedArtifacts()
+      return undefined
+    })
+    return Effect.matchCauseEffect(ended, {
       onSuccess: (accepted) => Effect.as(rejectionIsOver(this), accepted),
       onFailure: (cause) => {
         // It was cut off: whoever did that says how it ends.

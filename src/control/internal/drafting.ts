@@ -7,6 +7,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { attemptOf } from "../../attempt/attempt.ts"
+import { isData, whatItIs } from "../../attempt/made-outcome.ts"
 import { endingOfExit } from "../../attempt/outcome.ts"
 import { rejectionIsOver, rejectionStands } from "../../attempt/standing-rejection.ts"
 import { together } from "../../internal/causes.ts"
@@ -14,6 +15,7 @@ import { immutable } from "../../internal/immutable.ts"
 import type { Ok } from "../../internal/output-model.ts"
 import { noteRejection } from "../../internal/refusal.ts"
 import { StageContext } from "../../StageContext.ts"
+import { StageFault } from "../../StageError.ts"
 import type { InStage } from "../../StageOutput.ts"
 import { leaveUnlessOk, type Runs } from "./body.ts"
 import type { WithDeadline } from "./deadline.ts"
@@ -41,6 +43,8 @@ export interface Settings {
   readonly guards: ReadonlyArray<Guard>
   readonly maxAttempts: number
   readonly withDeadline: WithDeadline
+  /** Whether the data of the stage is the draft as it is. */
+  readonly givesDraft: boolean
   /** When a draft is the same as others; never, when nobody asks. */
   readonly stagnation: { readonly fingerprintOf: FingerprintOf; readonly times: number } | undefined
 }
@@ -75,6 +79,8 @@ class Drafting {
     const { maxAttempts } = this.settings
     for (;;) {
       const end = yield* this.draft(this.revision())
+      // Nobody judges what the stage could not give.
+      if (this.settings.givesDraft && !isData(end.data)) return yield* notData(end.data)
       const attempt = this.note(end.data)
       if (this.isStagnant()) return yield* this.ended("stagnation")
       const verdicts = yield* this.judge(attempt)
@@ -212,12 +218,23 @@ class Drafting {
 type Leaves = InStage<"skip" | "cancel">
 
 /** Reads what a guard gave. What is no verdict accepts nothing. */
-const verdictIn = (guard: string, { data }: Ok<unknown>): Effect.Effect<Verdict<unknown>> =>
-  Effect.sync(() => {
-    if (Predicate.isTagged(data, "Accept")) return accept
-    if (Predicate.isTagged(data, "Reject") && "feedback" in data) return reject(data.feedback)
-    throw new TypeError(`Guard "${guard}" of a draft gave no verdict: see GuardRetry.accept and GuardRetry.reject`)
-  })
+const verdictIn = (guard: string, { data }: Ok<unknown>): Effect.Effect<Verdict<unknown>, StageFault, StageContext> => {
+  if (Predicate.isTagged(data, "Accept")) return Effect.succeed(accept)
+  if (Predicate.isTagged(data, "Reject") && "feedback" in data) return Effect.succeed(reject(data.feedback))
+  return invalid(
+    ["guards", guard],
+    `Expected a verdict, GuardRetry.accept or GuardRetry.reject(feedback), got ${whatItIs(data)}`
+  )
+}
+
+const invalid = (path: ReadonlyArray<string>, message: string): Effect.Effect<never, StageFault, StageContext> =>
+  Effect.flatMap(
+    StageContext,
+    ({ stage }) =>
+      Effect.fail(new StageFault({ stage, reason: { _tag: "InvalidOutput", problems: [{ path, message }] } }))
+  )
+
+const notData = (draft: unknown) => invalid(["draft"], `Expected an object, got ${whatItIs(draft)}`)
 
 export const accept: Verdict = Object.freeze({ _tag: "Accept" })
 

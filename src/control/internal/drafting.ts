@@ -9,6 +9,7 @@ import * as Predicate from "effect/Predicate"
 import { attemptOf } from "../../attempt/attempt.ts"
 import { isData, whatItIs } from "../../attempt/made-outcome.ts"
 import { endingOfExit } from "../../attempt/outcome.ts"
+import { asRepetition } from "../../attempt/repetition.ts"
 import { rejectionIsOver, rejectionStands } from "../../attempt/standing-rejection.ts"
 import { together } from "../../internal/causes.ts"
 import { immutable } from "../../internal/immutable.ts"
@@ -108,7 +109,10 @@ class Drafting {
     this.attempts = revision.attempt
     const inputs = Predicate.isObjectKeyword(this.inputs) ? this.inputs : {}
     return context.emit("guard_retry.attempt", { attempt: revision.attempt, of: maxAttempts }).pipe(
-      Effect.andThen(Effect.suspend(() => draft.run(immutable({ ...inputs, revision })))),
+      Effect.andThen(Effect.suspend(() => {
+        const given = immutable({ ...inputs, revision })
+        return asRepetition(draft.run(given), [context.stage, "draft", revision.attempt], given)
+      })),
       Effect.flatMap(leaveUnlessOk)
     )
   }
@@ -140,7 +144,10 @@ class Drafting {
     return Effect.forEach(
       this.settings.guards,
       ({ name, runs }) =>
-        Effect.suspend(() => runs.run(attempt.draft, judging)).pipe(
+        Effect.suspend(() => {
+          const place = [this.context.stage, `guards.${name}`, attempt.attempt] as const
+          return asRepetition(runs.run(attempt.draft, judging), place, attempt.draft)
+        }).pipe(
           Effect.flatMap(leaveUnlessOk),
           Effect.flatMap((end) => verdictIn(name, end)),
           Effect.map((verdict): Judged => ({ guard: name, verdict })),

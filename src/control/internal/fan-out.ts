@@ -16,6 +16,7 @@ import type { Outcome, StageEffect } from "../../attempt/interceptor-model.ts"
 import { isData } from "../../attempt/made-outcome.ts"
 import { endingOfExit, type FailedEnding, failedEnding, isLiteral, unreadable } from "../../attempt/outcome.ts"
 import type { Ending } from "../../attempt/outcome.ts"
+import { asRepetition } from "../../attempt/repetition.ts"
 import { together } from "../../internal/causes.ts"
 import { immutable } from "../../internal/immutable.ts"
 import { InterruptionGrace } from "../../internal/interruption.ts"
@@ -167,7 +168,11 @@ class FanOut {
     const { key, runs } = this.settings
     if (key !== undefined) running.key ??= options.text("key", key(running.value, running.index))
     // It runs in a stage, as this does.
-    return runs.runUnread(running.value, running.index, running) as Effect.Effect<unknown, unknown>
+    const run = runs.runUnread(running.value, running.index, running) as Effect.Effect<unknown, unknown>
+    // A function is part of the stage, and nothing is kept of it.
+    return runs.pipeline === undefined
+      ? run
+      : asRepetition(run, [this.attempt.stage, "each", running.index], running.value)
   }
 
   /** How an attempt ended, for a policy to look at. What it gave is not looked at before it has ended for good. */

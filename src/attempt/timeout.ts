@@ -14,6 +14,7 @@ import { StageContext } from "../StageContext.ts"
 import { StageTimeout } from "../StageError.ts"
 import { attemptOf } from "./attempt.ts"
 import type { Around, Outcome } from "./interceptor-model.ts"
+import { watchingRejections } from "./standing-rejection.ts"
 
 /** Limits an attempt. */
 export const timeoutAround = (given: Duration.Input, givenGrace: Duration.Input | undefined): Around => {
@@ -34,7 +35,11 @@ export const timeoutAround = (given: Duration.Input, givenGrace: Duration.Input 
       return yield* Effect.failCause(together(Cause.fail(error), cleanUp))
     }
   )
-  return (effect, stage) => limited(effect, expiry, (attempt) => timedOut(attempt, stage.name))
+  return (effect, stage) =>
+    watchingRejections(
+      effect,
+      (watched, cutOff) => limited(watched, expiry, (attempt) => cutOff(timedOut(attempt, stage.name)))
+    )
 }
 
 type AttemptFiber = Fiber.Fiber<Outcome, unknown>

@@ -37,6 +37,7 @@
  */
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { Held, holding } from "../attempt/held-codec.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
@@ -70,6 +71,7 @@ import {
   type Revision,
   type Verdict
 } from "./internal/drafts.ts"
+import { entriesOf } from "./internal/named.ts"
 import { shownLoop } from "./internal/shown-loop.ts"
 import { type Fingerprint, fingerprintOf, timesOf } from "./internal/stagnation.ts"
 
@@ -93,22 +95,36 @@ export interface Found<out Finding> {
 type Unjudged = StageTimeout | RetryExhausted | { readonly [RefusalTypeId]: true }
 
 /** What the verdict of a guard says that lets pass or fails. */
-type SaidBy<D, E> = Exclude<E, Unjudged> | (D extends { readonly findings: ReadonlyArray<infer F> } ? Found<F> : never)
+type SaidBy<D, E> = Exclude<E, Unjudged> | (D extends Reject<infer F> ? F : never) | SaidInFindings<D>
 
-const hasFindings = (data: object): data is Found<unknown> =>
-  "findings" in data && Array.isArray(data.findings) && data.findings.length > 0
+type SaidInFindings<D> = D extends { readonly findings: ReadonlyArray<infer F> } ? Found<F> : never
+
+/** What a guard found. Without types it can be anything: only an empty list is nothing. */
+const findingsIn = (data: object): ReadonlyArray<unknown> => {
+  const found = "findings" in data ? data.findings : undefined
+  if (found === undefined || found === null) return []
+  return Predicate.isIterable(found) ? Array.from(found) : [found]
+}
+
+/** What the data of a guard says that has let pass. One that gives verdicts has said it already. */
+const verdictOf = (data: object): Verdict<unknown> => {
+  if (Predicate.isTagged(data, "Reject")) return reject("feedback" in data ? data.feedback : data)
+  const findings = findingsIn(data)
+  return findings.length > 0 ? reject({ findings }) : accept
+}
 
 /**
  * Makes a guard of drafts of a guard stage that lets pass or fails, as those of `stageflow/guards` do with `from: "input"`.
  *
  * Its typed errors are rejections, with the error as the feedback, and so are findings that it would mask: a draft passes as
- * it is or not at all. A timeout, a denial and whatever is no typed error of its own stay what they are; a guard that cancels
- * cancels the run.
+ * it is or not at all. What an interceptor on the guard fails with is one of its errors, too: put a limit or a breaker around
+ * what this gives. A timeout, a denial and whatever is no typed error stay what they are; a guard that cancels cancels the
+ * run, and the verdict of one that gives verdicts is its verdict.
  */
 export const fromGuard = <Name extends string, In, D extends object, S, E, R>(
   guard: Stage.Stage<Name, In, D, S, E, R>
 ): Stage.Stage<Name, In, Verdict<SaidBy<D, E>>, S, Extract<E, Unjudged>, R> =>
-  Stage.mapOutput(guard, (data): Verdict<unknown> => hasFindings(data) ? reject({ findings: data.findings }) : accept)
+  Stage.mapOutput(options.ofKind("guard", "a stage; see Stage.guard", Stage.isStage, guard) as typeof guard, verdictOf)
     .pipe(
       Stage.catch((error) =>
         isRefusedBy({ kind: "guard" }, error) && !isRefusal(error)
@@ -241,17 +257,11 @@ const optionNames: ReadonlyArray<keyof UntypedOptions> = [
   "kind"
 ]
 
-const guardsOf = (given: UntypedOptions["guards"]): ReadonlyArray<Guard & { readonly body: Body }> => {
-  const isRecord = (value: unknown): value is UntypedOptions["guards"] =>
-    typeof value === "object" && value !== null && !Array.isArray(value) && Object.keys(value).length > 0
-  const guards = options.ofKind("guards", "an object with at least one guard", isRecord, given)
-  const names = Object.keys(guards)
-  const read = options.fields("guards", names, guards)
-  return names.map((name) => {
-    const body = read[name] as Body // whatever it is, it is looked at when its runs are read
+const guardsOf = (given: UntypedOptions["guards"]): ReadonlyArray<Guard & { readonly body: Body }> =>
+  entriesOf("guards", "an object with at least one guard", given).map(([name, guard]) => {
+    const body = guard as Body // whatever it is, it is looked at when its runs are read
     return { name: options.name("guards", name), body, runs: runsOf(`guards.${name}`, body) }
   })
-}
 
 const stagnationOf = (given: Stagnation<never> | false = {}) => {
   if (given === false) return undefined
@@ -307,7 +317,8 @@ export const stage: MakeStage = (name: string, given: UntypedOptions) => {
     guards,
     maxAttempts: options.positiveCount("maxAttempts", maxAttempts),
     stagnation: stagnationOf(read.stagnation),
-    withDeadline: deadlineOf(read.deadline)
+    withDeadline: deadlineOf(read.deadline),
+    givesDraft: output === undefined
   }
   const run = (inputs: unknown) =>
     Effect.map(acceptedDraft(settings, inputs), ({ accepted, end }) => {

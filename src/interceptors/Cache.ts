@@ -7,12 +7,16 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import type * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
+import * as Result from "effect/Result"
 import { type Attempt, attemptIn } from "../attempt/attempt.ts"
 import { fromAround, type Outcome, type StageEffect } from "../attempt/interceptor-model.ts"
 import { asKept, keptOk } from "../attempt/kept-outcome.ts"
+import { givenIn } from "../attempt/repetition.ts"
 import type { Interceptor } from "../Interceptor.ts"
 import { elapsedMillisIn } from "../internal/clock.ts"
+import { fingerprint } from "../internal/fingerprint.ts"
 import * as options from "../internal/options.ts"
 import { changedOk } from "../internal/output-model.ts"
 import type { Ok } from "../StageOutput.ts"
@@ -83,7 +87,8 @@ export class Results extends Context.Service<Results, {
  * Keeps the data of stages for `ttl`.
  *
  * `of` says what the result depends on, from the stage's context: the text that was asked about, the id that was looked up.
- * Two stages never share a result, nor do two tenants, unless `key` says so. The events of an output that was kept hold a
+ * Two stages never share a result, nor do two tenants, unless `key` says so. Where a stage is the body of a loop, of a guard
+ * retry or of a for-each, what that gave it counts, too. The events of an output that was kept hold a
  * `cache.hit`.
  */
 export const cache = (settings: {
@@ -106,14 +111,24 @@ export const cache = (settings: {
       const subject = readSubject(attempt)
       if (subject instanceof KeyFailed) return Effect.fail(subject)
       const results = Context.getUnsafe(fiber.context, Results)
+      const given = Result.try(() => givenTo(fiber))
+      // What it was asked about cannot be told apart from anything else.
+      if (Result.isFailure(given)) return effect
+      const place = `${scope}${given.success}`
       // With its length in front, a scope cannot run into a subject.
-      const id = `${scope.length}:${scope}${subject}`
+      const id = `${place.length}:${place}${subject}`
       return Effect.flatMap(
         results.get(id),
         (known) => known === undefined ? shared(results, id, effect, attempt, ttl) : Effect.succeed(hit(known))
       )
     })
   })
+}
+
+/** What tells one run of a body from another: what it was given. The context of the stage is the same for all of them. */
+const givenTo = (fiber: Fiber.Fiber<unknown, unknown>): string => {
+  const given = givenIn(fiber)
+  return given.length === 0 ? "" : ` given ${fingerprint(given)}`
 }
 
 /** Runs a stage once for all who ask for the same thing at the same time, and keeps what it gives. */

@@ -28,6 +28,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { attemptOf } from "../attempt/attempt.ts"
 import { fromAround } from "../attempt/interceptor-model.ts"
+import { placesIn } from "../attempt/repetition.ts"
 import type { Interceptor } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
@@ -87,7 +88,8 @@ const computed = <A>(stage: string, compute: () => A): Effect.Effect<A, KeyFaile
 /**
  * Runs a stage once for each tenant, pipeline, stage and key.
  *
- * Without a `key` function the key is the snapshot's `metadata.idempotencyKey`. A stage without a key runs as usual, unless
+ * Without a `key` function the key is the snapshot's `metadata.idempotencyKey`; where a stage is the body of a loop, of a guard
+ * retry or of a for-each, each of its runs has that key for itself. A stage without a key runs as usual, unless
  * keys are `required`. The same key with other `parameters` fails with `IdempotencyMismatch`: they are the stage's inputs and
  * the snapshot, but for its ids, unless you say otherwise, and must be data (an instance has to show what it holds). Where
  * callers write something else into the metadata each time, a time or the id of a trace, say which parameters count.
@@ -124,7 +126,11 @@ export const idempotency = (settings?: {
         if (required) return yield* new IdempotencyKeyMissing({ stage })
         return yield* effect
       }
-      const id = JSON.stringify([context.identity.orgId ?? null, context.pipeline, stage, key])
+      // The caller's key is one for all runs of a body that is run several times.
+      const places = settings?.key === undefined
+        ? yield* Effect.withFiber((fiber) => Effect.succeed(placesIn(fiber)))
+        : []
+      const id = JSON.stringify([context.identity.orgId ?? null, context.pipeline, stage, key, ...places])
       if (yield* isHeld(id)) return yield* effect
       const attempt = attemptOf(context)
       const problems = unkeepable(attempt.output)

@@ -7,6 +7,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { withDeadline } from "../attempt/deadline.ts"
 import { fromAround, undeclaringFaults } from "../attempt/interceptor-model.ts"
+import { watchingRejections } from "../attempt/standing-rejection.ts"
 import { timeoutAround } from "../attempt/timeout.ts"
 import { type FailsRun, type Interceptor, make } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
@@ -51,9 +52,13 @@ export const deadline = (duration: Duration.Input): Interceptor<FailsRun<Deadlin
     name: "deadline",
     order: orders.deadline,
     aroundRun: (effect, run) =>
-      Effect.flatMap(Effect.timeoutOption(withDeadline(effect, limit), limit), (ended) =>
-        Option.isSome(ended)
-          ? Effect.succeed(ended.value)
-          : Effect.fail(new DeadlineExceeded({ pipeline: run.pipeline, deadline: limit })))
+      watchingRejections(
+        effect,
+        (watched, cutOff) =>
+          Effect.flatMap(Effect.timeoutOption(withDeadline(watched, limit), limit), (ended) =>
+            Option.isSome(ended)
+              ? Effect.succeed(ended.value)
+              : cutOff(Effect.fail(new DeadlineExceeded({ pipeline: run.pipeline, deadline: limit }))))
+      )
   }))
 }

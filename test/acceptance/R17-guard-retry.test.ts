@@ -16,6 +16,14 @@ type Revision = GuardRetry.Revision<Draft>
 
 class JudgeDown extends Schema.TaggedError<JudgeDown>()("JudgeDown", {}) {}
 
+/** Runs an Effect while the clock goes on. */
+const during = <A, E, R>(effect: Effect.Effect<A, E, R>, time: "2 minutes") =>
+  Effect.gen(function*() {
+    const fiber = yield* Effect.forkChild(effect, { startImmediately: true })
+    yield* TestClock.adjust(time)
+    return yield* Fiber.join(fiber)
+  })
+
 const noted = ({ revision }: { readonly revision: Revision }) => Effect.succeed({ text: `draft ${revision.attempt}` })
 const onlyThird = (draft: Draft) =>
   Effect.succeed(draft.text === "draft 3" ? GuardRetry.accept : GuardRetry.reject(`Not ${draft.text}`))
@@ -92,6 +100,38 @@ describe("R17 a guard retry shows nobody a rejected draft", () => {
       }
     }))
 
+  const neverAccepted: Record<string, { readonly guard: Effect.Effect<unknown, unknown>; readonly draft?: string }> = {
+    "another guard skips": { guard: Effect.succeed(StageOutput.skip("nothing to say")) },
+    "another guard fails": { guard: Effect.fail(new JudgeDown()) },
+    "another guard dies": { guard: Effect.die(new Error("boom")) },
+    "another guard cancels": { guard: Effect.succeed(StageOutput.cancel("spam")) },
+    "the deadline passes": { guard: Effect.never },
+    "it is the last attempt": { guard: Effect.succeed(GuardRetry.accept) },
+    "the draft comes again": { guard: Effect.succeed(GuardRetry.accept), draft: "same" }
+  }
+  for (const [how, { draft: same, guard }] of Object.entries(neverAccepted)) {
+    it.effect(`what was added for a draft that was never accepted is nowhere to be seen: ${how}`, () =>
+      Effect.gen(function*() {
+        const stage = GuardRetry.stage("answer", {
+          draft: ({ revision }: { readonly revision: Revision }) =>
+            Effect.as(StageContext.addArtifact({ type: "chart", payload: "SECRET" }), {
+              text: same ?? `draft ${revision.attempt}`
+            }),
+          guards: {
+            no: () => Effect.succeed(GuardRetry.reject("no")),
+            other: () => Effect.andThen(Effect.sleep("1 second"), guard) as Effect.Effect<GuardRetry.Verdict>
+          },
+          deadline: "1 minute"
+        })
+        const exit = yield* during(
+          Effect.exit(Pipeline.run(Pipeline.make("p").add(stage), Snapshot.make())),
+          "2 minutes"
+        )
+        const events = yield* (yield* EventSink.Memory).events
+        assert.notInclude(JSON.stringify([exit, events]), "SECRET")
+      }).pipe(Effect.provide(EventSink.layerMemory)))
+  }
+
   it.effect("a guard cannot change the draft that others judge and that is accepted", () =>
     Effect.gen(function*() {
       const draft = { text: "mine", notes: { tone: "kind" } }
@@ -154,9 +194,51 @@ describe("R17 a guard retry fails closed", () => {
     Effect.gen(function*() {
       for (const given of [undefined, true, {}, { _tag: "Reject" }, { _tag: "accept" }, [GuardRetry.accept], null]) {
         const { error } = yield* failed(withGuard(() => Effect.succeed(given) as Effect.Effect<GuardRetry.Verdict>))
-        assert(error instanceof StageError.StageFault && error.reason._tag === "Defect")
-        assert.match(String(error.reason.defect), /Guard "guard" of a draft gave no verdict/)
+        assert(error instanceof StageError.StageFault && error.reason._tag === "InvalidOutput")
+        assert.match(error.message, /guards\.guard: Expected a verdict, GuardRetry\.accept or .*, got /)
       }
+    }))
+
+  it("guards that nobody would see are rejected with the others, and not left out", () => {
+    class Checks {
+      readonly kind = () => Effect.succeed(GuardRetry.accept)
+      strict() {
+        return Effect.succeed(GuardRetry.reject("no"))
+      }
+    }
+    const accepting = { kind: () => Effect.succeed(GuardRetry.accept) }
+    const strict = () => Effect.succeed(GuardRetry.reject("no"))
+    const hiding: ReadonlyArray<Record<string, unknown>> = [
+      Object.assign(Object.create({ strict }) as object, accepting),
+      Object.assign(Object.create(Object.assign(Object.create(null) as object, { strict })) as object, accepting),
+      Object.defineProperty({ ...accepting }, "strict", { value: strict }),
+      { ...accepting, [Symbol("strict")]: strict } as never,
+      new Checks() as never
+    ]
+    for (const guards of hiding) {
+      const make = () => GuardRetry.stage("answer", { draft: noted, guards: guards as typeof accepting })
+      assert.throws(make, /Invalid option "guards".*strict/)
+    }
+    const withoutPrototype = Object.assign(Object.create(null) as object, accepting) as typeof accepting
+    for (const guards of [accepting, withoutPrototype]) GuardRetry.stage("answer", { draft: noted, guards })
+  })
+
+  it.effect("a draft that is no data fails where it is made, and is judged by nobody", () =>
+    Effect.gen(function*() {
+      let judged = 0
+      const stage = GuardRetry.stage("answer", {
+        draft: () => Effect.succeed(5 as unknown as Draft),
+        guards: {
+          any: () =>
+            Effect.sync(() => {
+              judged++
+              return GuardRetry.accept
+            })
+        }
+      })
+      const { error } = yield* failed(Pipeline.make("p").add(stage))
+      assert.match((error as Error).message, /draft: Expected an object, got a number/)
+      assert.strictEqual(judged, 0)
     }))
 
   it.effect("a guard that is skipped skips the stage, and one that cancels cancels the run", () =>
@@ -270,6 +352,36 @@ describe("R17 the guards of stageflow/guards judge drafts", () => {
       })
       assert.strictEqual(result._tag, "Cancelled")
     }))
+
+  it.effect("one that gives verdicts is not taken for one that has let pass", () =>
+    Effect.gen(function*() {
+      const pii = Guards.personalData("pii", { from: "input", action: "fail" })
+      const verdicts = Stage.guard("verdicts", { run: (draft: Draft) => onlyThird(draft) })
+      for (const guard of [GuardRetry.fromGuard(GuardRetry.fromGuard(pii)), GuardRetry.fromGuard(verdicts)]) {
+        const failure = yield* Effect.flip(
+          told({ guard, no: () => Effect.succeed(GuardRetry.accept) }).pipe(
+            Effect.flatMap(({ feedback }) => Effect.fail(feedback.length))
+          )
+        )
+        assert.notStrictEqual(failure, 1, "the first draft is no draft that it accepts")
+      }
+    }))
+
+  it.effect("whatever one says that it found is a finding", () =>
+    Effect.gen(function*() {
+      for (const findings of [new Set(["a"]), "a", 3, { length: 1, 0: "a" }]) {
+        const guard = Stage.guard("odd", { run: (_: Draft) => Effect.succeed({ findings }) })
+        const stage = GuardRetry.stage("answer", { draft: noted, guards: { odd: GuardRetry.fromGuard(guard) } })
+        const { error } = yield* Effect.flip(Pipeline.run(Pipeline.make("p").add(stage), Snapshot.make()))
+        assert.instanceOf(error, GuardRetry.NoDraftAccepted)
+      }
+    }))
+
+  it("what is no stage is rejected where it is given", () => {
+    for (const given of [null, () => Effect.void, Pipeline.make("p")]) {
+      assert.throws(() => GuardRetry.fromGuard(given as never), StageError.InvalidOption)
+    }
+  })
 
   it.effect("a denial or a timeout around one is no feedback", () =>
     Effect.gen(function*() {

@@ -317,4 +317,21 @@ describe("GuardRetry.stage", () => {
         Array.from({ length: 100 }, (_, index) => `${index} 2`)
       )
     }))
+
+  it.effect("a draft is not looked at before there is to be another one", () =>
+    Effect.gen(function*() {
+      let looked = 0
+      const fingerprint = () => ++looked
+      for (const [maxAttempts, expected] of [[1, 0], [3, 2]] as const) {
+        looked = 0
+        const stage = GuardRetry.stage("answer", {
+          draft: ({ revision }: { readonly revision: Revision }) => Effect.succeed({ text: `${revision.attempt}` }),
+          guards: { second },
+          maxAttempts,
+          stagnation: { fingerprint }
+        })
+        yield* Effect.exit(Pipeline.run(Pipeline.make("p").add(stage), Snapshot.make()))
+        assert.strictEqual(looked, expected)
+      }
+    }))
 })

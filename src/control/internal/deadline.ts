@@ -4,6 +4,7 @@
 import type * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { watchingRejections } from "../../attempt/standing-rejection.ts"
 import { together } from "../../internal/causes.ts"
 import { Expiry } from "../../internal/expiry.ts"
 import { InterruptionGrace } from "../../internal/interruption.ts"
@@ -24,11 +25,15 @@ export const deadlineOf = (given: Duration.Input | undefined): WithDeadline => {
   if (given === undefined) return (effect) => effect
   const expiry = new Expiry(options.positiveDuration("deadline", given))
   return <A, E, R, E2>(effect: Effect.Effect<A, E, R>, late: (abandoned: boolean) => Effect.Effect<A, E2>) =>
-    limited(effect, expiry, (running) =>
-      Effect.gen(function*() {
-        const { abandoned, cleanUp } = yield* interruptLate(running, yield* InterruptionGrace)
-        return yield* withFailures(late(abandoned), cleanUp)
-      }))
+    watchingRejections(
+      effect,
+      (watched, cutOff) =>
+        limited(watched, expiry, (running) =>
+          cutOff(Effect.gen(function*() {
+            const { abandoned, cleanUp } = yield* interruptLate(running, yield* InterruptionGrace)
+            return yield* withFailures(late(abandoned), cleanUp)
+          })))
+    )
 }
 
 /** Ends as the Effect does, unless something went wrong besides: that is never hidden. */

@@ -1,13 +1,22 @@
 /**
  * Makes drafts until all guards accept one, or there is a reason to stop.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { attemptOf } from "../../attempt/attempt.ts"
+import { isData, whatItIs } from "../../attempt/made-outcome.ts"
+import { endingOfExit } from "../../attempt/outcome.ts"
+import { asRepetition } from "../../attempt/repetition.ts"
+import { rejectionIsOver, rejectionStands } from "../../attempt/standing-rejection.ts"
+import { together } from "../../internal/causes.ts"
 import { immutable } from "../../internal/immutable.ts"
 import type { Ok } from "../../internal/output-model.ts"
+import { noteRejection } from "../../internal/refusal.ts"
 import { StageContext } from "../../StageContext.ts"
+import { StageFault } from "../../StageError.ts"
 import type { InStage } from "../../StageOutput.ts"
 import { leaveUnlessOk, type Runs } from "./body.ts"
 import type { WithDeadline } from "./deadline.ts"
@@ -36,6 +45,8 @@ export interface Settings {
   readonly guards: ReadonlyArray<Guard>
   readonly maxAttempts: number
   readonly withDeadline: WithDeadline
+  /** Whether the data of the stage is the draft as it is. */
+  readonly givesDraft: boolean
   /** When a draft is the same as others; never, when nobody asks. */
   readonly stagnation: { readonly fingerprintOf: FingerprintOf; readonly times: number } | undefined
 }
@@ -70,14 +81,17 @@ class Drafting {
     const { maxAttempts } = this.settings
     for (;;) {
       const end = yield* this.draft(this.revision())
+      // Nobody judges what the stage could not give.
+      if (this.settings.givesDraft && !isData(end.data)) return yield* notData(end.data)
       const attempt = this.note(end.data)
-      if (this.isStagnant(end.data)) return yield* this.ended("stagnation")
+      if (this.isStagnant()) return yield* this.ended("stagnation")
       const verdicts = yield* this.judge(attempt)
       attempt.verdicts = verdicts
       if (verdicts.every(({ verdict }) => verdict._tag === "Accept")) return yield* this.accepted(attempt, end)
       // What was added for a draft that nobody is to see is not seen either.
       attemptOf(this.context).dropAddedArtifacts()
       if (this.attempts === maxAttempts) return yield* this.ended("attempts")
+      if (this.attempts === 1) this.rememberDraft()
     }
   })
 
@@ -96,7 +110,10 @@ class Drafting {
     this.attempts = revision.attempt
     const inputs = Predicate.isObjectKeyword(this.inputs) ? this.inputs : {}
     return context.emit("guard_retry.attempt", { attempt: revision.attempt, of: maxAttempts }).pipe(
-      Effect.andThen(Effect.suspend(() => draft.run(immutable({ ...inputs, revision })))),
+      Effect.andThen(Effect.suspend(() => {
+        const given = immutable({ ...inputs, revision })
+        return asRepetition(draft.run(given), [context.stage, "draft", revision.attempt], given)
+      })),
       Effect.flatMap(leaveUnlessOk)
     )
   }
@@ -108,12 +125,18 @@ class Drafting {
     return attempt
   }
 
-  private isStagnant(data: unknown): boolean {
+  /** The first draft is like no other, so nobody looks at it before there is to be a second one. */
+  private isStagnant(): boolean {
     const { stagnation } = this.settings
-    const fingerprint = stagnation?.fingerprintOf(data)
+    const fingerprint = this.attempts === 1 ? undefined : this.rememberDraft()
     if (stagnation === undefined || fingerprint === undefined) return false
-    this.fingerprints.push(fingerprint)
     return this.fingerprints.filter((seen) => seen === fingerprint).length >= stagnation.times
+  }
+
+  private rememberDraft(): string | undefined {
+    const fingerprint = this.settings.stagnation?.fingerprintOf(this.history.at(-1)?.draft)
+    if (fingerprint !== undefined) this.fingerprints.push(fingerprint)
+    return fingerprint
   }
 
   /** Asks all guards at once, and waits for all of them. */
@@ -122,7 +145,10 @@ class Drafting {
     return Effect.forEach(
       this.settings.guards,
       ({ name, runs }) =>
-        Effect.suspend(() => runs.run(attempt.draft, judging)).pipe(
+        Effect.suspend(() => {
+          const place = [this.context.stage, `guards.${name}`, attempt.attempt] as const
+          return asRepetition(runs.run(attempt.draft, judging), place, attempt.draft)
+        }).pipe(
           Effect.flatMap(leaveUnlessOk),
           Effect.flatMap((end) => verdictIn(name, end)),
           Effect.map((verdict): Judged => ({ guard: name, verdict })),
@@ -137,7 +163,8 @@ class Drafting {
     const { guard, verdict } = judged
     // What a guard says may quote the draft, and is for whoever writes the next one.
     const accepted = verdict._tag === "Accept"
-    return this.context.emit("guard_retry.verdict", { attempt: attempt.attempt, guard, accepted })
+    const told = this.context.emit("guard_retry.verdict", { attempt: attempt.attempt, guard, accepted })
+    return accepted ? told : Effect.andThen(rejectionStands(this), told)
   }
 
   private accepted({ attempt, draft }: AttemptSoFar, end: Ok<unknown>): Effect.Effect<AcceptedEnd> {
@@ -157,6 +184,39 @@ class Drafting {
     return this.context.emit("guard_retry.ended", { attempts: this.attempts, ended })
   }
 
+  /**
+   * After a rejection the end without an accepted draft is a refusal, whatever it is: somebody said no, and not only that
+   * something went wrong.
+   */
+  refusing<A, R>(drafting: Effect.Effect<A, unknown, R>): Effect.Effect<A, unknown, R> {
+    const ended = Effect.onExitPrimitive(drafting, (exit) => {
+      // What was added for a draft that was not accepted goes with it, however that came about.
+      if (exit._tag === "Failure" && this.history.length > 0) attemptOf(this.context).dropAddedArtifacts()
+      return undefined
+    })
+    return Effect.matchCauseEffect(ended, {
+      onSuccess: (accepted) => Effect.as(rejectionIsOver(this), accepted),
+      onFailure: (cause) => {
+        // It was cut off: whoever did that says how it ends.
+        if (Cause.hasInterrupts(cause)) return Effect.failCause(cause)
+        return Effect.andThen(rejectionIsOver(this), Effect.failCause(this.isRejected ? this.refusal(cause) : cause))
+      }
+    })
+  }
+
+  private get isRejected(): boolean {
+    return this.history.some(({ verdicts }) => feedbackOf(verdicts).length > 0)
+  }
+
+  private refusal(cause: Cause.Cause<unknown>): Cause.Cause<unknown> {
+    const ending = endingOfExit(this.context.stage, Exit.failCause(cause))
+    if (ending._tag !== "Failed") return cause
+    // A defect has no error of its own that could say so.
+    const refusal = cause.reasons.some(Cause.isFailReason) ? cause : together(Cause.fail(ending.error), cause)
+    if (Predicate.isObjectKeyword(ending.error)) noteRejection(ending.error)
+    return refusal
+  }
+
   /** As it is now, whatever is left behind still does. */
   private historySoFar(): ReadonlyArray<Attempt<unknown>> {
     return immutable(this.history.map(({ attempt, draft, verdicts }) => ({ attempt, draft, verdicts })))
@@ -166,12 +226,23 @@ class Drafting {
 type Leaves = InStage<"skip" | "cancel">
 
 /** Reads what a guard gave. What is no verdict accepts nothing. */
-const verdictIn = (guard: string, { data }: Ok<unknown>): Effect.Effect<Verdict<unknown>> =>
-  Effect.sync(() => {
-    if (Predicate.isTagged(data, "Accept")) return accept
-    if (Predicate.isTagged(data, "Reject") && "feedback" in data) return reject(data.feedback)
-    throw new TypeError(`Guard "${guard}" of a draft gave no verdict: see GuardRetry.accept and GuardRetry.reject`)
-  })
+const verdictIn = (guard: string, { data }: Ok<unknown>): Effect.Effect<Verdict<unknown>, StageFault, StageContext> => {
+  if (Predicate.isTagged(data, "Accept")) return Effect.succeed(accept)
+  if (Predicate.isTagged(data, "Reject") && "feedback" in data) return Effect.succeed(reject(data.feedback))
+  return invalid(
+    ["guards", guard],
+    `Expected a verdict, GuardRetry.accept or GuardRetry.reject(feedback), got ${whatItIs(data)}`
+  )
+}
+
+const invalid = (path: ReadonlyArray<string>, message: string): Effect.Effect<never, StageFault, StageContext> =>
+  Effect.flatMap(
+    StageContext,
+    ({ stage }) =>
+      Effect.fail(new StageFault({ stage, reason: { _tag: "InvalidOutput", problems: [{ path, message }] } }))
+  )
+
+const notData = (draft: unknown) => invalid(["draft"], `Expected an object, got ${whatItIs(draft)}`)
 
 export const accept: Verdict = Object.freeze({ _tag: "Accept" })
 
@@ -185,5 +256,6 @@ export const acceptedDraft = (
 ): Effect.Effect<AcceptedEnd, unknown, StageContext | Leaves> =>
   Effect.flatMap(StageContext, (context) => {
     const drafting = new Drafting(settings, context, inputs)
-    return settings.withDeadline(drafting.run, (abandoned) => drafting.ended("deadline", abandoned))
+    const drafted = settings.withDeadline(drafting.run, (abandoned) => drafting.ended("deadline", abandoned))
+    return drafting.refusing(drafted) as typeof drafted // what leaves the stage is still in its cause
   })

@@ -83,8 +83,8 @@ export type EndReason = "attempts" | "stagnation" | "deadline"
 /**
  * No draft was accepted. `history` has all drafts and verdicts; the message names guards, and nothing of what they read.
  *
- * When a guard has rejected a draft it is a refusal: nothing that stands in for failed stages, a retry or a fallback, stands
- * in for this one. `Stage.catch` handles it.
+ * When a guard has rejected a draft it is a refusal, and so is whatever else the stage fails with then: nothing that stands in
+ * for failed stages, a retry or a fallback, stands in for this one. `Stage.catch` handles it.
  */
 export class NoDraftAccepted<out Draft = unknown, out Verdicts = Judged>
   extends Schema.TaggedError<NoDraftAccepted<unknown, unknown>>()("NoDraftAccepted", {

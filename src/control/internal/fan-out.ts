@@ -24,6 +24,7 @@ import {
   unreadable
 } from "../../attempt/outcome.ts"
 import type { Ending } from "../../attempt/outcome.ts"
+import { asRepetition } from "../../attempt/repetition.ts"
 import { together } from "../../internal/causes.ts"
 import { immutable } from "../../internal/immutable.ts"
 import { InterruptionGrace } from "../../internal/interruption.ts"
@@ -178,9 +179,13 @@ class FanOut {
     if (key !== undefined) running.key ??= options.text("key", key(running.value, running.index))
     // It runs in a stage, as this does.
     const run = runs.runUnread(running.value, running.index, running) as Effect.Effect<unknown, unknown>
-    return this.settings.validate === undefined
+    // A function is part of the stage, and nothing is kept of it.
+    const known = runs.pipeline === undefined
       ? run
-      : Effect.flatMap(run, (returned) => this.validated(running, returned))
+      : asRepetition(run, [this.attempt.stage, "each", running.index], running.value)
+    return this.settings.validate === undefined
+      ? known
+      : Effect.flatMap(known, (returned) => this.validated(running, returned))
   }
 
   /** What an item gives that is not of its schema has failed, and nothing but that item. */

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { asRepetition } from "../../attempt/repetition.ts"
 import { immutable } from "../../internal/immutable.ts"
 import { StageContext } from "../../StageContext.ts"
 import type { InStage } from "../../StageOutput.ts"
@@ -158,7 +159,9 @@ class Looping {
 
   private iterate(): Effect.Effect<void, unknown, StageContext | Leaves> {
     const { context, settings: { body, maxIterations } } = this
-    return Effect.suspend(() => body.run(this.state)).pipe(
+    const { state } = this
+    const place = [context.stage, "body", this.iterations + 1] as const
+    return asRepetition(Effect.suspend(() => body.run(state)), place, state).pipe(
       Effect.flatMap(leaveUnlessOk),
       Effect.flatMap(({ data }) => {
         this.iterations++

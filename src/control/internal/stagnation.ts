@@ -1,9 +1,8 @@
 /**
  * Tells whether something that is made over and over again comes out the same, by a fingerprint of its data.
  */
-import * as Hex from "effect/encoding/Hex"
 import * as Result from "effect/Result"
-import { canonical } from "../../internal/canonical.ts"
+import { fingerprint } from "../../internal/fingerprint.ts"
 import * as options from "../../internal/options.ts"
 
 /**
@@ -35,7 +34,7 @@ export const fingerprintOf = (given: Fingerprint<never> | undefined): Fingerprin
   // What a function of the user's throws is a defect of the stage; what cannot be looked into is new.
   return (value) => {
     const compared = part(value)
-    return Result.getOrUndefined(Result.try(() => canonical(compared, Hex.encode)))
+    return Result.getOrUndefined(Result.try(() => fingerprint(compared)))
   }
 }
 

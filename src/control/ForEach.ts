@@ -28,7 +28,7 @@
  * chunk at most. When the stage ends early, everything in flight is interrupted and has cleaned up before the stage ends.
  */
 import type * as Effect from "effect/Effect"
-import type * as Schema from "effect/Schema"
+import * as Schema from "effect/Schema"
 import { retryInside, type RetryPolicy } from "../attempt/retry.ts"
 import type { ForEachProblem, ItemOf, ItemsError, ItemsServices } from "../checks/for-each.ts"
 import type { Ports } from "../checks/stage.ts"
@@ -78,6 +78,8 @@ export type Each<Item> =
  * - `"continue"`: they go on, and the stage gives what became of each;
  * - `{ tolerate: n }`: the same for `n` failures; one more interrupts what is in flight and fails the stage with
  *   `TooManyFailed`.
+ *
+ * An item that is refused, by a guard or a denial, interrupts the others and fails the stage with `ItemFailed` in any case.
  */
 export type Failure = "fail-fast" | "continue" | { readonly tolerate: number }
 
@@ -96,10 +98,9 @@ export type ItemError<B> = ErrorOf<B> | Stage.Exhausted<SignalsOf<B>>
 export type DataFor<A, E, F> = F extends "fail-fast" ? Results<A> : Outcomes<A, E>
 
 /** What a for-each fails with whose items fail with `E`. */
-export type ErrorFor<E, F> = F extends "continue" ? never
-  : F extends { readonly tolerate: number } ? TooManyFailed<E>
-  : [E] extends [never] ? never
-  : ItemFailed<E>
+export type ErrorFor<E, F> =
+  | (F extends { readonly tolerate: number } ? TooManyFailed<E> : never)
+  | ([E] extends [never] ? never : ItemFailed<E>)
 
 /**
  * How a stage runs something for each of several items.
@@ -274,7 +275,9 @@ export const stage: MakeStage = (name: string, given: UntypedOptions) => {
 const schemasOf = (tolerated: number | undefined, output: Schema.Top | undefined, error: Schema.Top | undefined) => {
   const isStrict = tolerated === undefined
   const data = output === undefined ? undefined : isStrict ? resultsSchema(output) : outcomesSchema(output, error)
-  const failure = error === undefined ? undefined : isStrict ? itemFailedSchema(error) : tooManyFailedSchema(error)
+  const failure = error === undefined ? undefined : isStrict ?
+    itemFailedSchema(error)
+    : Schema.Union([tooManyFailedSchema(error), itemFailedSchema(error)])
   // What a stage may give and fail with is in the signature, which asks for schemas that need no services.
   return { output: data as Schema.Codec<never> | undefined, error: failure as Schema.Codec<never> | undefined }
 }

@@ -2,7 +2,7 @@
  * Limits how long an attempt may take: what stands behind `Stage.timeout` and `Interceptors.timeout`.
  */
 import * as Cause from "effect/Cause"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { together } from "../internal/causes.ts"
@@ -13,7 +13,7 @@ import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
 import { StageTimeout } from "../StageError.ts"
 import { attemptOf } from "./attempt.ts"
-import type { Around, Outcome } from "./interceptor-model.ts"
+import type { Around, Outcome, StageEffect } from "./interceptor-model.ts"
 import { watchingRejections } from "./standing-rejection.ts"
 
 /** Limits an attempt. */
@@ -37,9 +37,21 @@ export const timeoutAround = (given: Duration.Input, givenGrace: Duration.Input 
   )
   return (effect, stage) =>
     watchingRejections(
-      effect,
+      withGrace(effect, ownGrace),
       (watched, cutOff) => limited(watched, expiry, (attempt) => cutOff(timedOut(attempt, stage.name)))
     )
 }
+
+/**
+ * What an attempt interrupts itself when it is, an item or a run inside of it, has as long to clean up as the attempt: as
+ * long as the one has who waits longest.
+ */
+const withGrace = (effect: StageEffect, own: Duration.Duration | undefined): StageEffect =>
+  own === undefined
+    ? effect
+    : Effect.flatMap(
+      InterruptionGrace,
+      (around) => Effect.provideService(effect, InterruptionGrace, Duration.max(own, around))
+    )
 
 type AttemptFiber = Fiber.Fiber<Outcome, unknown>

@@ -80,6 +80,8 @@ export type Each<Item> =
  * - `"continue"`: they go on, and the stage gives what became of each;
  * - `{ tolerate: n }`: the same for `n` failures; one more interrupts what is in flight and fails the stage with
  *   `TooManyFailed`.
+ *
+ * An item that is refused, by a guard or a denial, interrupts the others and fails the stage with `ItemFailed` in any case.
  */
 export type Failure = "fail-fast" | "continue" | { readonly tolerate: number }
 
@@ -98,10 +100,9 @@ export type ItemError<B> = ErrorOf<B> | Stage.Exhausted<SignalsOf<B>>
 export type DataFor<A, E, F> = F extends "fail-fast" ? Results<A> : Outcomes<A, E>
 
 /** What a for-each fails with whose items fail with `E`. */
-export type ErrorFor<E, F> = F extends "continue" ? never
-  : F extends { readonly tolerate: number } ? TooManyFailed<E>
-  : [E] extends [never] ? never
-  : ItemFailed<E>
+export type ErrorFor<E, F> =
+  | (F extends { readonly tolerate: number } ? TooManyFailed<E> : never)
+  | ([E] extends [never] ? never : ItemFailed<E>)
 
 /**
  * How a stage runs something for each of several items.
@@ -287,7 +288,9 @@ const validationOf = (output: Schema.Top | undefined): Settings["validate"] => {
 const schemasOf = (tolerated: number | undefined, output: Schema.Top | undefined, error: Schema.Top | undefined) => {
   const isStrict = tolerated === undefined
   const data = output === undefined ? undefined : isStrict ? resultsSchema(output) : outcomesSchema(output, error)
-  const failure = error === undefined ? undefined : isStrict ? itemFailedSchema(error) : tooManyFailedSchema(error)
+  const failure = error === undefined ? undefined : isStrict ?
+    itemFailedSchema(error)
+    : Schema.Union([tooManyFailedSchema(error), itemFailedSchema(error)])
   // What a stage may give and fail with is in the signature, which asks for schemas that need no services.
   return { output: data as Schema.Codec<never> | undefined, error: failure as Schema.Codec<never> | undefined }
 }

@@ -76,6 +76,10 @@ export type CancelError<Cancelled, C> = [Cancelled] extends [never] ? never
 /** Whether a failure lets other stages of the child go on. */
 type Continues<O> = O extends { readonly failure: "continue" } ? true : false
 
+/** What the run of a pipeline inside a stage fails with. One in which a stage was refused has failed in any case. */
+type ChildFailure<N extends Pipeline.AnyNode, E, O, V> = Continues<O> extends true ? Pipeline.Failure<N, E, {}, V>
+  : Pipeline.Failure<N, E, O, V>
+
 /** What a stage gives: `A` is what its `output` gives. */
 type Gives<N extends Pipeline.AnyNode, V, A> = [A] extends [NotGiven] ? DefaultData<N, V> : A
 
@@ -110,7 +114,7 @@ type Signals<N extends Pipeline.AnyNode, E, V, O, A, C> =
 
 /** The errors of a stage that gives `A` and runs such a pipeline. */
 type Errors<N extends Pipeline.AnyNode, E, V, O, A, C> =
-  | SubpipelineFailed<Pipeline.Failure<N, E, O, V>>
+  | SubpipelineFailed<ChildFailure<N, E, O, V>>
   | CancelError<Cancels<N, E, O, V>, C>
   | StageOutput.Errors<A, never>
 
@@ -169,7 +173,7 @@ const optionally = <F extends Function>(name: string, given: F | undefined): F |
 
 /** What a run inside a stage fails with. */
 type RunErrors<N extends Pipeline.AnyNode, E, V, O, C> =
-  | SubpipelineFailed<Pipeline.Failure<N, E, O, V>>
+  | SubpipelineFailed<ChildFailure<N, E, O, V>>
   | CancelError<Cancels<N, E, O, V>, C>
 
 /** What a run inside a stage needs: to be in one, in which it may end that stage. */

@@ -69,9 +69,14 @@ const failed = (run: ActiveRun, { attempts, cause, data, error, stage }: Failure
     ...runSummary(run, durationMs)
   })
   Object.defineProperty(runFailed, "stack", { configurable: true, get: () => stackOf(runFailed) })
-  const info = run.plan.stages[run.plan.indexOf.get(stage) as number]?.info
-  if (info !== undefined && isRefusedBy(info, error)) noteRejection(runFailed)
+  if (isRefused(run, stage, error)) noteRejection(runFailed)
   return runFailed
+}
+
+/** Whether a stage failed because it was refused. */
+const isRefused = ({ plan }: ActiveRun, stage: string, error: unknown): boolean => {
+  const info = plan.stages[plan.indexOf.get(stage) as number]?.info
+  return info !== undefined && isRefusedBy(info, error)
 }
 
 const cancelled = (
@@ -93,8 +98,11 @@ const cancelled = (
   }
 }
 
-/** The failures in the order of the pipeline, whichever came first. */
+/** The failures in the order of the pipeline, whichever came first. Those that are refusals are known as such. */
 const failuresOf = (run: ActiveRun): ReadonlyArray<Failure<unknown>> => {
+  for (const failure of run.failures) {
+    if (isRefused(run, failure.stage, failure.error)) noteRejection(failure)
+  }
   const position = new Map(run.namesOf("failed").map((name, index) => [name, index]))
   return run.failures.toSorted((a, b) => (position.get(a.stage) ?? 0) - (position.get(b.stage) ?? 0))
 }

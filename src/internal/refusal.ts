@@ -23,8 +23,12 @@ export const noteRejection = (failed: object): void => {
 export const noteRefusals = (cause: Cause.Cause<unknown>): void => {
   for (const reason of cause.reasons) {
     if (Cause.isFailReason(reason) && Predicate.isObjectKeyword(reason.error)) noteRejection(reason.error)
+    // What a Layer's interceptor denied has no place in the type of the run.
+    if (Cause.isDieReason(reason) && isRunRejected(reason.defect)) noteRejection(reason.defect)
   }
 }
+
+const isRunRejected = (defect: unknown): defect is object => Predicate.isTagged(defect, "RunRejected")
 
 /** Whether an error says no, or is that of a run in which one of its stages did. */
 export const isRefusal = (error: unknown): boolean =>
@@ -46,6 +50,10 @@ const within = (error: object): unknown => {
   if (tellingOfAnother.some((tag) => Predicate.isTagged(error, tag))) return "error" in error ? error.error : undefined
   if (!Predicate.isTagged(error, "StageFault") || !("reason" in error)) return undefined
   const { reason } = error
+  // The run of an item or of a contestant dies of what a Layer's interceptor around it denied.
+  if (Predicate.isTagged(reason, "Defect") && "defect" in reason) {
+    return isRunRejected(reason.defect) ? reason.defect : undefined
+  }
   return Predicate.isTagged(reason, "InterceptorFailed") && "error" in reason ? reason.error : undefined
 }
 

@@ -32,10 +32,19 @@ describe("ForEach.stage", () => {
 
   test("tells what was ok from what failed, when items may fail", () => {
     const lasting = ForEach.stage("find", { items, each: find, failure: "continue" })
-    expect(lasting).type.toBe<Stage.Stage<"find", Inputs, ForEach.Outcomes<number, Down>, never, never, Search>>()
+    expect(lasting).type.toBe<
+      Stage.Stage<"find", Inputs, ForEach.Outcomes<number, Down>, never, ForEach.ItemFailed<Down>, Search>
+    >()
     const some = ForEach.stage("find", { items, each: find, failure: { tolerate: 3 } })
     expect(some).type.toBe<
-      Stage.Stage<"find", Inputs, ForEach.Outcomes<number, Down>, never, ForEach.TooManyFailed<Down>, Search>
+      Stage.Stage<
+        "find",
+        Inputs,
+        ForEach.Outcomes<number, Down>,
+        never,
+        ForEach.TooManyFailed<Down> | ForEach.ItemFailed<Down>,
+        Search
+      >
     >()
     expect<Stage.DataOf<typeof some>["failed"][number]["error"]>().type.toBe<Down | StageError.StageFault>()
   })

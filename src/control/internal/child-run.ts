@@ -15,6 +15,7 @@ import * as Snapshot from "../../Snapshot.ts"
 import { StageContext } from "../../StageContext.ts"
 import { DepthExceeded } from "../../StageError.ts"
 import * as StageOutput from "../../StageOutput.ts"
+import { refusalIn } from "./refused-run.ts"
 
 export { SubpipelineCancelled, SubpipelineFailed }
 
@@ -72,14 +73,21 @@ export const endWhenCancelled = (
 > =>
   Effect.flatMap(child, (
     result
-  ): Effect.Effect<Ending, SubpipelineCancelled, StageContext | StageOutput.InStage<"cancel" | "skip">> => {
+  ): Effect.Effect<
+    Ending,
+    SubpipelineFailed | SubpipelineCancelled,
+    StageContext | StageOutput.InStage<"cancel" | "skip">
+  > => {
     if (result._tag !== "Cancelled") return Effect.succeed(result)
     const { by, data, reason } = result
     switch (onCancel) {
       case "cancel":
         return StageOutput.cancel(reason, { data })
-      case "skip":
-        return StageOutput.skip(reason, { data })
+      case "skip": {
+        const refusal = refusalIn(result)
+        if (refusal === undefined) return StageOutput.skip(reason, { data })
+        return Effect.flatMap(StageContext, ({ stage }) => Effect.fail(failedIn(stage, pipeline, refusal)))
+      }
       case "fail":
         return Effect.flatMap(StageContext, ({ stage }) =>
           Effect.fail(new SubpipelineCancelled({ stage, pipeline: pipeline.name, by, reason, data })))
@@ -104,11 +112,17 @@ export const runChild = (
     return runUntyped(pipeline, given, runOptions).pipe(
       // A run that is too deep dies of it: only here it is in the type.
       Effect.catchDefect((defect) => defect instanceof DepthExceeded ? Effect.fail(defect) : Effect.die(defect)),
-      Effect.mapError((error) =>
-        new SubpipelineFailed({ stage, pipeline: pipeline.name, path: [stage, ...pathBelow(error)], error })
-      )
+      // Who lets failures be has not been asked about refusals.
+      Effect.flatMap((result) => {
+        const refusal = result._tag === "Incomplete" ? refusalIn(result) : undefined
+        return refusal === undefined ? Effect.succeed(result) : Effect.fail(refusal)
+      }),
+      Effect.mapError((error) => failedIn(stage, pipeline, error))
     )
   })
+
+const failedIn = (stage: string, { name }: Pipeline.Any, error: unknown): SubpipelineFailed =>
+  new SubpipelineFailed({ stage, pipeline: name, path: [stage, ...pathBelow(error)], error })
 
 /** What the data of a stage is that does not say: what its pipeline returns, or the data of its stages by name. */
 export const defaultDataOf = (ended: Completed<unknown>): unknown => {

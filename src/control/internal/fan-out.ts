@@ -30,6 +30,7 @@ import { immutable } from "../../internal/immutable.ts"
 import { InterruptionGrace } from "../../internal/interruption.ts"
 import * as options from "../../internal/options.ts"
 import { type Cancel, isStageOutput, type Ok, plainOk } from "../../internal/output-model.ts"
+import { isRefusal } from "../../internal/refusal.ts"
 import { type Progress, StageContext } from "../../StageContext.ts"
 import { RetryExhausted, StageFault } from "../../StageError.ts"
 import type { AttemptCount, Runs } from "./body.ts"
@@ -285,9 +286,10 @@ class FanOut {
   private failed(running: RunningItem, { cause, error }: FailedEnding): void {
     const failures = ++this.counts.failed
     this.tell(running, "failed", failures, { error: errorSummaryOf(error) })
-    if (this.collected instanceof CollectedOutcomes) {
-      this.collected.failed(running, error)
-      if (failures > (this.settings.tolerated ?? 0)) this.end(tooMany)
+    this.collected.failed(running, error)
+    // No means no, however many may fail: an outcome that tells of a refusal would be data.
+    if (this.settings.tolerated !== undefined && !isRefusal(error)) {
+      if (failures > this.settings.tolerated) this.end(tooMany)
       return
     }
     const failed = causeOfStage(this.attempt.stage, running.item, error, cause)

@@ -242,7 +242,7 @@ export class CollectedResults implements Collected {
   ok({ index }: EndedItem, value: unknown): void {
     this.results[index] = value
   }
-  failed(): void {
+  failed(_ended: EndedItem, _error: unknown): void {
     // The stage fails with it.
   }
   skipped({ item }: EndedItem, reason: string): void {

@@ -4,9 +4,12 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import type * as Fiber from "effect/Fiber"
+import { constVoid } from "effect/Function"
 import type { Attempt } from "../../../attempt/attempt.ts"
 import type { Outcome, StageEffect } from "../../../attempt/interceptor-model.ts"
 import { canBeKept, type Kept } from "../../../attempt/kept-outcome.ts"
+import { type Holding, Holdings } from "../../../internal/interruption.ts"
 import type { Artifact } from "../../../internal/output-model.ts"
 import { forked, interruptSoon } from "./own-fiber.ts"
 
@@ -16,14 +19,16 @@ export interface Success {
   readonly addedArtifacts: ReadonlyArray<Artifact>
 }
 
-export class WatchedBodies {
+export class WatchedBodies implements Holding {
   private running = 0
+  /** How much of the bodies was left behind inside of them and still runs: an item of one, a stage of a run inside of one. */
+  private leftBehind = 0
   private readonly whenIdle: Array<() => void> = []
   /** With what the last body succeeded, unless another was started after it. */
   success: Success | undefined = undefined
 
   get isIdle(): boolean {
-    return this.running === 0
+    return this.running + this.leftBehind === 0
   }
 
   /** Does something when no body runs, now or later. */
@@ -44,7 +49,7 @@ export class WatchedBodies {
       return Effect.gen({ self: this }, function*() {
         const addedBefore = attempt.addedArtifacts.length
         this.starts()
-        const fiber = yield* forked(body, (exit) => {
+        const fiber = yield* forked(this.holding(body), (exit) => {
           this.ended(exit, attempt, addedBefore)
           Deferred.doneUnsafe(over, Exit.succeed(exit))
         })
@@ -54,10 +59,30 @@ export class WatchedBodies {
       })
     })
 
+  /** A body that has to say what of it was left behind. */
+  private holding(body: StageEffect): StageEffect {
+    return Effect.flatMap(Holdings, (others) => Effect.provideService(body, Holdings, [...others, this]))
+  }
+
   private starts(): void {
     // What is around the last one was not content with it.
-    if (this.isIdle) this.success = undefined
+    if (this.running === 0) this.success = undefined
     this.running++
+  }
+
+  onLeftBehind(fiber: Fiber.Fiber<unknown, unknown>): void {
+    this.leftBehind++
+    fiber.addObserver(() => {
+      this.leftBehind--
+      this.actWhenIdle()
+    })
+  }
+
+  // A body that is left behind runs on, and is waited for here.
+  readonly onOwnerLeftBehind = constVoid
+
+  private actWhenIdle(): void {
+    if (this.isIdle) { for (const act of this.whenIdle.splice(0)) act() }
   }
 
   private ended(exit: Exit.Exit<Outcome, unknown>, attempt: Attempt, addedBefore: number): void {
@@ -67,6 +92,6 @@ export class WatchedBodies {
       const addedArtifacts = attempt.attempt === attempt.attempts ? attempt.addedArtifacts.slice(addedBefore) : []
       this.success = { outcome: exit.value, addedArtifacts }
     }
-    if (this.isIdle) { for (const act of this.whenIdle.splice(0)) act() }
+    this.actWhenIdle()
   }
 }

@@ -49,8 +49,8 @@ export class SubpipelineFailed<out Failure = unknown>
 }
 
 /** What went wrong in the run that no other run is inside of. */
-const innermost = (failed: SubpipelineFailed): unknown => {
-  let error: unknown = failed
+export const innermost = (failed: unknown): unknown => {
+  let error = failed
   while (error instanceof SubpipelineFailed || isFailedRun(error)) error = error.error
   return error
 }

@@ -30,6 +30,7 @@
  * other: a retry runs the child again, a timeout interrupts it.
  */
 import * as Effect from "effect/Effect"
+import { innermost } from "../attempt/subpipeline-error.ts"
 import type { Taken } from "../checks/run.ts"
 import type { GivenNames, MadeInput, NoInputGiven, SubpipelineProblem, Takes } from "../checks/subpipeline.ts"
 import type { Checked, Learned, NotGiven } from "../checks/wiring.ts"
@@ -301,5 +302,21 @@ export const stage: MakeStage = (name: string, pipeline: Pipeline.Any, given: Un
   // The signatures compute the types of the stage; the value does not know them.
   return made as never
 }
+
+/**
+ * What went wrong in the end, in whichever of the runs inside of one another: what is left of an error without the
+ * `SubpipelineFailed` and `StageFailed` around it.
+ */
+export type RootError<E> = E extends { readonly _tag: "SubpipelineFailed" | "StageFailed"; readonly error: infer Inner }
+  ? RootError<Inner>
+  : E
+
+/**
+ * What went wrong in the end: looks through the errors of runs and of the stages that they are inside of, however deep.
+ *
+ * `Effect.catchTag("StageFailed", (failed) => ...)` with `Subpipeline.rootError(failed)` handles an error of a stage wherever
+ * it was; `RunResult.explain` says on the way where that is.
+ */
+export const rootError = <E>(error: E): RootError<E> => innermost(error) as RootError<E> // it looks through the same errors
 
 export { type DefaultData, type OnCancel, SubpipelineCancelled, SubpipelineFailed } from "./internal/child-run.ts"

@@ -383,3 +383,16 @@ describe("Subpipeline.run", () => {
       assert.instanceOf(failed.error, Subpipeline.SubpipelineCancelled)
     }))
 })
+
+describe("Subpipeline.rootError", () => {
+  it.effect("looks through the errors of runs inside of one another, and leaves others as they are", () =>
+    Effect.gen(function*() {
+      const deep = Pipeline.make("deep").add(Stage.work("fails", { run: Effect.fail("no news") }))
+      const middle = Pipeline.make("middle").add(Subpipeline.stage("deep", deep))
+      const top = Pipeline.make("top").add(Subpipeline.stage("middle", middle))
+      const failed = yield* Effect.flip(Pipeline.run(top, Snapshot.make()))
+      assert.strictEqual(Subpipeline.rootError(failed), "no news")
+      assert.strictEqual(Subpipeline.rootError(failed.error), "no news")
+      assert.strictEqual(Subpipeline.rootError(5), 5)
+    }))
+})

@@ -11,6 +11,7 @@ import * as References from "effect/References"
 import * as Scheduler from "effect/Scheduler"
 import * as Tracer from "effect/Tracer"
 import { InterruptionGrace } from "../internal/interruption.ts"
+import { RunsAround } from "../internal/runs-around.ts"
 import { StageContext } from "../StageContext.ts"
 import { RunRejected, StageFault } from "../StageError.ts"
 import { failingClosed, outermostFirst } from "./composition.ts"
@@ -37,6 +38,7 @@ export const newKey = () => Context.Service<never, Any>(`${installed}${++layers}
 export const withoutSurroundings = Context.omit(
   StageContext,
   InterruptionGrace,
+  RunsAround,
   Clock.Clock,
   Random.Random,
   Scheduler.Scheduler,

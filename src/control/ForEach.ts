@@ -161,7 +161,7 @@ const optionNames: ReadonlyArray<keyof UntypedOptions> = [
 const defaultConcurrency = 10
 
 const toleratedOf = (given: Failure): number | undefined => {
-  if (typeof given === "object") {
+  if (typeof given === "object" && given !== null) {
     return options.count("tolerate", options.fields("failure", ["tolerate"], given).tolerate as number)
   }
   const failure = options.oneOf("failure", ["fail-fast", "continue"], given)
@@ -249,7 +249,7 @@ export interface MakeStage {
 export const stage: MakeStage = (name: string, given: UntypedOptions) => {
   const read = options.fields("options", optionNames, given)
   const { concurrency, error, events, failure, key, kind, output, retry } = read
-  const tolerated = toleratedOf(failure ?? "fail-fast")
+  const tolerated = toleratedOf(failure === undefined ? "fail-fast" : failure)
   const settings: Settings = {
     // Both are there, or what is there instead is refused.
     items: options.callable("items", read.items as Settings["items"]),

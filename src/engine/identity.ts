@@ -24,13 +24,12 @@ type Parent = StageContext["Service"] | undefined
 /** The ids that nobody can prove. */
 export type Ids = Pick<RunIdentity, "pipelineRunId" | "requestId" | "interactionId">
 
-/** Every run has an id of its own: a child that was handed its parent's snapshot gets a new one. */
+/** Every run has an id of its own: that of a child is new, whatever its snapshot says. */
 export const idsOf = (snapshot: Snapshot, parent: Parent, random: RandomService): Ids => {
-  const { pipelineRunId } = snapshot
   const { interactionId, requestId } = parent?.identity ?? snapshot
-  const isParents = pipelineRunId === parent?.lineage.runId
+  const given = parent === undefined ? snapshot.pipelineRunId : undefined
   return {
-    pipelineRunId: pipelineRunId === undefined || isParents ? uuid(random) : pipelineRunId,
+    pipelineRunId: given ?? uuid(random),
     requestId: requestId ?? uuid(random),
     interactionId: interactionId ?? uuid(random)
   }

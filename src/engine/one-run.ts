@@ -19,6 +19,7 @@ import { type Ender, Enders, type EndingRun, type RunEnding } from "../attempt/r
 import { EventSink } from "../EventSink.ts"
 import { InterruptionGrace, LeftBehindOf } from "../internal/interruption.ts"
 import * as options from "../internal/options.ts"
+import { RunsAround } from "../internal/runs-around.ts"
 import { complete, extensionsOf, ProvenIdentity, type RunIdentity, type Snapshot } from "../internal/snapshot-model.ts"
 import { DepthLimit, type InterruptedStages } from "../Run.ts"
 import { type Completed, StageFailed, ValueFailed } from "../RunResult.ts"
@@ -120,19 +121,22 @@ export class OneRun {
   /** All of the run: its layers and stages with every interceptor around them that wraps whole runs. */
   get all(): Effect.Effect<Ended, Failed> {
     return Effect.contextWith((outside: Context.Context<never>) => {
-      const tooDeep = this.record.path.length === 0 ? undefined : this.tooDeepFor(Context.get(outside, DepthLimit))
+      const runs = Context.get(outside, RunsAround)
+      const tooDeep = runs.length + this.record.path.length === 0 ? undefined : this.tooDeepFor(outside, runs)
       if (tooDeep !== undefined) return Effect.die(tooDeep)
       const installed = installedIn(outside)
-      return this.around([...installed, ...this.pipeline.interceptors], this.equipped(outside, installed))
+      const all = this.around([...installed, ...this.pipeline.interceptors], this.equipped(outside, installed))
+      return Effect.provideService(all, RunsAround, [...runs, this.plan.pipeline])
     })
   }
 
   /** Why the run does not start, when it is inside of too many. */
-  private tooDeepFor(given: number): DepthExceeded | undefined {
-    const limit = options.positiveCount("DepthLimit", given)
-    const { path } = this.record
-    if (path.length <= limit) return undefined
-    return new DepthExceeded({ pipeline: this.plan.pipeline, limit, path })
+  private tooDeepFor(outside: Context.Context<never>, runs: ReadonlyArray<string>): DepthExceeded | undefined {
+    const limit = options.positiveCount("DepthLimit", Context.get(outside, DepthLimit))
+    const stages = this.record.path
+    if (Math.max(stages.length, runs.length) <= limit) return undefined
+    // Where not every run was started by a stage, what tells the way are the pipelines.
+    return new DepthExceeded({ pipeline: this.plan.pipeline, limit, path: stages.length < runs.length ? runs : stages })
   }
 
   private around(interceptors: ReadonlyArray<AnyInterceptor>, inner: Effect.Effect<Ended, Failed>) {

@@ -171,7 +171,8 @@ export const ratio = (option: string, given: number): number =>
 export const oneOf = <const Word extends string>(option: string, words: ReadonlyArray<Word>, given: Word): Word => {
   if (words.includes(given)) return given
   const quoted = words.map((word) => `"${word}"`)
-  return reject(option, `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`, given)
+  const others = quoted.slice(0, -1)
+  return reject(option, others.length === 0 ? `${quoted.at(-1)}` : `${others.join(", ")} or ${quoted.at(-1)}`, given)
 }
 
 /** The value that the option has elsewhere already. */

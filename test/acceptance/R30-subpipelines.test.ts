@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Deferred, Effect, Exit, Fiber, Schedule, Schema, Stream } from "effect"
+import { Context, Deferred, Effect, Exit, Fiber, Layer, Schedule, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
 import { EventSink, Interceptor, Pipeline, Run, RunResult, Snapshot, Stage, StageContext, StageError } from "stageflow"
 import { Subpipeline } from "stageflow/control"
@@ -292,5 +292,53 @@ describe("R5 with pipelines inside of stages", () => {
     Effect.gen(function*() {
       const pipeline = nested(4, Effect.void)
       assert.strictEqual((yield* Pipeline.run(pipeline, Snapshot.make(), { concurrency: 1 }))._tag, "Completed")
+    }))
+})
+
+describe("R30 the depth limit counts runs that no stage started", () => {
+  const work = Stage.work("work", { run: Effect.void })
+  const ways = {
+    "an interceptor around a run": (inner: Effect.Effect<unknown>) =>
+      Pipeline.make("p").add(work).pipe(
+        Pipeline.intercept(
+          Interceptor.make({ name: "again", aroundRun: (run) => Effect.andThen(inner, run) })
+        )
+      ),
+    "a layer of the pipeline": (inner: Effect.Effect<unknown>) =>
+      Pipeline.make("p").add(work).pipe(Pipeline.provide(Layer.effectDiscard(inner)))
+  }
+  for (const [what, make] of Object.entries(ways)) {
+    it.effect(what, () =>
+      Effect.gen(function*() {
+        let runs = 0
+        const deeper = (): Effect.Effect<unknown> =>
+          Effect.suspend(() => {
+            runs++
+            return runs > 20 ? Effect.void : Effect.orDie(Pipeline.run(make(deeper()), Snapshot.make()))
+          })
+        const exit = yield* Effect.exit(deeper())
+        assert.strictEqual(exit._tag, "Failure")
+        // The sixth run inside of another is one too many: it does not start.
+        assert.strictEqual(runs, 7)
+      }))
+  }
+})
+
+describe("R30 the id of a child is new", () => {
+  it.effect("whatever its snapshot says", () =>
+    Effect.gen(function*() {
+      const ids: Array<string> = []
+      const note = Stage.work("note", {
+        run: Effect.map(StageContext.StageContext, ({ lineage }) => {
+          ids.push(lineage.runId)
+        })
+      })
+      const child = Pipeline.make("child").add(note)
+      const snapshot = (current: Snapshot.Current) => Snapshot.update(current, { pipelineRunId: "mine" })
+      const parent = Pipeline.make("parent").add(Subpipeline.stage("one", child, { snapshot })).add(
+        Subpipeline.stage("two", child, { snapshot })
+      )
+      yield* Pipeline.run(parent, Snapshot.make())
+      assert.strictEqual(new Set([...ids, "mine"]).size, 3)
     }))
 })

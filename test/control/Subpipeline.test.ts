@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Schedule, Schema } from "effect"
 import { Extension, Pipeline, Snapshot, Stage, StageError, StageOutput } from "stageflow"
-import { Subpipeline } from "stageflow/control"
+import { ForEach, Route, Subpipeline } from "stageflow/control"
 
 class SearchDown extends Schema.TaggedError<SearchDown>()("SearchDown", { engine: Schema.String }) {
   override get message(): string {
@@ -395,4 +395,22 @@ describe("Subpipeline.rootError", () => {
       assert.strictEqual(Subpipeline.rootError(failed.error), "no news")
       assert.strictEqual(Subpipeline.rootError(5), 5)
     }))
+})
+
+describe("an option that is null", () => {
+  it("is not one that was left out", () => {
+    const child = Pipeline.make("child").add(Stage.work("work", { run: Effect.void }))
+    assert.throws(() => Subpipeline.stage("child", child, { onCancel: null as never }), /onCancel/)
+    assert.throws(
+      () => ForEach.stage("items", { items: () => [1], each: () => Effect.void, failure: null as never }),
+      /failure/
+    )
+  })
+
+  it("says what there is when there is one choice only", () => {
+    assert.throws(
+      () => Route.weighted("route", { a: 1 }, { key: () => "k", otherwise: "zz" as never }),
+      /expected "a", got "zz"/
+    )
+  })
 })

@@ -29,7 +29,7 @@ export { SubpipelineCancelled, SubpipelineFailed }
 export type OnCancel = "cancel" | "skip" | "fail"
 
 export const onCancelOf = (given: OnCancel | undefined): OnCancel =>
-  options.oneOf("onCancel", ["cancel", "skip", "fail"], given ?? "cancel")
+  options.oneOf("onCancel", ["cancel", "skip", "fail"], given === undefined ? "cancel" : given)
 
 /** Whether a run can be cancelled from inside, as the one word `"cancelled"`. */
 export type Cancels<N extends Pipeline.AnyNode, E, O, V> =

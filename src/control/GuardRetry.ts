@@ -39,12 +39,16 @@ import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import { attemptIn } from "../attempt/attempt.ts"
+import { type AroundBody, aroundBody } from "../attempt/body.ts"
 import { Held, holding } from "../attempt/held-codec.ts"
+import { fromAround } from "../attempt/interceptor-model.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
 import type { GuardRetryProblem } from "../checks/guard-retry.ts"
 import type { Checked, Learned, NotGiven } from "../checks/wiring.ts"
+import { type AroundStage, AroundStageTypeId } from "../internal/around-stage.ts"
 import * as options from "../internal/options.ts"
-import { changedOk, noItems } from "../internal/output-model.ts"
+import { changedOk, noItems, plainOk } from "../internal/output-model.ts"
 import { isRefusal, type RefusalTypeId } from "../internal/refusal.ts"
 import * as Pipeline from "../Pipeline.ts"
 import * as Stage from "../Stage.ts"
@@ -60,7 +64,7 @@ import {
   type SignalsOf
 } from "./internal/body.ts"
 import { deadlineOf } from "./internal/deadline.ts"
-import { accept, acceptedDraft, type Guard, reject } from "./internal/drafting.ts"
+import { accept, acceptedDraft, type Guard, reject, verdictIn } from "./internal/drafting.ts"
 import {
   type Accepted,
   type FeedbackIn,
@@ -92,48 +96,86 @@ export interface Found<out Finding> {
 }
 
 /** The errors of a guard that say nothing of the draft. */
-type Unjudged = StageTimeout | RetryExhausted | { readonly [RefusalTypeId]: true }
+type Unjudged = StageTimeout | RetryExhausted | { readonly [RefusalTypeId]: true } | AroundStage
+
+/** What the data of a guard says that lets pass or fails: a verdict, what it would have masked, or nothing. */
+type Judgement = Verdict<unknown> | Found<unknown>
 
 /** What the verdict of a guard says that lets pass or fails. */
-type SaidBy<D, E> = Exclude<E, Unjudged> | (D extends Reject<infer F> ? F : never) | SaidInFindings<D>
+type SaidBy<D, E> =
+  | Exclude<E, Unjudged>
+  | (D extends { readonly findings: ReadonlyArray<infer F> } ? Found<F> : never)
+  | FeedbackFrom<D>
 
-type SaidInFindings<D> = D extends { readonly findings: ReadonlyArray<infer F> } ? Found<F> : never
+/** A sentence instead of a guard whose data could say anything. */
+type Judges<D> = [D] extends [Judgement] ? unknown
+  : [keyof D] extends [never] ? unknown
+  : "its data could say yes or no; give a verdict with Stage.mapOutput, or findings, or nothing"
 
-/** What a guard found. Without types it can be anything: only an empty list is nothing. */
-const findingsIn = (data: object): ReadonlyArray<unknown> => {
-  const found = "findings" in data ? data.findings : undefined
-  if (found === undefined || found === null) return []
-  return Predicate.isIterable(found) ? Array.from(found) : [found]
+/** Reads what a guard lets pass. What could say no all the same accepts nothing. */
+const verdictOf = (guard: string, data: object): Verdict<unknown> => {
+  const verdict = verdictIn(data)
+  if (verdict !== undefined) return verdict
+  if ("findings" in data && Array.isArray(data.findings)) {
+    return data.findings.length === 0 ? accept : reject({ findings: data.findings })
+  }
+  if (isEmpty(data)) return accept
+  throw new TypeError(
+    `Guard "${guard}" of a draft gave neither a verdict nor a list of findings, but data that could say yes or no: see `
+      + `GuardRetry.fromGuard`
+  )
 }
 
-/** What the data of a guard says that has let pass. One that gives verdicts has said it already. */
-const verdictOf = (data: object): Verdict<unknown> => {
-  if (Predicate.isTagged(data, "Reject")) return reject("feedback" in data ? data.feedback : data)
-  const findings = findingsIn(data)
-  return findings.length > 0 ? reject({ findings }) : accept
+const isEmpty = (data: object): boolean => {
+  const prototype: unknown = Object.getPrototypeOf(data)
+  return (prototype === Object.prototype || prototype === null) && Reflect.ownKeys(data).length === 0
 }
+
+const saysWhy = (error: unknown): boolean =>
+  isRefusedBy({ kind: "guard" }, error) && !isRefusal(error) && !Predicate.hasProperty(error, AroundStageTypeId)
+
+/** Makes rejections of what the stage itself fails with: what is around it says nothing of the draft. */
+const rejecting = fromAround<never, never, never>("fromGuard", 0, (effect) =>
+  Effect.withFiber((fiber) => {
+    let hasFailed = false
+    const noted: AroundBody = (body) =>
+      Effect.suspend(() => {
+        hasFailed = false
+        return Effect.tapError(body, () =>
+          Effect.sync(() => {
+            hasFailed = true
+          }))
+      })
+    return Effect.catch(
+      aroundBody(effect, attemptIn(fiber), noted),
+      (error) => hasFailed && saysWhy(error) ? Effect.succeed(plainOk(reject(error))) : Effect.fail(error)
+    )
+  }))
 
 /**
  * Makes a guard of drafts of a guard stage that lets pass or fails, as those of `stageflow/guards` do with `from: "input"`.
  *
  * Its typed errors are rejections, with the error as the feedback, and so are findings that it would mask: a draft passes as
- * it is or not at all. What an interceptor on the guard fails with is one of its errors, too: put a limit or a breaker around
- * what this gives. A timeout, a denial and whatever is no typed error stay what they are; a guard that cancels cancels the
- * run, and the verdict of one that gives verdicts is its verdict.
+ * it is or not at all. It gives findings, nothing, or a verdict, which stays what it is; other data could say yes or no, and
+ * `Stage.mapOutput` makes a verdict of it. A timeout, a denial, an error of an interceptor and whatever is no typed error of
+ * its own stay what they are; a guard that cancels cancels the run.
  */
 export const fromGuard = <Name extends string, In, D extends object, S, E, R>(
-  guard: Stage.Stage<Name, In, D, S, E, R>
-): Stage.Stage<Name, In, Verdict<SaidBy<D, E>>, S, Extract<E, Unjudged>, R> =>
-  Stage.mapOutput(options.ofKind("guard", "a stage; see Stage.guard", Stage.isStage, guard) as typeof guard, verdictOf)
-    .pipe(
-      Stage.catch((error) =>
-        isRefusedBy({ kind: "guard" }, error) && !isRefusal(error)
-          ? Effect.succeed(reject(error))
-          // It says nothing of the draft.
-          : Effect.fail(error as Extract<E, Unjudged>)
-      )
-      // What is said is its errors and its findings.
-    ) as Stage.Stage<Name, In, Verdict<SaidBy<D, E>>, S, Extract<E, Unjudged>, R>
+  guard: Stage.Stage<Name, In, D, S, E, R> & Judges<D>
+): Stage.Stage<Name, In, Verdict<SaidBy<D, E>>, S, Extract<E, Unjudged>, R> => {
+  const isGuard = (given: unknown): given is Stage.Stage<Name, In, D, S, E, R> => Stage.isStage(given)
+  const stage = options.ofKind("guard", "a guard stage", isGuard, guard)
+  const judging = Stage.mapOutput(stage, (data) => verdictOf(stage.name, data))
+  // What is said is its errors, its findings and its feedback.
+  return Stage.intercept(judging, rejecting) as Stage.Any as Stage.Stage<
+    Name,
+    In,
+    Verdict<SaidBy<D, E>>,
+    S,
+    Extract<E, Unjudged>,
+    R
+  >
+}
 
 /**
  * The schema of what a draft is told, for the `input` of a pipeline that drafts.

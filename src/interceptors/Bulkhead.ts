@@ -14,6 +14,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { type Interceptor, make } from "../Interceptor.ts"
+import { AroundStageTypeId } from "../internal/around-stage.ts"
 import * as options from "../internal/options.ts"
 import { orders } from "./internal/orders.ts"
 import { Places } from "./internal/places.ts"
@@ -29,6 +30,7 @@ export class BulkheadFull extends Schema.TaggedError<BulkheadFull>()("BulkheadFu
   queue: Schema.Int
 }) {
   readonly code = "BULKHEAD_FULL"
+  readonly [AroundStageTypeId] = true
   override get message(): string {
     return `Stage "${this.stage}" did not run: bulkhead "${this.bulkhead}" is full `
       + `(${this.permits} running, ${this.queue} waiting)`

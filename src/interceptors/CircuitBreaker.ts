@@ -27,6 +27,7 @@ import { attemptIn } from "../attempt/attempt.ts"
 import { fromAround } from "../attempt/interceptor-model.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
 import type { Interceptor, Outcome, StageInfo } from "../Interceptor.ts"
+import { AroundStageTypeId } from "../internal/around-stage.ts"
 import { together } from "../internal/causes.ts"
 import { elapsedMillisIn } from "../internal/clock.ts"
 import * as options from "../internal/options.ts"
@@ -55,6 +56,7 @@ export class CircuitOpen extends Schema.TaggedError<CircuitOpen>()("CircuitOpen"
   retryAfter: Schema.Duration
 }) {
   readonly code = "CIRCUIT_OPEN"
+  readonly [AroundStageTypeId] = true
   override get message(): string {
     return `Stage "${this.stage}" did not run: its circuit is ${this.state}. `
       + `Try again after ${Duration.format(this.retryAfter)}.`
@@ -68,6 +70,7 @@ export class CircuitUnavailable extends Schema.TaggedError<CircuitUnavailable>()
   stage: Schema.String
 }) {
   readonly code = "CIRCUIT_UNAVAILABLE"
+  readonly [AroundStageTypeId] = true
   readonly [RefusalTypeId] = true
   override get message(): string {
     return `Stage "${this.stage}" did not run: the state of its circuit could not be read`

@@ -11,6 +11,7 @@ import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
 import { type Interceptor, make } from "../Interceptor.ts"
+import { AroundStageTypeId } from "../internal/around-stage.ts"
 import { elapsedMillis } from "../internal/clock.ts"
 import * as options from "../internal/options.ts"
 import { RefusalTypeId } from "../internal/refusal.ts"
@@ -29,6 +30,7 @@ export class RateLimited extends Schema.TaggedError<RateLimited>()("RateLimited"
   retryAfter: Schema.Duration
 }) {
   readonly code = "RATE_LIMITED"
+  readonly [AroundStageTypeId] = true
   override get message(): string {
     return `Stage "${this.stage}" did not run: its limit of ${this.limit} is reached. `
       + `Try again after ${Duration.format(this.retryAfter)}.`
@@ -42,6 +44,7 @@ export class RateLimitUnavailable extends Schema.TaggedError<RateLimitUnavailabl
   stage: Schema.String
 }) {
   readonly code = "RATE_LIMIT_UNAVAILABLE"
+  readonly [AroundStageTypeId] = true
   readonly [RefusalTypeId] = true
   override get message(): string {
     return `Stage "${this.stage}" did not run: its rate limit could not be read`

@@ -10,6 +10,7 @@ import { fromAround, undeclaringFaults } from "../attempt/interceptor-model.ts"
 import { watchingRejections } from "../attempt/standing-rejection.ts"
 import { timeoutAround } from "../attempt/timeout.ts"
 import { type FailsRun, type Interceptor, make } from "../Interceptor.ts"
+import { AroundStageTypeId } from "../internal/around-stage.ts"
 import * as options from "../internal/options.ts"
 import type { StageTimeout } from "../StageError.ts"
 import { orders } from "./internal/orders.ts"
@@ -36,6 +37,7 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("De
   deadline: Schema.Duration
 }) {
   readonly code = "DEADLINE_EXCEEDED"
+  readonly [AroundStageTypeId] = true
   override get message(): string {
     return `A run of pipeline "${this.pipeline}" took longer than its deadline of ${Duration.format(this.deadline)}`
   }

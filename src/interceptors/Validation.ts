@@ -9,6 +9,7 @@ import * as Schema from "effect/Schema"
 import { attemptOf } from "../attempt/attempt.ts"
 import { undeclaringFaults, withOptionalRunPart } from "../attempt/interceptor-model.ts"
 import { combine, type FailsRun, type Interceptor, make } from "../Interceptor.ts"
+import { AroundStageTypeId } from "../internal/around-stage.ts"
 import * as options from "../internal/options.ts"
 import { StageContext } from "../StageContext.ts"
 import { fingerprint, sizeOf } from "./internal/measure.ts"
@@ -24,6 +25,7 @@ export class OutputTooLarge extends Schema.TaggedError<OutputTooLarge>()("Output
   limit: Schema.Int
 }) {
   readonly code = "OUTPUT_TOO_LARGE"
+  readonly [AroundStageTypeId] = true
   override get message(): string {
     return `The data of stage "${this.stage}" has at least ${this.bytes} bytes; the limit is ${this.limit}`
   }
@@ -39,6 +41,7 @@ export class SnapshotTooLarge extends Schema.TaggedError<SnapshotTooLarge>()("Sn
   limit: Schema.Int
 }) {
   readonly code = "SNAPSHOT_TOO_LARGE"
+  readonly [AroundStageTypeId] = true
   override get message(): string {
     return `The snapshot for pipeline "${this.pipeline}" has at least ${this.bytes} bytes; the limit is ${this.limit}`
   }
@@ -49,6 +52,7 @@ export class SnapshotTooLarge extends Schema.TaggedError<SnapshotTooLarge>()("Sn
  */
 export class InputChanged extends Schema.TaggedError<InputChanged>()("InputChanged", { stage: Schema.String }) {
   readonly code = "INPUT_CHANGED"
+  readonly [AroundStageTypeId] = true
   override get message(): string {
     return `Stage "${this.stage}" changed one of its inputs: copy bytes and instances before you change them`
   }

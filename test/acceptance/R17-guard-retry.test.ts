@@ -4,7 +4,17 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, Fiber, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { EventSink, Pipeline, Run, Snapshot, Stage, StageContext, StageError, StageOutput } from "stageflow"
+import {
+  EventSink,
+  Interceptor,
+  Pipeline,
+  Run,
+  Snapshot,
+  Stage,
+  StageContext,
+  StageError,
+  StageOutput
+} from "stageflow"
 import { GuardRetry, Subpipeline } from "stageflow/control"
 import * as Guards from "stageflow/guards"
 import * as Interceptors from "stageflow/interceptors"
@@ -367,13 +377,21 @@ describe("R17 the guards of stageflow/guards judge drafts", () => {
       }
     }))
 
-  it.effect("whatever one says that it found is a finding", () =>
+  it.effect("what one says that it found, and is no list, accepts nothing", () =>
     Effect.gen(function*() {
       for (const findings of [new Set(["a"]), "a", 3, { length: 1, 0: "a" }]) {
-        const guard = Stage.guard("odd", { run: (_: Draft) => Effect.succeed({ findings }) })
-        const stage = GuardRetry.stage("answer", { draft: noted, guards: { odd: GuardRetry.fromGuard(guard) } })
+        // Without types: the compiler refuses such a guard.
+        const odd = Stage.guard("odd", { run: (_: Draft) => Effect.succeed({ findings }) }) as unknown as Stage.Stage<
+          "odd",
+          Draft,
+          { readonly findings: ReadonlyArray<string> }
+        >
+        const stage = GuardRetry.stage("answer", {
+          draft: noted,
+          guards: { odd: GuardRetry.fromGuard(odd) }
+        })
         const { error } = yield* Effect.flip(Pipeline.run(Pipeline.make("p").add(stage), Snapshot.make()))
-        assert.instanceOf(error, GuardRetry.NoDraftAccepted)
+        assert.instanceOf(error, StageError.StageFault)
       }
     }))
 
@@ -392,6 +410,95 @@ describe("R17 the guards of stageflow/guards judge drafts", () => {
       yield* TestClock.adjust("1 second")
       assert.strictEqual((yield* Fiber.join(fiber)).error instanceof StageError.StageTimeout, true)
     }))
+})
+
+describe("R17 fromGuard fails closed", () => {
+  class Found extends Schema.TaggedError<Found>()("Found", {}) {}
+  const attemptsWith = (guard: unknown) => {
+    let drafts = 0
+    const stage = GuardRetry.stage("answer", {
+      draft: () => Effect.sync(() => ({ text: `draft ${++drafts}` })),
+      guards: { g: GuardRetry.fromGuard(odd) },
+      maxAttempts: 2
+    } as never) as Stage.Stage<"answer", unknown, Draft, never, unknown>
+    return Effect.map(Effect.result(Pipeline.run(Pipeline.make("p").add(stage), Snapshot.make())), (ended) => {
+      if (ended._tag === "Success") return { drafts, error: undefined, feedback: undefined }
+      const { error } = ended.failure as { readonly error: unknown }
+      const feedback = error instanceof GuardRetry.NoDraftAccepted ? error.feedback[0]?.feedback : undefined
+      return { drafts, error, feedback }
+    })
+  }
+  const giving = (data: object) => Stage.guard("g", { run: () => Effect.succeed(data) })
+
+  it.effect("a verdict stays what it is, however often it is made a guard of drafts", () =>
+    Effect.gen(function*() {
+      const no = giving(GuardRetry.reject("no"))
+      assert.strictEqual((yield* attemptsWith(no)).feedback, "no")
+      assert.strictEqual((yield* attemptsWith(GuardRetry.fromGuard(no as never))).feedback, "no")
+      assert.strictEqual((yield* attemptsWith(giving(GuardRetry.accept))).error, undefined)
+      const pii = Guards.personalData("pii", { from: "input", kinds: ["email"] })
+      const twice = GuardRetry.fromGuard(GuardRetry.fromGuard(pii)).pipe(
+        Stage.mapInput(() => ({ text: "ada@example.com" }))
+      )
+      assert.property((yield* attemptsWith(twice)).feedback, "findings")
+    }))
+
+  it.effect("findings that are no list, and data that could say no, accept nothing", () =>
+    Effect.gen(function*() {
+      for (
+        const data of [
+          { ok: false },
+          { text: "masked" },
+          { _tag: "Reject" },
+          { findings: new Set([1]) },
+          { findings: { length: 1, 0: "x" } },
+          { findings: 3 },
+          new Map([["verdict", "no"]])
+        ]
+      ) {
+        const { drafts, error } = yield* attemptsWith(giving(data))
+        assert.instanceOf(error, StageError.StageFault)
+        assert.strictEqual(drafts, 1)
+      }
+      assert.strictEqual((yield* attemptsWith(giving({}))).error, undefined)
+      assert.strictEqual((yield* attemptsWith(giving({ text: "as it is", findings: [] }))).error, undefined)
+    }))
+
+  it.effect("what is around the guard says nothing of the draft", () =>
+    Effect.gen(function*() {
+      const limited = Stage.guard("g", { run: Effect.fail(new Found()) }).pipe(
+        Stage.intercept(Interceptors.rateLimit({ limit: 1, window: "1 hour" }))
+      )
+      const rated = yield* Effect.provide(attemptsWith(limited), Interceptors.RateLimits.layerMemory)
+      assert.instanceOf(rated.error, Interceptors.RateLimited)
+      assert.strictEqual(rated.drafts, 2)
+      const large = yield* attemptsWith(
+        giving({ findings: [], text: "long enough" }).pipe(Stage.intercept(Interceptors.outputSize({ maxBytes: 1 })))
+      )
+      assert.instanceOf(large.error, Interceptors.OutputTooLarge)
+      assert.strictEqual(large.drafts, 1)
+      const own = Interceptor.make({ name: "own", around: () => Effect.fail(new Found()) })
+      const denied = yield* attemptsWith(giving({}).pipe(Stage.intercept(own)))
+      assert.instanceOf(denied.error, Found)
+      assert.strictEqual(denied.drafts, 1)
+    }))
+
+  it.effect("its own error is a rejection, also when it is tried again or is made another", () =>
+    Effect.gen(function*() {
+      class Other extends Schema.TaggedError<Other>()("Other", {}) {}
+      const failing = Stage.guard("g", { run: Effect.fail(new Found()) })
+      assert.instanceOf((yield* attemptsWith(failing)).feedback, Found)
+      assert.instanceOf(
+        (yield* attemptsWith(Stage.catch(failing, () => Effect.fail(new Other())))).feedback,
+        Other
+      )
+    }))
+
+  it("takes stages, and says so", () => {
+    for (const given of [null, 5, () => Effect.void, GuardRetry.accept, Pipeline.make("p")]) {
+      assert.throws(() => GuardRetry.fromGuard(given as never), StageError.InvalidOption)
+    }
+  })
 })
 
 describe("R5 guard retries under a limit", () => {

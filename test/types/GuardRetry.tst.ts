@@ -3,6 +3,7 @@ import { Context, Effect, Schema } from "effect"
 import { Pipeline, Stage, type StageError, StageOutput } from "stageflow"
 import { GuardRetry } from "stageflow/control"
 import * as Guards from "stageflow/guards"
+import { rateLimit, type RateLimited } from "stageflow/interceptors"
 import { describe, expect, test } from "tstyche"
 
 class Down extends Schema.TaggedError<Down>()("Down", {}) {}
@@ -99,6 +100,22 @@ describe("GuardRetry.fromGuard", () => {
       Stage.guard("tone", { run: (_: Draft) => Effect.fail(new Down()) }).pipe(Stage.timeout("1 second"))
     )
     expect<Stage.Error<typeof guard>>().type.toBe<StageError.StageTimeout>()
+  })
+})
+
+describe("GuardRetry.fromGuard of guards that could say anything", () => {
+  test("keeps verdicts, leaves errors of interceptors what they are, and takes no other data", () => {
+    const no = Stage.guard("no", { run: (_: Draft) => Effect.succeed(GuardRetry.reject("no")) })
+    const kept = GuardRetry.fromGuard(no)
+    expect<Stage.DataOf<typeof kept>>().type.toBe<GuardRetry.Verdict<string>>()
+    const limited = GuardRetry.fromGuard(no.pipe(Stage.intercept(rateLimit({ limit: 1, window: "1 second" }))))
+    expect<Extract<Stage.Error<typeof limited>, RateLimited>>().type.toBe<RateLimited>()
+    expect<Stage.DataOf<typeof limited>>().type.toBe<GuardRetry.Verdict<string>>()
+    const silent = GuardRetry.fromGuard(Stage.guard("silent", { run: (_: Draft) => Effect.void }))
+    expect<Stage.DataOf<typeof silent>>().type.toBe<GuardRetry.Verdict<never>>()
+    expect(GuardRetry.fromGuard).type.not.toBeCallableWith(
+      Stage.guard("odd", { run: (_: Draft) => Effect.succeed({ ok: false }) })
+    )
   })
 })
 

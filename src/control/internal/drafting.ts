@@ -150,7 +150,7 @@ class Drafting {
           return asRepetition(runs.run(attempt.draft, judging), place, attempt.draft)
         }).pipe(
           Effect.flatMap(leaveUnlessOk),
-          Effect.flatMap((end) => verdictIn(name, end)),
+          Effect.flatMap((end) => verdictOf(name, end)),
           Effect.map((verdict): Judged => ({ guard: name, verdict })),
           Effect.tap((judged) => this.told(attempt, judged))
         ),
@@ -225,10 +225,16 @@ class Drafting {
 
 type Leaves = InStage<"skip" | "cancel">
 
+/** The verdict in data, if it is one. */
+export const verdictIn = (data: unknown): Verdict<unknown> | undefined => {
+  if (Predicate.isTagged(data, "Accept")) return accept
+  return Predicate.isTagged(data, "Reject") && "feedback" in data ? reject(data.feedback) : undefined
+}
+
 /** Reads what a guard gave. What is no verdict accepts nothing. */
-const verdictIn = (guard: string, { data }: Ok<unknown>): Effect.Effect<Verdict<unknown>, StageFault, StageContext> => {
-  if (Predicate.isTagged(data, "Accept")) return Effect.succeed(accept)
-  if (Predicate.isTagged(data, "Reject") && "feedback" in data) return Effect.succeed(reject(data.feedback))
+const verdictOf = (guard: string, { data }: Ok<unknown>): Effect.Effect<Verdict<unknown>, StageFault, StageContext> => {
+  const verdict = verdictIn(data)
+  if (verdict !== undefined) return Effect.succeed(verdict)
   return invalid(
     ["guards", guard],
     `Expected a verdict, GuardRetry.accept or GuardRetry.reject(feedback), got ${whatItIs(data)}`

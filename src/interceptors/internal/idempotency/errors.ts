@@ -2,6 +2,7 @@
  * Defines what `idempotency` can fail with.
  */
 import * as Schema from "effect/Schema"
+import { AroundStageTypeId } from "../../../internal/around-stage.ts"
 import { describeProblems, FieldProblem } from "../../../internal/problems.ts"
 import { RefusalTypeId } from "../../../internal/refusal.ts"
 
@@ -26,6 +27,7 @@ export class IdempotencyMismatch extends Schema.TaggedError<IdempotencyMismatch>
   key: Schema.String
 }) {
   readonly code = "IDEMPOTENCY_MISMATCH"
+  readonly [AroundStageTypeId] = true
   readonly [RefusalTypeId] = true
   override get message(): string {
     return `Stage "${this.stage}" did not run: its idempotency key was used with other parameters. `
@@ -79,6 +81,7 @@ export class IdempotencyResultInvalid
   })
 {
   readonly code = "IDEMPOTENCY_RESULT_INVALID"
+  readonly [AroundStageTypeId] = true
   override get message(): string {
     const [what, hint] = invalidities[this.operation]
     return `Stage "${this.stage}" ${what}: ${describeProblems(this.problems)}. ${hint}`
@@ -97,6 +100,7 @@ export class IdempotencyLost extends Schema.TaggedError<IdempotencyLost>()("Idem
   losses: Schema.Int
 }) {
   readonly code = "IDEMPOTENCY_LOST"
+  readonly [AroundStageTypeId] = true
   override get message(): string {
     return `Stage "${this.stage}" was given up: ${this.losses} owners of its idempotency key let their lease run out while it `
       + `ran. Does it block or end its process? Use a longer lease, and a new key.`

@@ -418,7 +418,7 @@ describe("R17 fromGuard fails closed", () => {
     let drafts = 0
     const stage = GuardRetry.stage("answer", {
       draft: () => Effect.sync(() => ({ text: `draft ${++drafts}` })),
-      guards: { g: GuardRetry.fromGuard(odd) },
+      guards: { g: GuardRetry.fromGuard(guard as never) },
       maxAttempts: 2
     } as never) as Stage.Stage<"answer", unknown, Draft, never, unknown>
     return Effect.map(Effect.result(Pipeline.run(Pipeline.make("p").add(stage), Snapshot.make())), (ended) => {

@@ -1,6 +1,6 @@
 /**
- * Says which of several runs of one body a run is, and on what, for whatever keeps results from one run to the next: its key is
- * made of the run's snapshot, which is the same for all of them.
+ * Says which of several runs inside of a stage a run is, and on what, for whatever keeps results from one run to the next: its
+ * key is made of the snapshot, which is nearly the same for all of them.
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
@@ -39,6 +39,6 @@ const repetitionsIn = (fiber: Fiber.Fiber<unknown, unknown>): ReadonlyArray<Repe
 export const placesIn = (fiber: Fiber.Fiber<unknown, unknown>): ReadonlyArray<Repetition["place"]> =>
   repetitionsIn(fiber).map(({ place }) => place)
 
-/** What the bodies that a fiber runs in were given, each with its name. */
+/** What the bodies and the runs that a fiber is in were given, each with its name. */
 export const givenIn = (fiber: Fiber.Fiber<unknown, unknown>): ReadonlyArray<unknown> =>
   repetitionsIn(fiber).map(({ input, place: [stage, body] }) => [stage, body, input])

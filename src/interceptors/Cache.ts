@@ -87,9 +87,9 @@ export class Results extends Context.Service<Results, {
  * Keeps the data of stages for `ttl`.
  *
  * `of` says what the result depends on, from the stage's context: the text that was asked about, the id that was looked up.
- * Two stages never share a result, nor do two tenants, unless `key` says so. Where a stage is the body of a loop, of a guard
- * retry or of a for-each, what that gave it counts, too. The events of an output that was kept hold a
- * `cache.hit`.
+ * Two stages never share a result, nor do two tenants, unless `key` says so. In a run inside of a stage (of a sub-pipeline, an
+ * item, a draft or a state), what that was given counts, too, unless there is a `key`. The events of an output that was kept
+ * hold a `cache.hit`.
  */
 export const cache = (settings: {
   readonly ttl: Duration.Input
@@ -111,7 +111,8 @@ export const cache = (settings: {
       const subject = readSubject(attempt)
       if (subject instanceof KeyFailed) return Effect.fail(subject)
       const results = Context.getUnsafe(fiber.context, Results)
-      const given = Result.try(() => givenTo(fiber))
+      // With a key of one's own, that and `of` say all that counts.
+      const given = Result.try(() => settings.key === undefined ? givenTo(fiber) : "")
       // What it was asked about cannot be told apart from anything else.
       if (Result.isFailure(given)) return effect
       const place = `${scope}${given.success}`

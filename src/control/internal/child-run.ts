@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
+import { asRepetition } from "../../attempt/repetition.ts"
 import { pathBelow, SubpipelineCancelled, SubpipelineFailed } from "../../attempt/subpipeline-error.ts"
 import { immutable } from "../../internal/immutable.ts"
 import * as options from "../../internal/options.ts"
@@ -109,7 +110,8 @@ export const runChild = (
       snapshotOf(current)
     )
     const given = pipeline.input === undefined ? snapshot : withInput(snapshot, immutable(input()))
-    return runUntyped(pipeline, given, runOptions).pipe(
+    const own = pipeline.input === undefined ? undefined : given.input
+    return asRepetition(runUntyped(pipeline, given, runOptions), [stage, pipeline.name, 0], own).pipe(
       // A run that is too deep dies of it: only here it is in the type.
       Effect.catchDefect((defect) => defect instanceof DepthExceeded ? Effect.fail(defect) : Effect.die(defect)),
       // Who lets failures be has not been asked about refusals.

@@ -244,6 +244,8 @@ export type RunOutcome =
 
 export interface RunTold extends Omit<Told, "outcome"> {
   readonly outcome: RunOutcome
+  /** Of a run that lets failures be: the first of its stages that was refused, for whoever stands around the run. */
+  readonly refused: { readonly stage: string; readonly failure: Failed } | undefined
 }
 
 const endsOfRuns: Readonly<Record<RunOutcome["_tag"], RunEnd>> = {
@@ -256,6 +258,9 @@ const endsOfRuns: Readonly<Record<RunOutcome["_tag"], RunEnd>> = {
 /** What the data of the stages of a run comes to. */
 export const seenOfParts = (parts: ReadonlyArray<readonly [string, PartFate]>): number =>
   mixed("data", parts.flatMap(([name, fate]) => fate._tag === "Ok" ? [[name, fate.seen] as const] : []))
+
+const refusalOf = ({ outcome }: Told): Failed | undefined =>
+  outcome._tag === "Failed" && outcome.isRefused ? outcome : undefined
 
 /** A run of a pipeline, as the part that `place` says. */
 const run = (
@@ -298,6 +303,11 @@ const run = (
   const decisive = firstToEnd(ran.filter(({ fate }) => fate._tag === "Ends").map(({ told }) => told))
   // A place for compensation: the stages of `ran` that ended as Ok before `decisive` did are those that are compensated, the
   // last to end first, before this run ends; those of the runs inside of it have been compensated by then.
+  const refusedBefore = (at: number): RunTold["refused"] => {
+    const found = ran.find(({ fate, told }) => fate._tag === "Failed" && told.end < at && refusalOf(told) !== undefined)
+    const failure = found === undefined ? undefined : refusalOf(found.told)
+    return found === undefined || failure === undefined ? undefined : { stage: found.name, failure }
+  }
   const concluded = (): Omit<RunTold, "start"> => {
     if (decisive === undefined) {
       const named = parts.map(({ tree }, index) => [tree.name, fates[index] as PartFate] as const)
@@ -306,6 +316,7 @@ const run = (
       return {
         outcome: { _tag: isComplete ? "Completed" : "Incomplete", parts: named },
         end: endOf(start, all),
+        refused: refusedBefore(Number.POSITIVE_INFINITY),
         ...together(all)
       }
     }
@@ -314,6 +325,7 @@ const run = (
     const { outcome } = decisive
     return {
       ...stopped,
+      refused: outcome._tag === "Cancel" ? refusedBefore(decisive.end) : undefined,
       outcome: outcome._tag === "Cancel"
         ? { _tag: "Cancelled", reason: outcome.reason }
         : { _tag: "Failed", stage, failure: outcome as Failed }
@@ -357,6 +369,9 @@ const subpipeline = (
   if (told === undefined) return rejected(`${name}-p`, "sub DepthExceeded", place)
   const outcome = (): Outcome => {
     const ended = told.outcome
+    if (told.refused !== undefined) {
+      return failed(`sub ${told.refused.stage}: ${told.refused.failure.error}`, { isRefused: true })
+    }
     switch (ended._tag) {
       case "Completed":
       case "Incomplete":
@@ -423,7 +438,9 @@ const forEach = (each: Each, name: string, seen: number, place: Place): Omit<Tol
   const byEnd = items.toSorted((a, b) => a.end - b.end)
   const lastStraw = byEnd.filter(isBad)[tolerated]
   const cancelled = firstToEnd(items.filter(({ outcome }) => outcome._tag === "Cancel"))
-  const decisive = firstToEnd([lastStraw, cancelled].flatMap((told) => told ?? []))
+  // Nobody goes on from a refusal, whatever is tolerated.
+  const refused = firstToEnd(items.filter((told) => isBad(told) && failureOf(told).isRefused))
+  const decisive = firstToEnd([lastStraw, cancelled, refused].flatMap((told) => told ?? []))
   if (decisive === undefined) {
     const entries = items.flatMap((told, index): ReadonlyArray<readonly [string, number | string]> =>
       told.outcome._tag === "Ok"
@@ -439,7 +456,7 @@ const forEach = (each: Each, name: string, seen: number, place: Place): Omit<Tol
   const begun = items.filter((told) => told === decisive || told.start < at || at === place.now)
   const outcome = (): Outcome => {
     if (decisive.outcome._tag === "Cancel") return decisive.outcome
-    if (failure === "fail-fast") {
+    if (failure === "fail-fast" || failureOf(decisive).isRefused) {
       const wrong = failureOf(decisive)
       if (wrong.error === "Defect") return wrong
       return { ...wrong, error: `item ${items.indexOf(decisive)}: ${wrong.error}` }

@@ -44,9 +44,9 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("De
 }
 
 /**
- * Limits how long a whole run may take, the building of its layers included. Every stage in flight is interrupted, and the run fails with
- * `DeadlineExceeded` when they have ended, or after the run's grace. A retry inside of it does not begin a wait that would
- * outlast it.
+ * Limits how long a whole run may take, the building of its layers included. Every stage in flight is interrupted, and the
+ * run fails with `DeadlineExceeded` when they have ended, or after the run's grace. A retry inside of it does not begin a
+ * wait that would outlast it.
  */
 export const deadline = (duration: Duration.Input): Interceptor<FailsRun<DeadlineExceeded>> => {
   const limit = options.positiveDuration("deadline", duration)

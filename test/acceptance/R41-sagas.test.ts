@@ -15,40 +15,18 @@ import {
 } from "stageflow"
 import { ForEach, Saga, Shapes, Subpipeline } from "stageflow/control"
 import * as Interceptors from "stageflow/interceptors"
+import { Ledger, paths, saga } from "../control/support/ledger.ts"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", {}) {}
 
-/** What was done and taken back, in order. */
-class Ledger {
-  readonly lines: Array<string> = []
-
-  /** A stage that does something, and says how that is taken back. */
-  step<const Name extends string>(name: Name, body: Effect.Effect<unknown> = Effect.void) {
-    return Stage.work(name, {
-      run: Effect.map(body, () => {
-        this.lines.push(name)
-        return { id: name }
-      })
-    }).pipe(Saga.compensate(({ id }) => Effect.sync(() => void this.lines.push(`undo ${id}`))))
-  }
-
-  get undone(): ReadonlyArray<string> {
-    return this.lines.filter((line) => line.startsWith("undo ")).map((line) => line.slice("undo ".length))
-  }
-}
-
 const broken = Stage.work("broken", { run: Effect.fail(new Broken()) })
 const stuck = Stage.work("stuck", { run: Effect.never })
-const saga = Pipeline.intercept(Saga.interceptor())
 const start = Snapshot.make()
 
 const shown = (event: Event.Event) => {
   const about = Event.isStageEvent(event) ? ` ${event.stage}` : ""
   return `${event.pipeline} ${event._tag === "StageEmitted" ? event.type : event._tag}${about}`
 }
-
-const paths = (items: ReadonlyArray<{ readonly path: ReadonlyArray<string> }> | undefined) =>
-  items?.map(({ path }) => path.join(" > "))
 
 describe("R41 every end but a completed one takes back", () => {
   const ends: ReadonlyArray<readonly [string, (ledger: Ledger) => Effect.Effect<unknown, unknown>]> = [

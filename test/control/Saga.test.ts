@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import { Event, Interceptor, Pipeline, RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
 import { Saga, Subpipeline } from "stageflow/control"
 import { Simulation } from "stageflow/testing"
+import { Ledger, paths, saga } from "./support/ledger.ts"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", { what: Schema.String }) {
   override get message(): string {
@@ -11,32 +12,9 @@ class Broken extends Schema.TaggedError<Broken>()("Broken", { what: Schema.Strin
   }
 }
 
-/** What was done and taken back, in order. */
-class Ledger {
-  readonly lines: Array<string> = []
-
-  /** A stage that does something, and says how that is taken back. */
-  step<const Name extends string>(name: Name, body: Effect.Effect<unknown> = Effect.void) {
-    return Stage.work(name, {
-      run: Effect.map(body, () => {
-        this.lines.push(name)
-        return { id: name }
-      })
-    }).pipe(Saga.compensate(({ id }) => Effect.sync(() => void this.lines.push(`undo ${id}`))))
-  }
-
-  get undone(): ReadonlyArray<string> {
-    return this.lines.filter((line) => line.startsWith("undo "))
-  }
-}
-
 const broken = Stage.work("broken", { run: Effect.fail(new Broken({ what: "It" })) })
-const saga = Pipeline.intercept(Saga.interceptor())
 
 const failureOf = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.flip(effect)
-
-const paths = (items: ReadonlyArray<{ readonly path: ReadonlyArray<string> }> | undefined) =>
-  items?.map(({ path }) => path.join(" > "))
 
 describe("Saga", () => {
   it.effect("takes back what has completed, the last first, when a stage fails", () =>
@@ -71,7 +49,7 @@ describe("Saga", () => {
       assert.strictEqual(completed._tag, "Completed")
       const failed = yield* failureOf(Pipeline.run(steps.add(broken, { after: ["two"] }), Snapshot.make()))
       assert.notProperty(failed, "compensation")
-      assert.deepStrictEqual(ledger.undone, [])
+      assert.deepStrictEqual(ledger.undoLines, [])
     }))
 
   it.effect("tells a compensation how the run ended, and gives it the data of its stage", () =>
@@ -169,7 +147,7 @@ describe("Saga", () => {
       yield* TestClock.adjust("1 minute")
       const failed = yield* Fiber.join(running)
       assert(failed instanceof RunResult.StageFailed)
-      assert.deepStrictEqual(ledger.undone, ["undo last", "undo first"])
+      assert.deepStrictEqual(ledger.undoLines, ["undo last", "undo first"])
       assert.deepStrictEqual(paths(failed.compensation?.compensated), ["last", "first"])
       assert.deepStrictEqual(
         failed.compensation?.failed.map(({ durationMs, error, reason, stage }) => [
@@ -213,7 +191,7 @@ describe("Saga", () => {
       const running = yield* Effect.forkChild(failureOf(Pipeline.run(order, Snapshot.make())))
       yield* TestClock.adjust("3 seconds")
       const { compensation } = yield* Fiber.join(running)
-      assert.deepStrictEqual(ledger.undone, ["undo three"])
+      assert.deepStrictEqual(ledger.undoLines, ["undo three"])
       assert.deepStrictEqual([
         paths(compensation?.compensated),
         paths(compensation?.failed),
@@ -336,7 +314,7 @@ describe("Saga", () => {
         .add(promising, { after: ["throwing"] }).add(broken, { after: ["promising"] })
         .pipe(Pipeline.intercept(Saga.interceptor({ onUncompensated: () => Effect.void })))
       const { compensation } = yield* failureOf(Pipeline.run(pipeline, Snapshot.make()))
-      assert.deepStrictEqual(ledger.undone, ["undo one"])
+      assert.deepStrictEqual(ledger.undoLines, ["undo one"])
       const [first, second] = compensation?.failed ?? []
       assert.include(first?.error.message, `The compensation of stage "promising" died of a defect: TypeError`)
       assert.include(second?.error.message, `The compensation of stage "throwing" died of a defect: RangeError`)

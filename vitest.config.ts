@@ -5,6 +5,7 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["stageflow-source"] } },
   test: {
     include: ["test/**/*.test.ts"],
+    setupFiles: ["test/support/seed.ts"],
     testTimeout: 60_000,
     // Some compile everything before their first test.
     hookTimeout: 120_000

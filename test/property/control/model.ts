@@ -65,6 +65,12 @@ export type Outcome =
   | { readonly _tag: "Retry"; readonly reason: string }
   | Failed
 
+/** The time in which a draft stands rejected and nothing has come of the next one. */
+interface Standing {
+  readonly from: number
+  readonly to: number
+}
+
 /** What becomes of something that is run. */
 export interface Told {
   readonly outcome: Outcome
@@ -72,6 +78,7 @@ export interface Told {
   readonly end: number
   readonly calls: ReadonlyArray<Call>
   readonly runs: ReadonlyArray<RunMade>
+  readonly rejected?: ReadonlyArray<Standing>
 }
 
 /** Two things happen in the same instant, and what comes of it depends on which is first. */
@@ -123,17 +130,22 @@ const cleanedAt = (calls: ReadonlyArray<Call>, at: number): number =>
   Math.max(at, ...calls.map((call) => call.cleanedAt))
 
 /** What is left of something that is interrupted at a time. */
-export const cut = <T extends Pick<Told, "calls" | "runs" | "end">>(told: T, at: number): T => {
+export const cut = <T extends Pick<Told, "calls" | "runs" | "end" | "rejected">>(told: T, at: number): T => {
   const calls = cutCalls(told.calls, at)
-  return { ...told, end: cleanedAt(calls, at), calls, runs: told.runs.flatMap((run) => cutRun(run, at)) }
+  const runs = told.runs.flatMap((run) => cutRun(run, at))
+  return { ...told, end: cleanedAt(calls, at), calls, runs, rejected: cutRejected(told, at) }
 }
+
+/** What stands rejected when it is cut off stays so. */
+const cutRejected = ({ rejected = [] }: Pick<Told, "rejected">, at: number): ReadonlyArray<Standing> =>
+  rejected.flatMap(({ from, to }) => from > at ? [] : [{ from, to: to < at ? to : Number.POSITIVE_INFINITY }])
 
 /** Several things at once, of which some decide at a time how it all ends: the others are interrupted then. */
 const stoppedAt = (
   all: ReadonlyArray<Told>,
   decisive: Told,
   outcome: Outcome
-): Pick<Told, "outcome" | "calls" | "runs" | "end"> => {
+): Omit<Told, "start"> => {
   const at = decisive.end
   const kept = all.map((told) => {
     if (told === decisive) return told
@@ -143,9 +155,10 @@ const stoppedAt = (
   return { outcome, ...together(kept), end: Math.max(at, ...kept.map(({ end }) => end)) }
 }
 
-const together = (all: ReadonlyArray<Told>): Pick<Told, "calls" | "runs"> => ({
+const together = (all: ReadonlyArray<Told>): Pick<Told, "calls" | "runs" | "rejected"> => ({
   calls: all.flatMap(({ calls }) => calls),
-  runs: all.flatMap(({ runs }) => runs)
+  runs: all.flatMap(({ runs }) => runs),
+  rejected: all.flatMap(({ rejected = [] }) => rejected)
 })
 
 const endOf = (start: number, all: ReadonlyArray<Told>): number => Math.max(start, ...all.map(({ end }) => end))
@@ -177,7 +190,12 @@ const stage = (tree: Tree, seen: number, place: Place): Told => {
 const inTime = ({ timeoutMs = Number.POSITIVE_INFINITY }: Tree, told: Told): Told => {
   const at = told.start + timeoutMs
   if (told.end === at) throw new Ambiguous()
-  return told.end < at ? told : { ...cut(told, at), outcome: failed("StageTimeout") }
+  if (told.end < at) return told
+  const { rejected = [] } = told
+  if (rejected.some(({ from, to }) => from === at || to === at)) throw new Ambiguous()
+  // Somebody said no to what was made last: nobody tries that again.
+  const isRefused = rejected.some(({ from, to }) => from < at && at < to)
+  return { ...cut(told, at), outcome: failed("StageTimeout", { isRefused }) }
 }
 
 const construct = (tree: Tree, seen: number, place: Place): Told => {
@@ -497,26 +515,40 @@ const loop = (given: Loop, first: number, place: Place): Omit<Told, "start"> => 
 export const seenOfDraft = (seen: number, attempt: number): number =>
   mixed("draft", [["n", seen], ["attempt", attempt]])
 
-const guardRetry = ({ draft, guards, maxAttempts }: GuardRetry, seen: number, place: Place): Omit<Told, "start"> => {
+const guardRetry = (given: GuardRetry, seen: number, place: Place): Omit<Told, "start"> => {
+  const { rejections, ...told } = drafted(given, seen, place)
+  const [from] = rejections
+  return from === undefined ? told : { ...told, rejected: [...told.rejected ?? [], { from, to: told.end }] }
+}
+
+/** What becomes of the drafts, and when each was rejected. */
+const drafted = (
+  { draft, guards, maxAttempts }: GuardRetry,
+  seen: number,
+  place: Place
+): Omit<Told, "start"> & { readonly rejections: ReadonlyArray<number> } => {
+  const rejections: Array<number> = []
   const done: Array<Told> = []
   for (let attempt = 1; attempt <= maxAttempts; attempt++) {
-    const drafted = bodyOf(draft, seenOfDraft(seen, attempt), { ...place, now: endOf(place.now, done) })
-    done.push(drafted)
-    if (drafted.outcome._tag !== "Ok") return { ...drafted, ...together(done) }
-    const text = drafted.outcome.seen
-    const judged = guards.map((guard) => bodyOf(guard, text, { ...place, now: drafted.end }))
+    const made = bodyOf(draft, seenOfDraft(seen, attempt), { ...place, now: endOf(place.now, done) })
+    done.push(made)
+    if (made.outcome._tag !== "Ok") return { ...made, ...together(done), rejections }
+    const text = made.outcome.seen
+    const judged = guards.map((guard) => bodyOf(guard, text, { ...place, now: made.end }))
+    const rejecting = judged.filter(({ outcome }) => outcome._tag === "Ok" && !accepts(outcome.seen))
+    rejections.push(...rejecting.map(({ end }) => end).toSorted((a, b) => a - b))
     const decisive = firstToEnd(judged.filter(({ outcome }) => outcome._tag !== "Ok"))
     if (decisive !== undefined) {
       const stopped = stoppedAt(judged, decisive, decisive.outcome)
-      return { ...stopped, ...together([...done, { start: drafted.end, ...stopped }]) }
+      return { ...stopped, ...together([...done, { start: made.end, ...stopped }]), rejections }
     }
     done.push(...judged)
-    if (judged.every(({ outcome }) => outcome._tag === "Ok" && accepts(outcome.seen))) {
-      return { outcome: ok(text), end: endOf(place.now, done), ...together(done) }
+    if (rejecting.length === 0) {
+      return { outcome: ok(text), end: endOf(place.now, done), ...together(done), rejections }
     }
   }
   const outcome = failed("NoDraftAccepted attempts", { isRefused: true })
-  return { outcome, end: endOf(place.now, done), ...together(done) }
+  return { outcome, end: endOf(place.now, done), ...together(done), rejections }
 }
 
 const race = ({ contestants }: Race, seen: number, place: Place): Omit<Told, "start"> => {

@@ -107,16 +107,28 @@ const inOrder = <A>(all: ReadonlyArray<A>, key: (one: A) => string): ReadonlyArr
 
 const callsInOrder = (calls: ReadonlyArray<Call>) =>
   inOrder(calls, ({ leaf, seen, start }) => `${String(start).padStart(12)} ${leaf} ${seen}`)
+    .map(({ cleanMs, cleanedAt, end, isInterrupted, leaf, seen, start }) => (
+      { leaf, seen, start, end, isInterrupted, cleanMs, cleanedAt }
+    ))
+
+/** They are the same; where they are not, the first difference is told. */
+const checkSame = (actual: ReadonlyArray<unknown>, expected: ReadonlyArray<unknown>, what: string) => {
+  const [ours, theirs] = [actual, expected].map((all) => all.map((one) => JSON.stringify(one)))
+  const first = Array.from({ length: Math.max(actual.length, expected.length) }, (_, index) => index)
+    .find((index) => ours?.[index] !== theirs?.[index])
+  if (first === undefined) return
+  assert.fail(`${what}: number ${first} is ${ours?.[first]}, and the model says ${theirs?.[first]}`)
+}
 
 const checkCalls = (account: Account, told: { readonly calls: ReadonlyArray<Call> }) =>
-  assert.deepStrictEqual<unknown>(callsInOrder(account.calls), callsInOrder(told.calls), "which leaves ran, and when")
+  checkSame(callsInOrder(account.calls), callsInOrder(told.calls), "which leaves ran, and when")
 
 const checkRuns = (made: ReadonlyArray<RunSeen>, told: { readonly runs: ReadonlyArray<RunMade> }) => {
   const key = ({ path, start }: { readonly path: string; readonly start: number }) =>
     `${String(start).padStart(12)} ${path}`
   const modelled = inOrder(told.runs, key)
   const actual = inOrder(made, key)
-  assert.deepStrictEqual(
+  checkSame(
     actual.map(({ end, how, path, start }, index) => ({
       path,
       start,

@@ -518,7 +518,14 @@ export const seenOfDraft = (seen: number, attempt: number): number =>
 const guardRetry = (given: GuardRetry, seen: number, place: Place): Omit<Told, "start"> => {
   const { rejections, ...told } = drafted(given, seen, place)
   const [from] = rejections
-  return from === undefined ? told : { ...told, rejected: [...told.rejected ?? [], { from, to: told.end }] }
+  if (from === undefined) return told
+  const { outcome } = told
+  return {
+    ...told,
+    // Without an accepted draft it is a refusal, whatever came in between.
+    outcome: outcome._tag === "Failed" && from < told.end ? { ...outcome, isRefused: true } : outcome,
+    rejected: [...told.rejected ?? [], { from, to: told.end }]
+  }
 }
 
 /** What becomes of the drafts, and when each was rejected. */

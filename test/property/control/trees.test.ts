@@ -124,8 +124,7 @@ const checkCalls = (account: Account, told: { readonly calls: ReadonlyArray<Call
   checkSame(callsInOrder(account.calls), callsInOrder(told.calls), "which leaves ran, and when")
 
 const checkRuns = (made: ReadonlyArray<RunSeen>, told: { readonly runs: ReadonlyArray<RunMade> }) => {
-  const key = ({ path, start }: { readonly path: string; readonly start: number }) =>
-    `${String(start).padStart(12)} ${path}`
+  const key = ({ end, path, start }: RunSeen) => `${String(start).padStart(12)} ${path} ${end}`
   const modelled = inOrder(told.runs, key)
   const actual = inOrder(made, key)
   checkSame(

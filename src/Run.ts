@@ -59,7 +59,8 @@ export type StageStatus =
   | "abandoned"
 
 /**
- * Where a run is: `running`, or how it ended. A run that was denied, or could not start, is `rejected`.
+ * Where a run is: `running`, or how it ended. A run that ended outside of its stages is `denied` when an interceptor around
+ * it refused it, `timed_out` when it took longer than its deadline, and `rejected` otherwise.
  */
 export type RunStatus =
   | "running"
@@ -67,7 +68,9 @@ export type RunStatus =
   | "cancelled"
   | "incomplete"
   | "failed"
+  | "timed_out"
   | "interrupted"
+  | "denied"
   | "rejected"
 
 /**

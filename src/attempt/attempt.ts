@@ -10,6 +10,7 @@ import type * as Fiber from "effect/Fiber"
 import type * as Schema from "effect/Schema"
 import type { Artifact } from "../internal/output-model.ts"
 import { type Progress, StageContext } from "../StageContext.ts"
+import type { Announcement } from "./announcement.ts"
 import type { Outcome, StageEffect } from "./interceptor-model.ts"
 
 /**
@@ -32,8 +33,10 @@ export type Attempt = StageContext["Service"] & {
   readonly addedArtifacts: ReadonlyArray<Artifact>
   /** Forgets what this attempt has added. */
   readonly dropAddedArtifacts: () => void
-  /** Puts an event in the run's events, at once. */
+  /** Puts an event of the stage's own in the run's events, at once. */
   readonly tell: (type: string, data: unknown) => void
+  /** Puts an event of what wraps the stage, or of what it is made of, in the run's events, at once. */
+  readonly announce: (announcement: Announcement) => void
   /** Adds an artifact, at once. */
   readonly keepArtifact: (artifact: Artifact) => void
   /**
@@ -60,3 +63,8 @@ export const attemptOf = (context: StageContext["Service"]): Attempt =>
 /** The attempt that a fiber is part of. */
 export const attemptIn = (fiber: Fiber.Fiber<unknown, unknown>): Attempt =>
   attemptOf(Context.getUnsafe(fiber.context, StageContext))
+
+/** Announces something of the stage that a StageContext is of. One that somebody made by himself is of no run. */
+export const announce = (context: StageContext["Service"], announcement: Announcement): void => {
+  if ("announce" in context) attemptOf(context).announce(announcement)
+}

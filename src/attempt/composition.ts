@@ -3,6 +3,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import { constVoid } from "effect/Function"
 import * as Result from "effect/Result"
 import { together } from "../internal/causes.ts"
 import { InvalidOption } from "../internal/options.ts"
@@ -115,15 +116,27 @@ type RunEffect = Effect.Effect<unknown, unknown, unknown>
 /**
  * What interceptors do around a run, all together. It fails closed: one that throws, dies, gives no Effect or ends with
  * something else than the run fails the run with `RunRejected`, or makes it die of that where a Layer installed it and the
- * types of the run say nothing of it. The run happens once, however often an interceptor asks for it.
+ * types of the run say nothing of it. The run happens once, however often an interceptor asks for it. `onDenied` hears which
+ * of them denied the run, as it does before it lets the run begin.
  */
-export const runAround = (interceptors: ReadonlyArray<Any>, run: RunInfo) => (effect: RunEffect): RunEffect =>
+export const runAround = (
+  interceptors: ReadonlyArray<Any>,
+  run: RunInfo,
+  onDenied: (interceptor: string) => void = constVoid
+) =>
+(effect: RunEffect): RunEffect =>
   outermostFirst(interceptors).reduceRight<RunEffect>(
-    (inner, part) => part.aroundRun === undefined ? inner : guardedRun(part, part.aroundRun, inner, run),
+    (inner, part) => part.aroundRun === undefined ? inner : guardedRun(part, part.aroundRun, inner, run, onDenied),
     effect
   )
 
-const guardedRun = (part: Wrapper, aroundRun: AroundRun, effect: RunEffect, run: RunInfo): RunEffect =>
+const guardedRun = (
+  part: Wrapper,
+  aroundRun: AroundRun,
+  effect: RunEffect,
+  run: RunInfo,
+  onDenied: (interceptor: string) => void
+): RunEffect =>
   Effect.suspend(() => {
     const reject = (error: unknown): RunEffect => {
       const rejected = new RunRejected({ pipeline: run.pipeline, interceptor: part.name, error })
@@ -152,7 +165,10 @@ const guardedRun = (part: Wrapper, aroundRun: AroundRun, effect: RunEffect, run:
           : reject(new TypeError("It ended with something else than what the run ended with")),
       onFailure: (cause) => {
         // Who fails before the run begins has denied it.
-        if (!hasRun) noteRefusals(cause)
+        if (!hasRun) {
+          noteRefusals(cause)
+          if (denies(cause)) onDenied(part.name)
+        }
         const defect = cause.reasons.find(Cause.isDieReason)
         const isNamed = defect === undefined || defect.defect instanceof RunRejected
           || ownDefects.includes(defect.defect)
@@ -160,6 +176,12 @@ const guardedRun = (part: Wrapper, aroundRun: AroundRun, effect: RunEffect, run:
       }
     })
   })
+
+/** Whether somebody failed with this on purpose; what a Layer's interceptor denied has no place in the type of the run. */
+const denies = (cause: Cause.Cause<unknown>): boolean =>
+  cause.reasons.some((reason) =>
+    Cause.isFailReason(reason) || (Cause.isDieReason(reason) && reason.defect instanceof RunRejected)
+  )
 
 /** The same interceptor, with something around what each of its parts makes of a stage or a run. */
 export const surround = <E, R, P>(

@@ -13,22 +13,26 @@ import {
 } from "../internal/output-model.ts"
 import type { Attempt } from "./attempt.ts"
 import type { Outcome } from "./interceptor-model.ts"
+import { noteOf } from "./note.ts"
 
 /** What can be kept: a stage that fails, cancels or asks for a retry is run again. */
 export type Kept = Ok<unknown> | Skip
 
-/** The events that come with outcomes which were kept. A stage may emit events that are called the same. */
-const keptEvents = new WeakSet<Emitted>()
+/** The notes on outcomes which were kept. */
+const keptNotes = new WeakSet<Emitted>()
 
-/** The outcome as one that was kept, with an event that says so: another run has done what it tells of. */
-export const asKept = (outcome: Outcome, type: "cache.hit" | "idempotency.replayed"): Outcome => {
-  const event: Emitted = { type, data: {} }
-  keptEvents.add(event)
-  return withEvent(outcome, event)
+const notes = { CacheHit: "cache.hit", IdempotentReplay: "idempotency.replayed" } as const
+
+/** The outcome as one that was kept, with a note that says so, and announced as such: another run has done what it tells of. */
+export const asKept = (outcome: Outcome, attempt: Pick<Attempt, "announce">, _tag: keyof typeof notes): Outcome => {
+  const note = noteOf(notes[_tag], {})
+  keptNotes.add(note)
+  attempt.announce({ _tag })
+  return withNote(outcome, note)
 }
 
 /** Whether an outcome was kept, and what it tells of was not done here. */
-export const wasKept = ({ events }: Outcome): boolean => events.some((event) => keptEvents.has(event))
+export const wasKept = ({ events }: Outcome): boolean => events.some((event) => keptNotes.has(event))
 
 /** Whether an outcome can be kept. */
 export const canBeKept = (outcome: Outcome): outcome is Kept => outcome._tag === "Ok" || outcome._tag === "Skip"
@@ -57,14 +61,14 @@ const contents = ({ artifacts, events }: Kept, { addedArtifacts }: Added) => {
   }
 }
 
-/** The outcome with one more event. */
-export const withEvent = <K extends Outcome>(outcome: K, event: Emitted): Outcome => {
+/** The outcome with one more note. */
+export const withNote = (outcome: Outcome, note: Emitted): Outcome => {
   switch (outcome._tag) {
     case "Ok":
-      return changedOk(outcome, { events: [...outcome.events, event] })
+      return changedOk(outcome, { events: [...outcome.events, note] })
     case "Skip":
     case "Cancel":
-      return changedSignal<Skip | Cancel>(outcome, { events: [...outcome.events, event] })
+      return changedSignal<Skip | Cancel>(outcome, { events: [...outcome.events, note] })
     case "Retry":
       return outcome
   }

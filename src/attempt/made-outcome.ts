@@ -18,6 +18,7 @@ import {
   type StageOutput
 } from "../internal/output-model.ts"
 import type { FieldProblem } from "../internal/problems.ts"
+import { isNote } from "./note.ts"
 
 /** Whether a value is what stages give as data: an object, and nothing that was forgotten to be waited for. */
 export const isData = (value: unknown): value is object =>
@@ -122,6 +123,7 @@ export class OutcomeReader {
 
   private events(given: unknown): ReadonlyArray<Emitted> {
     return this.items("events", given, (item: Emitted, path) => {
+      if (isNote(item)) return [item]
       const { data, type } = item
       return this.isType(path, type) ? [Object.freeze({ type, data: immutable(data) })] : []
     })

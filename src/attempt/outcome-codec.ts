@@ -23,12 +23,20 @@ import {
 } from "../internal/output-model.ts"
 import { type FieldProblem, problemsOf, ProblemsOfParts } from "../internal/problems.ts"
 import { type JsonCodec, jsonCodec, plainData } from "../internal/schema-json.ts"
+import { isNote, noteOf } from "./note.ts"
 
 type Problems = ReadonlyArray<FieldProblem>
 
 const contents = {
   artifacts: Schema.optionalKey(Schema.Array(Schema.Struct({ type: Schema.String, payload: Schema.Unknown }))),
-  events: Schema.optionalKey(Schema.Array(Schema.Struct({ type: Schema.String, data: Schema.Unknown }))),
+  events: Schema.optionalKey(
+    Schema.Array(Schema.Struct({
+      type: Schema.String,
+      data: Schema.Unknown,
+      /** It is none that the stage emitted; see `note.ts`. */
+      note: Schema.optionalKey(Schema.Literal(true))
+    }))
+  ),
   version: Schema.optionalKey(Schema.String),
   durationMs: Schema.optionalKey(Schema.Finite)
 }
@@ -71,7 +79,7 @@ const rest = (output: StageOutput): object => {
   return {
     _tag,
     ...(artifacts.length === 0 ? {} : { artifacts }),
-    ...(events.length === 0 ? {} : { events }),
+    ...(events.length === 0 ? {} : { events: events.map((event) => isNote(event) ? { ...event, note: true } : event) }),
     ...(version === undefined ? {} : { version }),
     ...(durationMs === undefined ? {} : { durationMs }),
     ...("reason" in output ? { reason: output.reason } : {}),
@@ -81,7 +89,8 @@ const rest = (output: StageOutput): object => {
 }
 
 const made = (fields: Fields): StageOutput => {
-  const details = immutable({ artifacts: fields.artifacts, events: fields.events, version: fields.version })
+  const events = fields.events?.map(({ data, note, type }) => note === true ? noteOf(type, data) : { type, data })
+  const details = immutable({ artifacts: fields.artifacts, events, version: fields.version })
   const { durationMs } = fields
   switch (fields._tag) {
     case "Ok":

@@ -9,6 +9,7 @@ import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
 import type * as Effect from "effect/Effect"
 import type { Lineage } from "../StageContext.ts"
+import type { Announcement } from "./announcement.ts"
 import type { Compensation } from "./compensation.ts"
 
 /**
@@ -53,8 +54,10 @@ export interface EndingRun {
   readonly isAbandoned: (stage: string) => boolean
   /** The stages that a stage depends on. */
   readonly dependenciesOf: (stage: string) => ReadonlyArray<string>
-  /** Puts an event of a stage in the events of the run, until the run's last one. */
+  /** Puts an event of a stage's own in the events of the run, until the run's last one. */
   readonly tell: (stage: string, attempt: number, type: string, data: unknown) => void
+  /** Puts an event about a stage in the events of the run, until the run's last one. */
+  readonly announce: (stage: string, attempt: number, announcement: Announcement) => void
 }
 
 /** What has a part in the end of one run. None of its Effects is interrupted, and each has an end. */

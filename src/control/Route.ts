@@ -33,6 +33,7 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { announce } from "../attempt/attempt.ts"
 import { Held, holding } from "../attempt/held-codec.ts"
 import type { OneRecord, Shown } from "../checks/bodies.ts"
 import type { BranchInputs, MatchProblem, RouteIn, RoutesWithBranch, WeightsProblem } from "../checks/route.ts"
@@ -80,7 +81,6 @@ export const RoutingDecision = Schema.Struct({
  */
 export type RoutingDecision = typeof RoutingDecision.Type
 
-const decided = "route.decided"
 const artifactType = "routing_decision"
 
 const isDecision = Schema.is(RoutingDecision)
@@ -276,9 +276,12 @@ const detailsOf = (decision: Readonly<Record<string, unknown>>): Pick<
   }
 }
 
+/** A decision as it is put on record. */
+type Recorded = Omit<RoutingDecision, "agentId" | "pipelineName" | "topology">
+
 /** A choice of a branch: what is run, and why. */
 interface Choice {
-  readonly decision: RoutingDecision
+  readonly decision: Recorded
   readonly runs: Runs
 }
 
@@ -351,7 +354,7 @@ class Choosing {
  * decision. Its data is that of any branch, and so are its errors, its needs, and how else it may end.
  *
  * A route without a branch is a compile error, and so is a branch without a route. What was decided is in the output
- * (`decisionIn`) and in the event `route.decided`.
+ * (`decisionIn`) and in the event `RouteDecided`.
  */
 export const match: Match = (
   name: string,
@@ -373,7 +376,7 @@ export const match: Match = (
     const choice = choosing.choose(context.stage, read(inputs))
     if (choice instanceof NoBranch) return yield* choice
     yield* context.addArtifact({ type: artifactType, payload: choice.decision })
-    yield* context.emit(decided, choice.decision)
+    announce(context, { _tag: "RouteDecided", ...choice.decision })
     return yield* choice.runs.run(inputs)
   })
   const made = Stage.make(kind ?? "transform", name, { run }).pipe(
@@ -480,7 +483,7 @@ const routeAt = (weights: ReadonlyArray<readonly [route: string, weight: number]
  * the experiment, and neither the clock nor chance. Another experiment divides the same keys in another way. When a weight
  * changes, only as many keys change their route as have to, as long as there are two of them.
  *
- * Its data is the decision, which the event `route.decided` has, too. It is a router like any other: `Route.match` is wired
+ * Its data is the decision, which the event `RouteDecided` has, too. It is a router like any other: `Route.match` is wired
  * to it, and `s.variant.is("b")` asks for a route.
  */
 export const weighted: Weighted = (
@@ -495,7 +498,7 @@ export const weighted: Weighted = (
   options.name("experiment", salt)
   const fallback = otherwise === undefined ? undefined : options.oneOf("otherwise", routes, otherwise)
   const candidates = weights.map(([route, weight]) => ({ route, weight }))
-  const decide = (stage: string, key: unknown): Effect.Effect<RoutingDecision, NoRouteKey> => {
+  const decide = (stage: string, key: unknown): Effect.Effect<Recorded, NoRouteKey> => {
     // A text without letters is what those have in common that nothing is known of.
     if (typeof key === "string" && key !== "") {
       return Effect.succeed({ route: routeAt(weights, placeOf(key, salt)), by: "weights", candidates })
@@ -507,7 +510,7 @@ export const weighted: Weighted = (
   const run = Effect.fnUntraced(function*(inputs: unknown) {
     const context = yield* StageContext
     const decision = yield* decide(context.stage, keyOf(context.snapshot, inputs as never)) // the signature says so
-    yield* context.emit(decided, decision)
+    announce(context, { _tag: "RouteDecided", ...decision })
     return decision
   })
   // The signature computes the types of the stage; the value does not know them.

@@ -33,6 +33,7 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import { announce } from "../attempt/attempt.ts"
 import { messageOf } from "../attempt/error-summary.ts"
 import { Held, holding } from "../attempt/held-codec.ts"
 import { endingOfExit, normalize } from "../attempt/outcome.ts"
@@ -455,7 +456,7 @@ class Running {
       const context = yield* StageContext
       const failed = this.losers.map(({ contestant }) => contestant)
       yield* context.addArtifact({ type: artifactType, payload: { winner } })
-      yield* context.emit("race.won", { winner, failed })
+      announce(context, { _tag: "RaceWon", winner, failed })
       return output
     })
   }
@@ -498,7 +499,7 @@ export const winnerIn = (output: StageOutput): Option.Option<string> => {
  * When all have, the stage fails with `RaceLost`, or is skipped if all were. One that cancels cancels the run. One that is
  * refused, by a guard or a denial, ends the race as lost: nobody stands in for it.
  *
- * Who won is in the output (`winnerIn`) and in the event `race.won`.
+ * Who won is in the output (`winnerIn`) and in the event `RaceWon`.
  */
 export const race: Race = (name: string, given: Contestants, settings: RaceOptions = {}) => {
   const { kind } = options.fields<RaceOptions>("options", ["kind"], settings)

@@ -13,6 +13,7 @@ import * as Result from "effect/Result"
 import type { Compensation } from "../attempt/compensation.ts"
 import { errorSummaryOf, errorSummaryOfExit } from "../attempt/error-summary.ts"
 import type { Outcome } from "../attempt/interceptor-model.ts"
+import { isNote } from "../attempt/note.ts"
 import {
   type Ending,
   endingOfExit,
@@ -87,6 +88,7 @@ export class ActiveRun implements RunOfStage {
   readonly snapshot: Current
   readonly identity: RunIdentity
   readonly record: RunRecord
+  readonly requestId: string | undefined
   readonly parent: StageExecution | undefined
   /** `undefined` when nobody listens, so that nothing is built for nobody. */
   readonly announcer: Announcer | undefined
@@ -127,12 +129,17 @@ export class ActiveRun implements RunOfStage {
   private readonly blockedBy = new Map<number, string>()
   /** The time at which a stage just ended, for the stage that its worker goes on with. */
   private justNow: number | undefined = undefined
+  /** When the stages ended, where stages may have to wait for a place and somebody wants to know. */
+  private readonly endedAt: Float64Array | undefined
+  /** When stages were ready last that the limit did not let start. */
+  private limitedAt = Number.NEGATIVE_INFINITY
 
   constructor(
     plan: Plan,
     snapshot: Current,
     identity: RunIdentity,
     record: RunRecord,
+    requestId: string | undefined,
     parent: StageExecution | undefined,
     announcer: Announcer | undefined,
     clock: Clock.Clock,
@@ -143,6 +150,7 @@ export class ActiveRun implements RunOfStage {
     this.snapshot = snapshot
     this.identity = identity
     this.record = record
+    this.requestId = requestId
     this.parent = parent
     this.announcer = announcer
     this.clock = clock
@@ -156,6 +164,7 @@ export class ActiveRun implements RunOfStage {
     this.ready = queueOf(plan, policy)
     this.inputs = new StageInputs(plan, snapshot, this.outputs, this.data)
     this.left = count
+    this.endedAt = policy.isLimited && announcer !== undefined ? new Float64Array(count) : undefined
   }
 
   elapsedMs(): number {
@@ -201,8 +210,22 @@ export class ActiveRun implements RunOfStage {
     this.justNow = undefined
     this.statuses[planned.index] = "running"
     this.executions[planned.index] = execution
-    this.announcer?.stageStarted(execution)
+    this.announcer?.stageStarted(execution, this.queuedMs(execution))
     return execution
+  }
+
+  /** As many stages as may are running, and others are ready. */
+  reachLimit(): void {
+    if (this.endedAt !== undefined) this.limitedAt = this.elapsedMs()
+  }
+
+  /** How long a stage was ready before it started, where the limit made it wait. */
+  private queuedMs({ planned, startedMs }: StageExecution): number | undefined {
+    const { endedAt } = this
+    if (endedAt === undefined) return undefined
+    let readyAt = 0
+    for (const dependency of planned.dependencies) readyAt = Math.max(readyAt, endedAt[dependency] as number)
+    return this.limitedAt >= readyAt && startedMs > readyAt ? startedMs - readyAt : undefined
   }
 
   /** Ends a stage that is ready and must not start; says whether it is one. */
@@ -357,6 +380,7 @@ export class ActiveRun implements RunOfStage {
 
   private release(planned: PlannedStage): void {
     this.left--
+    if (this.endedAt !== undefined) this.endedAt[planned.index] = this.justNow ?? this.elapsedMs()
     this.ready.release(planned.index)
   }
 
@@ -491,5 +515,5 @@ const none: Contents = { artifacts: noItems, events: noItems }
 const contentsOf = ({ artifacts, events }: Contents = none, added: ReadonlyArray<Artifact> = noItems): Contents =>
   artifacts.length === 0 && events.length === 0 && added.length === 0 ? none : {
     artifacts: Object.freeze([...artifacts.map(readArtifact), ...added]),
-    events: Object.freeze(events.map(({ data, type }) => readEmitted(type, data)))
+    events: Object.freeze(events.map((event) => isNote(event) ? event : readEmitted(event.type, event.data)))
   }

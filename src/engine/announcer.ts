@@ -1,21 +1,22 @@
 /**
  * Announces what happens in a run: builds its events, numbers them and hands them to whoever listens.
  */
-import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Duration from "effect/Duration"
-import * as Exit from "effect/Exit"
+import type * as Exit from "effect/Exit"
 import { absurd } from "effect/Function"
-import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import type { Announcement } from "../attempt/announcement.ts"
 import { errorSummaryOf, errorSummaryOfExit } from "../attempt/error-summary.ts"
 import type { Outcome } from "../attempt/interceptor-model.ts"
+import { isNote } from "../attempt/note.ts"
 import type { Event } from "../Event.ts"
 import type { Artifact, Emitted, Settled } from "../internal/output-model.ts"
-import { type RunResult, StageFailed } from "../RunResult.ts"
+import type { RunResult } from "../RunResult.ts"
 import type { Lineage } from "../StageContext.ts"
-import { RunRejected } from "../StageError.ts"
+import { StageTimeout } from "../StageError.ts"
 import type { PlannedStage } from "./plan.ts"
+import type { RunEnd } from "./run-end.ts"
 
 export type Listener = (event: Event) => void
 
@@ -32,27 +33,70 @@ interface Base {
   readonly parentStage?: string
   readonly correlationId: string
   readonly pipeline: string
+  readonly requestId?: string
+  readonly sessionId?: string
+  readonly userId?: string
+  readonly orgId?: string
+  readonly topology?: string
+  readonly executionMode?: string
+}
+
+/** Whom and what a run is for, as its events say it. */
+export interface Belonging {
+  /** The id of the request, where somebody has given one. */
+  readonly requestId: string | undefined
+  readonly sessionId: string | undefined
+  readonly userId: string | undefined
+  readonly orgId: string | undefined
+  readonly topology: string | undefined
+  readonly executionMode: string | undefined
+}
+
+const baseOf = (pipeline: string, lineage: Lineage, belonging: Belonging): Base => {
+  const { executionMode, orgId, requestId, sessionId, topology, userId } = belonging
+  return {
+    _tag: "RunStarted",
+    runId: lineage.runId,
+    ...(lineage.parentRunId === undefined ? {} : { parentRunId: lineage.parentRunId }),
+    ...(lineage.parentStage === undefined ? {} : { parentStage: lineage.parentStage }),
+    correlationId: lineage.correlationId,
+    pipeline,
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(sessionId === undefined ? {} : { sessionId }),
+    ...(userId === undefined ? {} : { userId }),
+    ...(orgId === undefined ? {} : { orgId }),
+    ...(topology === undefined ? {} : { topology }),
+    ...(executionMode === undefined ? {} : { executionMode })
+  }
 }
 
 // Events are made as one object each: `base` is spread first, with a `_tag` that every event replaces, so that the tag
-// is the first thing one sees of an event and nothing is made on the way.
+// is the first thing one sees of an event and nothing is made on the way. What a run does not have is no key of it.
 export class Announcer {
-  private readonly base: Base
+  private base: Base
+  private readonly pipeline: string
+  private readonly lineage: Lineage
   private readonly listeners: ReadonlyArray<Listener>
   private readonly clock: Clock.Clock
   private sequence = 0
 
-  constructor(pipeline: string, lineage: Lineage, listeners: ReadonlyArray<Listener>, clock: Clock.Clock) {
-    this.base = {
-      _tag: "RunStarted",
-      runId: lineage.runId,
-      ...(lineage.parentRunId === undefined ? {} : { parentRunId: lineage.parentRunId }),
-      ...(lineage.parentStage === undefined ? {} : { parentStage: lineage.parentStage }),
-      correlationId: lineage.correlationId,
-      pipeline
-    }
+  constructor(
+    pipeline: string,
+    lineage: Lineage,
+    belonging: Belonging,
+    listeners: ReadonlyArray<Listener>,
+    clock: Clock.Clock
+  ) {
+    this.pipeline = pipeline
+    this.lineage = lineage
+    this.base = baseOf(pipeline, lineage, belonging)
     this.listeners = listeners
     this.clock = clock
+  }
+
+  /** It is known for certain who the run belongs to: what is told from now on says so. */
+  belongs(to: Belonging): void {
+    this.base = baseOf(this.pipeline, this.lineage, to)
   }
 
   private get next(): number {
@@ -74,12 +118,25 @@ export class Announcer {
   }
 
   /** The run is over, with all that was around it. `elapsedMs` is how long all of that took. */
-  runEnded(exit: Exit.Exit<RunResult, unknown>, elapsedMs: number): void {
-    if (exit._tag === "Success") return this.runGave(exit.value)
-    const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-    if (error instanceof StageFailed) return this.runFailed(error.durationMs, error.stage, error.error)
-    if (error === undefined && Exit.hasInterrupts(exit)) return this.runInterrupted(elapsedMs)
-    this.runRejected(elapsedMs, error ?? Cause.squash(exit.cause))
+  runEnded(end: RunEnd, elapsedMs: number): void {
+    switch (end.status) {
+      case "completed":
+      case "cancelled":
+      case "incomplete":
+        return this.runGave(end.result)
+      case "failed":
+        return this.runFailed(end.failed.durationMs, end.failed.stage, end.failed.error)
+      case "timed_out":
+        return this.runTimedOut(elapsedMs, end.limitMs, end.error)
+      case "denied":
+        return this.runStopped("RunDenied", elapsedMs, end.interceptor, end.error)
+      case "rejected":
+        return this.runStopped("RunRejected", elapsedMs, end.interceptor, end.error)
+      case "interrupted":
+        return this.runInterrupted(elapsedMs)
+      default:
+        return absurd(end)
+    }
   }
 
   private runGave(result: RunResult): void {
@@ -131,32 +188,54 @@ export class Announcer {
       blocked
     })
   }
-  private runRejected(durationMs: number, error: unknown): void {
-    const rejected = error instanceof RunRejected ? error : undefined
+  private runTimedOut(durationMs: number, limitMs: number, error: unknown): void {
     this.announce({
       ...this.base,
-      _tag: "RunRejected",
+      _tag: "RunTimedOut",
       sequence: this.next,
       at: this.now,
       durationMs,
-      ...(rejected === undefined ? {} : { interceptor: rejected.interceptor }),
-      error: errorSummaryOf(rejected?.error ?? error)
+      limitMs,
+      error: errorSummaryOf(error)
+    })
+  }
+  private runStopped(
+    _tag: "RunDenied" | "RunRejected",
+    durationMs: number,
+    interceptor: string | undefined,
+    error: unknown
+  ): void {
+    this.announce({
+      ...this.base,
+      _tag,
+      sequence: this.next,
+      at: this.now,
+      durationMs,
+      ...(interceptor === undefined ? {} : { interceptor }),
+      error: errorSummaryOf(error)
     })
   }
   private runInterrupted(durationMs: number): void {
     this.announce({ ...this.base, _tag: "RunInterrupted", sequence: this.next, at: this.now, durationMs })
   }
 
-  stageStarted({ attempt, planned: { info, name } }: Announced): void {
-    this.announce({
-      ...this.base,
-      _tag: "StageStarted",
-      sequence: this.next,
-      at: this.now,
-      stage: name,
-      attempt,
-      kind: info.kind
-    })
+  /** `queuedMs` is how long it was ready before, where the run's limit made it wait. */
+  stageStarted({ attempt, planned: { info, name } }: Announced, queuedMs: number | undefined): void {
+    const kind = info.kind
+    this.announce(
+      queuedMs === undefined
+        ? { ...this.base, _tag: "StageStarted", sequence: this.next, at: this.now, stage: name, attempt, kind }
+        : {
+          ...this.base,
+          _tag: "StageStarted",
+          sequence: this.next,
+          at: this.now,
+          stage: name,
+          attempt,
+          kind,
+          queuedMs
+        }
+    )
   }
 
   stageSettled(execution: Announced, output: Settled, durationMs: number): void {
@@ -218,6 +297,7 @@ export class Announcer {
 
   /** `attempt` is 0 for a stage whose wiring failed before it started. */
   stageFailed({ name }: PlannedStage, attempt: number, error: unknown, durationMs: number): void {
+    if (error instanceof StageTimeout) return this.stageTimedOut(name, attempt, error, durationMs)
     this.announce({
       ...this.base,
       _tag: "StageFailed",
@@ -226,6 +306,20 @@ export class Announcer {
       stage: name,
       attempt,
       durationMs,
+      error: errorSummaryOf(error)
+    })
+  }
+
+  private stageTimedOut(stage: string, attempt: number, error: StageTimeout, durationMs: number): void {
+    this.announce({
+      ...this.base,
+      _tag: "StageTimedOut",
+      sequence: this.next,
+      at: this.now,
+      stage,
+      attempt,
+      durationMs,
+      limitMs: Duration.toMillis(error.timeout),
       error: errorSummaryOf(error)
     })
   }
@@ -288,9 +382,19 @@ export class Announcer {
     })
   }
 
+  /** Tells what the stage, or what is around it, announces: whatever that is. */
+  stageAnnounced({ attempt, planned }: Announced, announcement: Announcement): void {
+    const { base } = this
+    const where = { stage: planned.name, attempt }
+    // What is announced is an event but for what is added here.
+    this.announce({ ...base, sequence: this.next, at: this.now, ...where, ...announcement } as Event)
+  }
+
   /** The events and artifacts that came with an output. */
   contents(execution: Announced, artifacts: ReadonlyArray<Artifact>, events: ReadonlyArray<Emitted>): void {
-    for (const emitted of events) this.stageEmitted(execution, emitted)
+    for (const emitted of events) {
+      if (!isNote(emitted)) this.stageEmitted(execution, emitted)
+    }
     for (const { payload, type } of artifacts) {
       this.announce({
         ...this.base,

@@ -91,9 +91,15 @@ class Conductor {
 
   private readonly wait = Effect.callback<void>((resume) => {
     // A stage may have ended since the loop looked: others may run between two operations of a fiber.
-    if (this.isOver || this.canStart) resume(Effect.void)
-    else this.resume = resume
+    if (this.isOver || this.canStart) return resume(Effect.void)
+    this.noteLimit()
+    this.resume = resume
   })
+
+  /** Stages that are ready and have to wait for a place are to know since when. */
+  private noteLimit(): void {
+    if (this.running >= this.concurrency && this.run.hasReady) this.run.reachLimit()
+  }
 
   /** Lets others of the process have their turn, as often as one fiber would that took the steps of all stages. */
   private get pause(): Effect.Effect<void> {
@@ -224,6 +230,7 @@ class Conductor {
     const result = Result.try(() => {
       this.ended(execution, exit)
       for (let started = 0; started < atOnce && this.resume !== undefined && this.canStart; started++) this.startNext()
+      this.noteLimit()
     })
     this.ending--
     if (Result.isFailure(result)) this.crash ??= Cause.die(result.failure)

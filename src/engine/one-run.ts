@@ -16,7 +16,9 @@ import type { Gate } from "../attempt/gate.ts"
 import { installedIn } from "../attempt/installed.ts"
 import type { Any as AnyInterceptor } from "../attempt/interceptor-model.ts"
 import { type Ender, Enders, type EndingRun, type RunEnding } from "../attempt/run-ending.ts"
+import { UntoldRunsOf } from "../attempt/told-runs.ts"
 import { EventSink } from "../EventSink.ts"
+import { immutable } from "../internal/immutable.ts"
 import { InterruptionGrace, LeftBehindOf } from "../internal/interruption.ts"
 import * as options from "../internal/options.ts"
 import { RunsAround } from "../internal/runs-around.ts"
@@ -26,7 +28,7 @@ import { type Completed, StageFailed, ValueFailed } from "../RunResult.ts"
 import { StageContext } from "../StageContext.ts"
 import { DepthExceeded, RunRejected } from "../StageError.ts"
 import { ActiveRun } from "./active-run.ts"
-import { Announcer, type Listener } from "./announcer.ts"
+import { Announcer, type Belonging, type Listener } from "./announcer.ts"
 import { conclude, type Conclusion } from "./conclusion.ts"
 import { conduct } from "./conductor.ts"
 import { valueOf, withValidInput } from "./given-and-returned.ts"
@@ -36,11 +38,12 @@ import { offerTo } from "./listeners.ts"
 import { interruptedBefore, interruptPart, type PartOfRun } from "./part-of-run.ts"
 import type { Plan } from "./plan.ts"
 import { ReadyOrder } from "./ready-order.ts"
+import { runEndOf } from "./run-end.ts"
 import { environmentWith, later, withLayers, withRelease } from "./run-layers.ts"
 import type { RunSettings } from "./run-options.ts"
 import { RunRecord } from "./run-record.ts"
 import type { Ended, Failed, Runnable } from "./runnable.ts"
-import { executionOf, leftBehindIn } from "./stage-execution.ts"
+import { executionOf, leftBehindIn, type StageExecution } from "./stage-execution.ts"
 
 /** What the caller says who cancels a run. */
 export interface Cancellation {
@@ -61,12 +64,18 @@ export class OneRun {
   private readonly ids: Ids
   private readonly parent: StageContext["Service"] | undefined
   private readonly announcer: Announcer | undefined
+  /** The stage that started the run, where it is told of the runs inside of it. */
+  private readonly teller: StageExecution | undefined
+  /** The id of the request, where somebody has given one. */
+  private readonly requestId: string | undefined
   private readonly clock: Clock.Clock
   private readonly startedNanos: bigint
   /** The stages, once the run is past what is around them. */
   state: ActiveRun | undefined = undefined
   /** What the stages ended with. */
   private conclusion: Conclusion | undefined = undefined
+  /** The interceptor that did not let the run begin. */
+  private deniedBy: string | undefined = undefined
   private readonly ended = Deferred.makeUnsafe<void>()
   private isCancelled = false
   /** What the caller has interrupted before any stage could start. */
@@ -99,14 +108,25 @@ export class OneRun {
     this.startedNanos = this.clock.monotonicTimeNanosUnsafe()
     const sink = Option.getOrUndefined(Context.getOption(environment, EventSink))
     const heard = sink === undefined ? listeners : [...listeners, offerTo(sink)]
-    this.announcer = heard.length === 0 ? undefined : new Announcer(plan.pipeline, lineage, heard, this.clock)
+    const parent = executionOf(this.parent)
+    this.requestId = parent === undefined ? this.parent?.identity.requestId ?? snapshot.requestId : parent.run.requestId
+    this.teller = parent?.first === Context.get(environment, UntoldRunsOf) ? undefined : parent
+    this.announcer = heard.length === 0
+      ? undefined
+      : new Announcer(plan.pipeline, lineage, this.belonging(this.snapshot), heard, this.clock)
   }
 
   /** The run starts: from here on it has an end, and \`end\` is told of it. */
   start(): void {
     this.hasStarted = true
     this.record.start()
+    const { lineage: { runId } } = this.record
+    this.teller?.announce({ _tag: "SubpipelineStarted", childRunId: runId, childPipeline: this.plan.pipeline })
     this.announcer?.runStarted(this.plan.stages.length)
+  }
+
+  private belonging({ executionMode, orgId, sessionId, topology, userId }: Snapshot): Belonging {
+    return { requestId: this.requestId, sessionId, userId, orgId, topology, executionMode }
   }
 
   private identityIn(snapshot: Snapshot, environment: Context.Context<never>): RunIdentity {
@@ -140,7 +160,10 @@ export class OneRun {
   }
 
   private around(interceptors: ReadonlyArray<AnyInterceptor>, inner: Effect.Effect<Ended, Failed>) {
-    const around = runAround(interceptors, { pipeline: this.plan.pipeline, snapshot: this.snapshot })
+    const run = { pipeline: this.plan.pipeline, snapshot: this.snapshot }
+    const around = runAround(interceptors, run, (interceptor) => {
+      this.deniedBy = interceptor
+    })
     // What they add to errors and services is in the pipeline's type.
     return around(inner) as Effect.Effect<Ended, Failed>
   }
@@ -244,6 +267,11 @@ export class OneRun {
         const emitted = readEmitted(type, data)
         const about = planned(stage)
         if (about !== undefined && !this.isOver) this.announcer?.stageEmitted({ attempt, planned: about }, emitted)
+      },
+      announce: (stage, attempt, announcement) => {
+        const about = planned(stage)
+        if (about === undefined || this.isOver) return
+        this.announcer?.stageAnnounced({ attempt, planned: about }, immutable(announcement))
       }
     }
   }
@@ -268,11 +296,13 @@ export class OneRun {
   } {
     const identity = this.identityIn(snapshot, environment)
     const current = complete(snapshot, identity)
+    this.announcer?.belongs(this.belonging(current))
     const state = new ActiveRun(
       this.plan,
       current,
       identity,
       this.record,
+      this.requestId,
       executionOf(this.parent),
       this.announcer,
       this.clock,
@@ -364,9 +394,14 @@ export class OneRun {
     this.isOver = true
     if (!this.hasStarted) return
     const elapsedMs = Number(this.clock.monotonicTimeNanosUnsafe() - this.startedNanos) / 1_000_000
-    const ended = this.told(exit)
-    this.record.end(ended)
-    this.announcer?.runEnded(ended, elapsedMs)
+    const end = runEndOf(this.told(exit), this.deniedBy)
+    this.record.end(end.status)
+    this.announcer?.runEnded(end, elapsedMs)
+    this.teller?.announce({
+      _tag: "SubpipelineEnded",
+      childRunId: this.record.lineage.runId,
+      status: end.status
+    })
   }
 
   /** What is told of an end: of an interrupted run, what a stage had ended it with before. */

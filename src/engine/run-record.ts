@@ -4,11 +4,7 @@
  * A record holds nothing of what its run works with. Records are linked below a run that was started with a handle, and
  * nowhere else: without one nobody can ask.
  */
-import * as Cause from "effect/Cause"
-import * as Exit from "effect/Exit"
-import * as Option from "effect/Option"
 import type { RunEntry, RunStatus, RunTree } from "../Run.ts"
-import { type RunResult, StageFailed } from "../RunResult.ts"
 import type { Lineage } from "../StageContext.ts"
 
 /** How many runs that have ended a tree keeps. Of more it forgets those that ended first. */
@@ -29,20 +25,6 @@ class Keeper {
     first.forget()
     this.forgotten++
   }
-}
-
-const statuses: Readonly<Record<RunResult["_tag"], RunStatus>> = {
-  Completed: "completed",
-  Cancelled: "cancelled",
-  Incomplete: "incomplete"
-}
-
-/** How a run ended, in the word of its last event. */
-const statusOf = (exit: Exit.Exit<RunResult, unknown>): RunStatus => {
-  if (exit._tag === "Success") return statuses[exit.value._tag]
-  const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
-  if (error instanceof StageFailed) return "failed"
-  return error === undefined && Exit.hasInterrupts(exit) ? "interrupted" : "rejected"
 }
 
 export class RunRecord {
@@ -69,9 +51,9 @@ export class RunRecord {
     if (this.parent?.keeper !== undefined) (this.parent.children ??= new Set()).add(this)
   }
 
-  end(exit: Exit.Exit<RunResult, unknown>): void {
+  end(status: RunStatus): void {
     if (this.keeper === undefined) return
-    this.status = statusOf(exit)
+    this.status = status
     if (this.parent?.keeper !== undefined) this.keeper.add(this)
   }
 

@@ -7,8 +7,10 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
+import type { Announcement } from "../attempt/announcement.ts"
 import { type Attempt, attemptIn } from "../attempt/attempt.ts"
 import type { Outcome, StageEffect } from "../attempt/interceptor-model.ts"
+import { immutable } from "../internal/immutable.ts"
 import { LeftBehind } from "../internal/interruption.ts"
 import type { Artifact, Settled } from "../internal/output-model.ts"
 import type { Current, RunIdentity } from "../internal/snapshot-model.ts"
@@ -24,6 +26,8 @@ export interface RunOfStage {
   readonly snapshot: Current
   readonly identity: RunIdentity
   readonly record: RunRecord
+  /** The id of the request, where the caller gave one to this run or to the one that it is inside of. */
+  readonly requestId: string | undefined
   readonly announcer: Announcer | undefined
   readonly outputs: ReadonlyArray<Settled | undefined>
   /** The stage that the run is inside of. */
@@ -124,6 +128,12 @@ export class StageExecution implements Attempt {
     // Read whether anybody listens or not: what cannot be read makes the stage die in either case.
     const emitted = readEmitted(type, data)
     if (this.isHeard) this.run.announcer?.stageEmitted(this.speaker, emitted)
+  }
+  get announce() {
+    return (announcement: Announcement): void => {
+      const { announcer } = this.run
+      if (announcer !== undefined && this.isHeard) announcer.stageAnnounced(this.speaker, immutable(announcement))
+    }
   }
   get addArtifact() {
     return (artifact: Artifact): Effect.Effect<void> => Effect.sync(() => this.keepArtifact(artifact))

@@ -13,11 +13,13 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { attemptIn } from "../attempt/attempt.ts"
 import { type Interceptor, make } from "../Interceptor.ts"
 import { AroundStageTypeId } from "../internal/around-stage.ts"
 import * as options from "../internal/options.ts"
 import { orders } from "./internal/orders.ts"
 import { Places } from "./internal/places.ts"
+import { Waiting } from "./internal/waiting.ts"
 import { type Key, type KeyFailed, keyOf, perTenant } from "./Key.ts"
 
 /**
@@ -50,6 +52,8 @@ interface Place<E> {
   readonly queue: number
   readonly key: string
   readonly onFull: Effect.Effect<never, E>
+  /** Is called if it has to wait for its place. */
+  readonly onWait?: (() => void) | undefined
 }
 
 /**
@@ -77,8 +81,8 @@ export class Bulkheads extends Context.Service<Bulkheads, {
       return compartment
     }
     return {
-      within: ({ key, name, onFull, permits, queue }, effect) =>
-        Effect.suspend(() => compartmentOf(name, permits, queue).places.within(key, effect, onFull))
+      within: ({ key, name, onFull, onWait, permits, queue }, effect) =>
+        Effect.suspend(() => compartmentOf(name, permits, queue).places.within(key, effect, onFull, onWait))
     }
   })
 }
@@ -118,7 +122,19 @@ export const bulkhead = (settings: {
         const onFull = Effect.suspend(() =>
           Effect.fail(new BulkheadFull({ bulkhead: name, stage: stage.name, permits, queue }))
         )
-        return yield* bulkheads.within({ name, permits, queue, key: of, onFull }, effect)
+        const waiting = yield* Effect.withFiber((fiber) =>
+          Effect.succeed(new Waiting(`bulkhead ${name}`, attemptIn(fiber), fiber))
+        )
+        const { begin: onWait } = waiting
+        const inside = Effect.suspend(() => {
+          waiting.end(true)
+          return effect
+        })
+        const within = bulkheads.within({ name, permits, queue, key: of, onFull, onWait }, inside)
+        return yield* Effect.onExitPrimitive(within, () => {
+          waiting.end(false)
+          return undefined
+        })
       })
   })
 }

@@ -89,7 +89,7 @@ export class Results extends Context.Service<Results, {
  * `of` says what the result depends on, from the stage's context: the text that was asked about, the id that was looked up.
  * Two stages never share a result, nor do two tenants, unless `key` says so. In a run inside of a stage (of a sub-pipeline, an
  * item, a draft or a state), what that was given counts, too, unless there is a `key`. The events of an output that was kept
- * hold a `cache.hit`.
+ * hold a `cache.hit`, and the run has the event `CacheHit`.
  */
 export const cache = (settings: {
   readonly ttl: Duration.Input
@@ -120,7 +120,8 @@ export const cache = (settings: {
       const id = `${place.length}:${place}${subject}`
       return Effect.flatMap(
         results.get(id),
-        (known) => known === undefined ? shared(results, id, effect, attempt, ttl) : Effect.succeed(hit(known))
+        (known) =>
+          known === undefined ? shared(results, id, effect, attempt, ttl) : Effect.sync(() => hit(known, attempt))
       )
     })
   })
@@ -153,7 +154,7 @@ const shared = (
   return Effect.flatMap(results.once(id, run), (outcome) =>
     isMine || outcome._tag !== "Ok"
       ? Effect.succeed(outcome)
-      : Effect.map(results.get(id), (known) => hit(known ?? outcome)))
+      : Effect.map(results.get(id), (known) => hit(known ?? outcome, attempt)))
 }
 
-const hit = (output: Ok<unknown>): Outcome => asKept(output, "cache.hit")
+const hit = (output: Ok<unknown>, attempt: Attempt): Outcome => asKept(output, attempt, "CacheHit")

@@ -23,7 +23,7 @@ import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
-import { attemptIn } from "../attempt/attempt.ts"
+import { announce, attemptIn } from "../attempt/attempt.ts"
 import { fromAround } from "../attempt/interceptor-model.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
 import type { Interceptor, Outcome, StageInfo } from "../Interceptor.ts"
@@ -32,6 +32,7 @@ import { together } from "../internal/causes.ts"
 import { elapsedMillisIn } from "../internal/clock.ts"
 import * as options from "../internal/options.ts"
 import { RefusalTypeId } from "../internal/refusal.ts"
+import { StageContext } from "../StageContext.ts"
 import { StageFault } from "../StageError.ts"
 import {
   type Admission,
@@ -157,13 +158,25 @@ const gauge = Metric.gauge("stageflow_circuit_state", { description: "0 closed, 
 
 const gauged = { "closed": 0, "half-open": 1, "open": 2 } as const
 
+const tags = { "closed": "BreakerClosed", "half-open": "BreakerHalfOpened", "open": "BreakerOpened" } as const
+
+/** Announces a transition as one of the stage that it came with. Circuits may be used without a stage. */
+const announced = ({ key, to }: Transition): Effect.Effect<void> =>
+  Effect.map(
+    Effect.serviceOption(StageContext),
+    (context) => Option.map(context, (stage) => announce(stage, { _tag: tags[to], circuit: key }))
+  )
+
 /** Tells of a transition. A logger or a metric that throws changes nothing. */
-const tell = ({ key, to }: Transition): Effect.Effect<void> =>
-  Metric.update(Metric.withAttributes(gauge, { circuit: key }), gauged[to]).pipe(
+const tell = (transition: Transition): Effect.Effect<void> => {
+  const { key, to } = transition
+  return Metric.update(Metric.withAttributes(gauge, { circuit: key }), gauged[to]).pipe(
     Effect.andThen(Effect.logWarning(`Circuit ${to}`)),
     Effect.annotateLogs({ circuit: key }),
-    Effect.catchCause(() => Effect.void)
+    Effect.catchCause(() => Effect.void),
+    Effect.andThen(announced(transition))
   )
+}
 
 const judgeFor =
   ({ kind }: StageInfo, counts: (error: unknown) => boolean) => (exit: Exit.Exit<Outcome, unknown>): Verdict => {

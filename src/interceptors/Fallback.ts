@@ -1,7 +1,8 @@
 /**
  * Replaces a failure with something else: other data, another way to make it, another provider.
  *
- * The result says so: the output's `events` hold a `fallback.used`, and so do the run's events. `usedFallback` asks for it.
+ * The result says so: the output's `events` hold a `fallback.used`, which `usedFallback` asks for, and the run has the event
+ * `FallbackUsed`.
  */
 import * as Cause from "effect/Cause"
 import * as Duration from "effect/Duration"
@@ -12,14 +13,16 @@ import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import * as Schedule from "effect/Schedule"
-import { attemptOf } from "../attempt/attempt.ts"
+import { type Attempt, attemptOf } from "../attempt/attempt.ts"
 import { aroundOf } from "../attempt/composition.ts"
 import { errorSummaryOf } from "../attempt/error-summary.ts"
 import { fromAround, type StageEffect } from "../attempt/interceptor-model.ts"
-import { withEvent } from "../attempt/kept-outcome.ts"
+import { withNote } from "../attempt/kept-outcome.ts"
+import { noteOf } from "../attempt/note.ts"
 import { normalize } from "../attempt/outcome.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
 import type { Ports } from "../checks/stage.ts"
+import type { ErrorSummary } from "../Event.ts"
 import type { Interceptor, Outcome, StageInfo } from "../Interceptor.ts"
 import * as options from "../internal/options.ts"
 import { isRefusal } from "../internal/refusal.ts"
@@ -38,9 +41,14 @@ export const usedFallback = (output: StageOutput): boolean => output.events.some
 
 const isTyped = (error: unknown): boolean => !(error instanceof StageFault)
 
-/** The outcome with a note that it is a fallback's. */
-const noted = (data: unknown) => (outcome: Outcome): Outcome =>
-  outcome._tag === "Ok" ? withEvent(outcome, { type: used, data }) : outcome
+/** The outcome with a note that it is a fallback's, and announced as such. */
+const noted =
+  (attempt: Attempt, what: { readonly error: ErrorSummary } | { readonly provider: number }) =>
+  (outcome: Outcome): Outcome => {
+    if (outcome._tag !== "Ok") return outcome
+    attempt.announce({ _tag: "FallbackUsed", ...what })
+    return withNote(outcome, noteOf(used, what))
+  }
 
 /** Runs `to` when the stage fails with a typed error that `when` accepts, and notes it in the output. */
 const around = (
@@ -48,17 +56,19 @@ const around = (
   to: (error: unknown, stage: StageInfo) => Effect.Effect<unknown, unknown, unknown>
 ) =>
   fromAround("fallback", orders.fallback, (effect, stage) =>
-    Effect.flatMap(StageContext, (context) =>
+    Effect.flatMap(StageContext, (context) => {
+      const attempt = attemptOf(context)
       // What the failed attempt has added goes with it. What is not replaced leaves with its whole cause.
-      Effect.catchCause(attemptOf(context).firstAttempt(effect), (cause) => {
+      return Effect.catchCause(attempt.firstAttempt(effect), (cause) => {
         const failed = Cause.findErrorOption(cause)
         if (Option.isNone(failed) || !isTyped(failed.value) || !when(failed.value, stage)) {
           return Effect.failCause(cause)
         }
         const error = failed.value
         const instead = normalize(stage.name, Effect.suspend(() => to(error, stage)))
-        return Effect.map(instead, noted({ error: errorSummaryOf(error) }))
-      })))
+        return Effect.map(instead, noted(attempt, { error: errorSummaryOf(error) }))
+      })
+    }))
 
 const always = () => true
 
@@ -227,7 +237,7 @@ export const providers = <
           tries.last = { cause, error }
           return Effect.fail(error)
         })
-        return stepIndex === 0 ? outcome : noted({ provider: stepIndex })(outcome)
+        return stepIndex === 0 ? outcome : noted(attemptOf(yield* StageContext), { provider: stepIndex })(outcome)
       })
       return Effect.catch(
         Effect.withExecutionPlan(tried, plan),

@@ -43,24 +43,30 @@ export const hedge = (settings: { readonly after: Duration.Input }): Interceptor
       })
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {
-        const context = yield* StageContext
-        const attempt = attemptOf(context)
+        const attempt = attemptOf(yield* StageContext)
         const first = yield* Effect.forkDetach(attempt.firstAttempt(effect), { startImmediately: true })
         const fibers = [first]
         const inTime = Effect.gen(function*() {
           const early = yield* Fiber.await(first).pipe(Effect.timeoutOption(after))
           if (Option.isSome(early)) return yield* early.value
-          yield* context.emit("hedge.started", { attempt: attempt.attempts + 1 })
+          const hedge = attempt.attempts + 1
+          attempt.announce({ _tag: "HedgeStarted", hedge })
           // Nothing may come between its start and the list of what has to end.
           const second = yield* Effect.uninterruptible(
             Effect.tap(Effect.forkDetach(attempt.parallelAttempt(effect), { startImmediately: true }), (fiber) =>
               Effect.sync(() => fibers.push(fiber)))
           )
-          const either = Effect.race(unlessRefused(Fiber.join(first)), unlessRefused(Fiber.join(second)))
-          // When both fail, the stage fails with what the first failed with.
-          const outcome = yield* Effect.catchCause(either, () =>
-            Fiber.join(first))
-          return outcome instanceof Refused ? yield* Effect.failCause(outcome.cause) : outcome
+          const ofSecond = Effect.map(unlessRefused(Fiber.join(second)), (outcome) => ({ outcome, isHedge: true }))
+          const ofFirst = Effect.map(unlessRefused(Fiber.join(first)), (outcome) => ({ outcome, isHedge: false }))
+          const { isHedge, outcome } = yield* Effect.catchCause(
+            Effect.race(ofFirst, ofSecond),
+            // When both fail, the stage fails with what the first failed with.
+            () =>
+              Effect.map(Fiber.join(first), (outcome) => ({ outcome, isHedge: false }))
+          )
+          if (outcome instanceof Refused) return yield* Effect.failCause(outcome.cause)
+          if (isHedge) attempt.announce({ _tag: "HedgeWon", hedge })
+          return outcome
         })
         const exit = yield* Effect.exit(restore(inTime))
         // One that ignores its interruption is left behind after the grace.

@@ -8,8 +8,10 @@
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import { constVoid } from "effect/Function"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import { attemptIn } from "../attempt/attempt.ts"
 import { type Interceptor, make } from "../Interceptor.ts"
 import { AroundStageTypeId } from "../internal/around-stage.ts"
 import { elapsedMillis } from "../internal/clock.ts"
@@ -18,6 +20,7 @@ import { RefusalTypeId } from "../internal/refusal.ts"
 import { Counters, type Rate } from "./internal/counters.ts"
 import { orders } from "./internal/orders.ts"
 import { PlaceForEachKey } from "./internal/places.ts"
+import { Waiting } from "./internal/waiting.ts"
 import { type Key, type KeyFailed, keyOf, perStage } from "./Key.ts"
 
 /**
@@ -66,11 +69,10 @@ export class RateLimits extends Context.Service<RateLimits, {
     void,
     RateLimited | RateLimitUnavailable
   >
-  /** Counts one as soon as there is room, in the order in which they asked. */
-  readonly await: (limit: Limit & { readonly key: string; readonly stage: string }) => Effect.Effect<
-    void,
-    RateLimitUnavailable
-  >
+  /** Counts one as soon as there is room, in the order in which they asked. `onWait` is called if it has to wait for that. */
+  readonly await: (
+    limit: Limit & { readonly key: string; readonly stage: string; readonly onWait?: (() => void) | undefined }
+  ) => Effect.Effect<void, RateLimitUnavailable>
 }>()("stageflow/interceptors/RateLimits") {
   /**
    * Counts in memory. A key for which there is room for all again is forgotten.
@@ -91,13 +93,38 @@ export class RateLimits extends Context.Service<RateLimits, {
             ? Effect.void
             : new RateLimited({ stage: asked.stage, limit: asked.limit, retryAfter: Duration.millis(wait) })),
       // Only the first in the queue asks, and it has taken nothing while it waits: an interrupted one leaves no gap.
-      await: (asked) => turns.within(asked.key, untilAdmitted(ask(asked)))
+      await: (asked) => turns.within(asked.key, untilAdmitted(ask(asked), asked.onWait ?? constVoid), asked.onWait)
     }
   })
 }
 
-const untilAdmitted = (ask: Effect.Effect<number>): Effect.Effect<void> =>
-  Effect.flatMap(ask, (wait) => wait === 0 ? Effect.void : Effect.andThen(Effect.sleep(wait), untilAdmitted(ask)))
+const untilAdmitted = (ask: Effect.Effect<number>, onWait: () => void): Effect.Effect<void> =>
+  Effect.flatMap(ask, (wait) => {
+    if (wait === 0) return Effect.void
+    onWait()
+    return Effect.andThen(Effect.sleep(wait), untilAdmitted(ask, onWait))
+  })
+
+/** Waits its turn, and tells of that if it takes any time. */
+const awaitTurn = (limits: RateLimits["Service"], asked: Parameters<RateLimits["Service"]["admit"]>[0]) =>
+  Effect.withFiber((fiber) => {
+    const waiting = new Waiting("rate limit", attemptIn(fiber), fiber)
+    return Effect.onExitPrimitive(limits.await({ ...asked, onWait: waiting.begin }), (exit) => {
+      waiting.end(exit._tag === "Success")
+      return undefined
+    })
+  })
+
+/** Asks once, and tells of a refusal. */
+const askOnce = (limits: RateLimits["Service"], asked: Parameters<RateLimits["Service"]["admit"]>[0]) =>
+  Effect.tapError(limits.admit(asked), (error) =>
+    Effect.withFiber((fiber) => {
+      if (error._tag === "RateLimited") {
+        const { limit, retryAfter } = error
+        attemptIn(fiber).announce({ _tag: "RateLimited", limit, retryAfterMs: Duration.toMillis(retryAfter) })
+      }
+      return Effect.void
+    }))
 
 /**
  * Lets `limit` stages start in each `window`.
@@ -136,7 +163,7 @@ export const rateLimit = (settings: {
         // Two limits around one stage, ten a second and a hundred a minute, count for themselves.
         const counter = JSON.stringify([algorithm, limit, Duration.toMillis(window), of])
         const asked = { limit, window, algorithm, key: counter, stage: stage.name }
-        yield* onExceeded === "fail" ? limits.admit(asked) : limits.await(asked)
+        yield* onExceeded === "fail" ? askOnce(limits, asked) : awaitTurn(limits, asked)
         return yield* effect
       })
   })

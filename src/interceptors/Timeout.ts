@@ -12,6 +12,7 @@ import { timeoutAround } from "../attempt/timeout.ts"
 import { type FailsRun, type Interceptor, make } from "../Interceptor.ts"
 import { AroundStageTypeId } from "../internal/around-stage.ts"
 import * as options from "../internal/options.ts"
+import { RunTimeoutTypeId } from "../internal/run-timeout.ts"
 import type { StageTimeout } from "../StageError.ts"
 import { orders } from "./internal/orders.ts"
 
@@ -38,6 +39,9 @@ export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("De
 }) {
   readonly code = "DEADLINE_EXCEEDED"
   readonly [AroundStageTypeId] = true
+  get [RunTimeoutTypeId](): number {
+    return Duration.toMillis(this.deadline)
+  }
   override get message(): string {
     return `A run of pipeline "${this.pipeline}" took longer than its deadline of ${Duration.format(this.deadline)}`
   }

@@ -101,7 +101,7 @@ export const Enrichments = Schema.Struct({
 export type Enrichments = typeof Enrichments.Type
 
 /** A route that a router thought of. */
-const RouteCandidate = Schema.Struct({
+export const RouteCandidate = Schema.Struct({
   route: Schema.String,
   confidence: Schema.optionalKey(Schema.Finite),
   /** Its share, of routes that are chosen by weight. */

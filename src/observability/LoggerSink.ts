@@ -32,9 +32,17 @@ export const levelOf = (event: Event): LogLevel.Severity => {
   switch (event._tag) {
     case "RunFailed":
     case "RunIncomplete":
+    case "RunTimedOut":
+    case "RunDenied":
     case "RunRejected":
     case "StageFailed":
+    case "StageTimedOut":
     case "StageRetrying":
+    case "RateLimited":
+    case "BreakerOpened":
+    case "FallbackUsed":
+    case "CompensationFailed":
+    case "CompensationNotReached":
       return "Warn"
     case "RunStarted":
       return "Info"

@@ -103,6 +103,12 @@ const attributesOf = (event: Event): ReadonlyArray<readonly [string, unknown]> =
   ["stageflow.run.parent_stage", event.parentStage],
   ["stageflow.correlation.id", event.correlationId],
   ["stageflow.pipeline", event.pipeline],
+  ["stageflow.request.id", event.requestId],
+  ["session.id", event.sessionId],
+  ["user.id", event.userId],
+  ["stageflow.org.id", event.orgId],
+  ["stageflow.topology", event.topology],
+  ["stageflow.execution_mode", event.executionMode],
   ["stageflow.sequence", event.sequence],
   ...Object.entries(event)
     .filter(([key]) => !fromEnvelope.has(key))

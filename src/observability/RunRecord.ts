@@ -70,7 +70,9 @@ export const RunStatus = Schema.Literals([
   "completed",
   "cancelled",
   "failed",
+  "timed_out",
   "incomplete",
+  "denied",
   "rejected",
   "interrupted",
   "lost"

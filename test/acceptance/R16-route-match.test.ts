@@ -80,7 +80,7 @@ describe("R16 of the branches of a Route.match only the selected one has any eff
           others.delete(route === "sales" ? "offer" : route)
           assert.isEmpty(events.filter((event) => "stage" in event && others.has(event.stage)))
           assert.isEmpty(events.filter(({ pipeline }) => pipeline === "sales" && route !== "sales"))
-          assert.lengthOf(events.filter((event) => event._tag === "StageEmitted" && event.type === "route.decided"), 1)
+          assert.lengthOf(events.filter((event) => event._tag === "RouteDecided"), 1)
         }).pipe(Effect.provide(EventSink.layerMemory)))
     }
   }

@@ -18,6 +18,7 @@ import {
 import { GuardRetry, Subpipeline } from "stageflow/control"
 import * as Guards from "stageflow/guards"
 import * as Interceptors from "stageflow/interceptors"
+import { announced } from "../support/announced.ts"
 
 interface Draft {
   readonly text: string
@@ -72,18 +73,19 @@ describe("R17 a guard retry shows nobody a rejected draft", () => {
       )
       yield* Pipeline.run(pipeline, Snapshot.make())
       const events = yield* (yield* EventSink.Memory).events
-      const emitted = events.flatMap((event) => event._tag === "StageEmitted" ? [[event.type, event.data]] : [])
-      const attempt = (attempt: number) => ["guard_retry.attempt", { attempt, of: 3 }]
-      const verdict = (attempt: number, guard: string, accepted: boolean) => [
-        "guard_retry.verdict",
-        { attempt, guard, accepted }
-      ]
-      assert.deepStrictEqual(emitted, [
+      const attempt = (draft: number) => ({ _tag: "DraftStarted", draft, of: 3 })
+      const verdict = (draft: number, guard: string, accepted: boolean) => ({
+        _tag: "GuardVerdict",
+        guard,
+        verdict: accepted ? "accepted" : "rejected",
+        draft
+      })
+      assert.deepStrictEqual(announced(events), [
         ...[1, 2].flatMap((n) => [attempt(n), verdict(n, "third", false), verdict(n, "any", true)]),
         attempt(3),
         verdict(3, "third", true),
         verdict(3, "any", true),
-        ["guard_retry.ended", { attempts: 3, ended: "accepted" }]
+        { _tag: "GuardRetryEnded", drafts: 3, ended: "accepted" }
       ])
       assert.notMatch(JSON.stringify(events), /draft [123]/)
     }).pipe(Effect.provide(EventSink.layerMemory)))

@@ -109,8 +109,9 @@ describe("R22 what is around a run fails closed, with a typed error, and is told
         )
         const { events, exit } = yield* recorded(runs(pipeline))
         assert.strictEqual(errorOf(exit), denied)
-        assert.deepStrictEqual(tagsOf(events), ["RunStarted", "RunRejected"])
-        assert.deepStrictEqual((events[1] as Event.Of<"RunRejected">).error, { tag: "Broken", message: "" })
+        assert.deepStrictEqual(tagsOf(events), ["RunStarted", "RunDenied"])
+        const { error, interceptor } = events[1] as Event.Of<"RunDenied">
+        assert.deepStrictEqual([interceptor, error], ["gate", { tag: "Broken", message: "" }])
       }
     }))
 })

@@ -203,8 +203,14 @@ describe("R31 what an attempt says is heard", () => {
       )
       const result = yield* exit
       assert.deepStrictEqual(result.outputs.stage.artifacts, [{ type: "won", payload: {} }])
-      const emitted = events.flatMap((event) => event._tag === "StageEmitted" ? [[event.type, event.attempt]] : [])
-      assert.deepStrictEqual(emitted, [["hedge.started", 1], ["winner", 2]])
+      const told = events.flatMap((event) =>
+        event._tag === "StageEmitted"
+          ? [[event.type, event.attempt]]
+          : event._tag === "HedgeStarted" || event._tag === "HedgeWon"
+          ? [[event._tag, event.attempt, event.hedge]]
+          : []
+      )
+      assert.deepStrictEqual(told, [["HedgeStarted", 1, 2], ["winner", 2], ["HedgeWon", 2, 2]])
     }))
 
   it.effect("each try with a provider is an attempt, and what a failed one added is dropped", () =>

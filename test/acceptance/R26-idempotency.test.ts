@@ -165,7 +165,8 @@ describe("R26 idempotency", () => {
           ])
           assert.deepStrictEqual(reader.data, { read: 1, at: 5 })
           assert.isTrue(Object.isFrozen(rich.data.list))
-          assert.isTrue(events.some((event) => event._tag === "StageEmitted" && event.type === "idempotency.replayed"))
+          assert.isTrue(events.some((event) => event._tag === "IdempotentReplay" && event.stage === "rich"))
+          assert.isFalse(events.some((event) => event._tag === "StageEmitted" && event.type === "idempotency.replayed"))
         }
         assert.strictEqual(executions, 1)
       }).pipe(Effect.provide(layer)))

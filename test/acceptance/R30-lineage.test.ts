@@ -3,6 +3,7 @@ import { Deferred, Effect } from "effect"
 import { TestClock } from "effect/testing"
 import { Interceptor, Pipeline, type Run, Snapshot, Stage, StageOutput } from "stageflow"
 import { Subpipeline } from "stageflow/control"
+import * as Interceptors from "stageflow/interceptors"
 import { during } from "./support/lifecycle.ts"
 import { heapInUse } from "./support/memory.ts"
 
@@ -104,6 +105,7 @@ describe("R30 the runs of a tree are seen from a handle, live", () => {
   it.effect("says of each how it ended, in the words of its last event", () =>
     Effect.gen(function*() {
       const denied = Interceptor.make({ name: "deny", order: 0, aroundRun: () => Effect.fail("denied" as const) })
+      const dies = Interceptor.make({ name: "dies", order: 0, aroundRun: () => Effect.die("bug") })
       const child = <E>(end: Effect.Effect<void, E>) => Pipeline.make("child").work("work", { run: end })
       const ignored = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.asVoid(Effect.exit(effect))
       const pipeline = Pipeline.make("p")
@@ -121,8 +123,17 @@ describe("R30 the runs of a tree are seen from a handle, live", () => {
         .work("interrupted", {
           run: ignored(Effect.timeout(Pipeline.run(child(Effect.sleep("1 hour")), Snapshot.make()), "1 second"))
         })
-        .work("rejected", {
+        .work("denied", {
           run: ignored(Pipeline.run(child(Effect.void).pipe(Pipeline.intercept(denied)), Snapshot.make()))
+        })
+        .work("rejected", {
+          run: ignored(Pipeline.run(child(Effect.void).pipe(Pipeline.intercept(dies)), Snapshot.make()))
+        })
+        .work("timed_out", {
+          run: ignored(Pipeline.run(
+            child(Effect.sleep("1 hour")).pipe(Pipeline.intercept(Interceptors.deadline("1 second"))),
+            Snapshot.make()
+          ))
         })
       const tree = yield* during(
         Effect.scoped(Effect.gen(function*() {
@@ -133,7 +144,7 @@ describe("R30 the runs of a tree are seen from a handle, live", () => {
         "1 minute"
       )
       for (const { parentStage, status } of tree.children) assert.strictEqual(status, parentStage as Run.RunStatus)
-      assert.strictEqual(tree.children.length, 6)
+      assert.strictEqual(tree.children.length, 8)
     }))
 
   it.effect("whoever interrupts a stage sees its runs interrupted", () =>

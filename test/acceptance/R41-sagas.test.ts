@@ -23,10 +23,16 @@ const broken = Stage.work("broken", { run: Effect.fail(new Broken()) })
 const stuck = Stage.work("stuck", { run: Effect.never })
 const start = Snapshot.make()
 
+const kindOf = (event: Event.Event) => event._tag === "StageEmitted" ? event.type : event._tag
+
 const shown = (event: Event.Event) => {
   const about = Event.isStageEvent(event) ? ` ${event.stage}` : ""
-  return `${event.pipeline} ${event._tag === "StageEmitted" ? event.type : event._tag}${about}`
+  return `${event.pipeline} ${kindOf(event)}${about}`
 }
+
+type CompensationTag = typeof Event.families.sagas[number]["Type"]["_tag"]
+
+const isCompensation = (event: Event.Event): event is Event.Of<CompensationTag> => event._tag.startsWith("Compensation")
 
 describe("R41 every end but a completed one takes back", () => {
   const ends: ReadonlyArray<readonly [string, (ledger: Ledger) => Effect.Effect<unknown, unknown>]> = [
@@ -115,10 +121,10 @@ describe("R41 every end but a completed one takes back", () => {
           assert.strictEqual(events.filter(Event.isRunEnd).length, 1)
           assert.isTrue(Event.isRunEnd(events.at(-1) as Event.Event))
           assert.deepStrictEqual(
-            events.filter(({ _tag }) => _tag === "StageEmitted").map(shown),
+            events.filter(isCompensation).map(shown),
             ["two", "one"].flatMap((name) => [
-              `pipeline saga.compensating ${name}`,
-              `pipeline saga.compensated ${name}`
+              `pipeline CompensationStarted ${name}`,
+              `pipeline CompensationCompleted ${name}`
             ])
           )
         }))
@@ -312,14 +318,17 @@ describe("R41 while compensations run", () => {
         const handle = yield* Pipeline.start(pipeline, start)
         return yield* Stream.runCollect(handle.events)
       }))
-      const emitted = Array.from(events).filter((event) => event._tag === "StageEmitted")
-      assert.deepStrictEqual(emitted.map(({ attempt, stage, type }) => [stage, attempt, type]), [
-        ["stage", 1, "saga.compensating"],
+      const told = Array.from(events).flatMap((event) =>
+        event._tag === "StageEmitted" || isCompensation(event) ? [event] : []
+      )
+      const emitted = told.filter((event) => event._tag === "StageEmitted")
+      assert.deepStrictEqual(told.map((event) => [event.stage, event.attempt, kindOf(event)]), [
+        ["stage", 1, "CompensationStarted"],
         ["stage", 1, "refund.asked"],
         ["stage", 1, "refund.done"],
-        ["stage", 1, "saga.compensated"]
+        ["stage", 1, "CompensationCompleted"]
       ])
-      assert.deepStrictEqual(emitted[2]?.data, { stage: "stage", isOwn: true })
+      assert.deepStrictEqual(emitted[1]?.data, { stage: "stage", isOwn: true })
       assert.deepStrictEqual(ledger.lines, ["inner", "undo inner"])
     }))
 })
@@ -342,14 +351,15 @@ describe("R41 runs inside of runs", () => {
       assert(inside instanceof RunResult.StageFailed)
       assert.deepStrictEqual(paths(inside.compensation?.compensated), ["inner"])
       assert.deepStrictEqual(
-        events.map(shown).slice(-8),
+        events.map(shown).slice(-9),
         [
-          "child saga.compensating inner",
-          "child saga.compensated inner",
+          "child CompensationStarted inner",
+          "child CompensationCompleted inner",
           "child RunFailed",
+          "parent SubpipelineEnded child",
           "parent StageFailed child",
-          "parent saga.compensating outer",
-          "parent saga.compensated outer",
+          "parent CompensationStarted outer",
+          "parent CompensationCompleted outer",
           "parent RunFailed"
         ].toSpliced(0, 0, "child StageFailed broken")
       )
@@ -396,13 +406,13 @@ describe("R41 runs inside of runs", () => {
       ])
       // A run whose last event has been told has no others: its parent tells of it.
       assert.deepStrictEqual(
-        events.filter(({ _tag }) => _tag === "StageEmitted").map(shown).filter((_, index) => index % 2 === 0),
+        events.filter(isCompensation).map(shown).filter((_, index) => index % 2 === 0),
         [
-          "parent saga.compensating e",
-          "parent saga.compensating middle",
-          "parent saga.compensating middle",
-          "parent saga.compensating middle",
-          "parent saga.compensating a"
+          "parent CompensationStarted e",
+          "parent CompensationStarted middle",
+          "parent CompensationStarted middle",
+          "parent CompensationStarted middle",
+          "parent CompensationStarted a"
         ]
       )
     }))
@@ -654,8 +664,8 @@ describe("R41 what is done to its end though it is interrupted", () => {
       yield* Fiber.join(running)
       assert.deepStrictEqual(events.map(shown).slice(-4), [
         "pipeline StageInterrupted deaf",
-        "pipeline saga.compensating slowly",
-        "pipeline saga.compensated slowly",
+        "pipeline CompensationStarted slowly",
+        "pipeline CompensationCompleted slowly",
         "pipeline RunFailed"
       ])
     }))
@@ -853,9 +863,8 @@ describe("R41 of random pipelines", () => {
         assert.isTrue(Event.isRunEnd(own.at(-1) as Event.Event))
         assert.strictEqual(own.filter(Event.isRunEnd).length, 1)
       }
-      const told = (type: string) =>
-        events.filter((event) => event._tag === "StageEmitted" && event.type === type).length
-      assert.strictEqual(told("saga.compensating"), undone.length)
-      assert.strictEqual(told("saga.compensated") + told("saga.failed"), undone.length)
+      const told = (type: string) => events.filter((event) => event._tag === type).length
+      assert.strictEqual(told("CompensationStarted"), undone.length)
+      assert.strictEqual(told("CompensationCompleted") + told("CompensationFailed"), undone.length)
     }), { arbitrary: { runs: 300, size: 40, maxShrinks: 500 } })
 })

@@ -13,6 +13,7 @@ import {
   StageOutput
 } from "stageflow"
 import { ForEach, Subpipeline } from "stageflow/control"
+import { announced } from "../support/announced.ts"
 
 class Odd extends Schema.TaggedError<Odd>()("Odd", { n: Schema.Int }) {
   override get message(): string {
@@ -530,29 +531,13 @@ describe("items that fail half-way", () => {
     }))
 })
 
-interface Counts {
-  readonly done: number
-  readonly ok: number
-  readonly failed: number
-  readonly skipped: number
-  readonly total?: number
-}
-
-interface Told {
-  readonly index: number
-  readonly key: string
-  readonly outcome: string
-  readonly counts: Counts
-}
-
 describe("the events", () => {
   const eventsOf = <Name extends string, D, S, E>(stage: Stage.Stage<Name, unknown, D, S, E>) =>
     Effect.gen(function*() {
       yield* Effect.exit(runAlone(stage))
       const events = yield* (yield* EventSink.Memory).events
-      const emitted = events.filter((event): event is Event.Of<"StageEmitted"> => event._tag === "StageEmitted")
-      const of = (type: string) => emitted.filter((event) => event.type === type).map(({ data }) => data)
-      return { items: of("for_each.item") as ReadonlyArray<Told>, ended: of("for_each.ended") }
+      const items = events.filter((event): event is Event.Of<"ItemEnded"> => event._tag === "ItemEnded")
+      return { items, told: announced(events, "ItemEnded"), ended: announced(events, "ForEachEnded") }
     }).pipe(Effect.provide(EventSink.layerMemory))
 
   it.effect("tell of every item of a small input, with the counts so far, and of the end", () =>
@@ -564,8 +549,9 @@ describe("the events", () => {
         failure: "continue",
         concurrency: 1
       })
-      const { ended, items } = yield* eventsOf(stage)
-      assert.deepStrictEqual(items[1] as unknown, {
+      const { ended, items, told } = yield* eventsOf(stage)
+      assert.deepStrictEqual(told[1], {
+        _tag: "ItemEnded",
         index: 1,
         key: "n1",
         attempts: 1,
@@ -576,7 +562,11 @@ describe("the events", () => {
       })
       assert.deepStrictEqual(items.map(({ index }) => index), [0, 1, 2])
       assert.deepStrictEqual(ended, [
-        { outcome: "ok", counts: { done: 3, ok: 2, failed: 1, skipped: 0, total: 3, interrupted: 0 } }
+        {
+          _tag: "ForEachEnded",
+          outcome: "ok",
+          counts: { done: 3, ok: 2, failed: 1, skipped: 0, total: 3, interrupted: 0 }
+        }
       ])
     }))
 
@@ -629,7 +619,11 @@ describe("the events", () => {
       })
       const { ended } = yield* eventsOf(stage)
       assert.deepStrictEqual(ended, [
-        { outcome: "failed", counts: { done: 1, ok: 0, failed: 1, skipped: 0, total: 9, interrupted: 3 } }
+        {
+          _tag: "ForEachEnded",
+          outcome: "failed",
+          counts: { done: 1, ok: 0, failed: 1, skipped: 0, total: 9, interrupted: 3 }
+        }
       ])
     }))
 

@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import { EventSink, Pipeline, Snapshot, Stage, StageError, StageOutput } from "stageflow"
 import { Loop } from "stageflow/control"
 import { toMermaid } from "stageflow/graph"
+import { announced } from "../support/announced.ts"
 
 interface Count {
   readonly n: number
@@ -72,10 +73,10 @@ describe("Loop.until", () => {
       yield* Pipeline.run(Pipeline.make("p").add(start).add(doubled, { inputs: ["start"] }), Snapshot.make())
       const events = yield* (yield* EventSink.Memory).events
       assert.deepStrictEqual(
-        events.flatMap((event) => event._tag === "StageEmitted" ? [[event.type, event.data]] : []),
+        announced(events),
         [
-          ...[1, 2, 3, 4, 5].map((iteration) => ["loop.iteration", { iteration, of: 100 }]),
-          ["loop.ended", { iterations: 5, ended: "until" }]
+          ...[1, 2, 3, 4, 5].map((iteration) => ({ _tag: "LoopIterated", iteration, of: 100 })),
+          { _tag: "LoopEnded", iterations: 5, ended: "until" }
         ]
       )
     }).pipe(Effect.provide(EventSink.layerMemory)))

@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Option, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { type Event, EventSink, Pipeline, Snapshot, Stage, StageContext, StageError, StageOutput } from "stageflow"
+import { EventSink, Pipeline, Snapshot, Stage, StageContext, StageError, StageOutput } from "stageflow"
 import { Route, Subpipeline } from "stageflow/control"
 import { StageTest } from "stageflow/testing"
+import { announced, saidBy } from "../support/announced.ts"
 
 class Down extends Schema.TaggedError<Down>()("Down", { shop: Schema.String }) {}
 
@@ -44,10 +45,6 @@ const chat = Pipeline.make("chat")
 const untyped = <A>(f: A) =>
   f as unknown as (...given: ReadonlyArray<unknown>) => Stage.Stage<"answer", unknown, object>
 
-/** The events that a stage emitted, of one type. */
-const emitted = (events: ReadonlyArray<Event.Event>, type: string) =>
-  events.flatMap((event) => event._tag === "StageEmitted" && event.type === type ? [event.data] : [])
-
 const decisionOf = (pipeline: Pipeline.Any, snapshot = Snapshot.make()) =>
   Effect.gen(function*() {
     const run = Pipeline.run as unknown as (pipeline: Pipeline.Any, snapshot: Snapshot.Snapshot) => Effect.Effect<
@@ -76,7 +73,7 @@ describe("Route.match", () => {
       assert.deepStrictEqual<unknown>(Route.decisionIn(outputs.answer), Option.some(decision))
       assert.isTrue(Option.isNone(Route.decisionIn(outputs.router)))
       const events = yield* (yield* EventSink.Memory).events
-      assert.deepStrictEqual<unknown>(emitted(events, "route.decided"), [decision])
+      assert.deepStrictEqual(announced(events), [{ _tag: "RouteDecided", ...decision }])
     }).pipe(Effect.provide(EventSink.layerMemory)))
 
   it.effect("lets a later stage read the decision, and a snapshot carry it", () =>
@@ -487,8 +484,12 @@ describe("Route.weighted", () => {
       }
       assert.deepStrictEqual<unknown>(outputs.variant.data, decision)
       const events = yield* (yield* EventSink.Memory).events
-      assert.deepStrictEqual<unknown>(emitted(events, "route.decided"), [decision, { ...decision, by: "router" }])
-      assert.notInclude(JSON.stringify(events), "user-9")
+      assert.deepStrictEqual(announced(events), [
+        { _tag: "RouteDecided", ...decision },
+        { _tag: "RouteDecided", ...decision, by: "router" }
+      ])
+      // Who it is for is in the envelope of every event; what the route was chosen by is nowhere.
+      assert.notInclude(JSON.stringify(events.map(saidBy)), "user-9")
     }).pipe(Effect.provide(EventSink.layerMemory)))
 
   it.effect("reads the key from its inputs, too", () =>

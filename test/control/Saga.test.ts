@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing"
 import { Event, Interceptor, Pipeline, RunResult, Snapshot, Stage, StageError, StageOutput } from "stageflow"
 import { Saga, Subpipeline } from "stageflow/control"
 import { Simulation } from "stageflow/testing"
+import { announced } from "../support/announced.ts"
 import { Ledger, paths, saga } from "./support/ledger.ts"
 
 class Broken extends Schema.TaggedError<Broken>()("Broken", { what: Schema.String }) {
@@ -368,14 +369,15 @@ describe("Saga", () => {
       yield* TestClock.adjust("1 second")
       const events = Array.from(yield* Fiber.join(reading))
       const runId = events[0]?.runId
-      const about = (stage: string) => ({ stage, path: [stage], runId })
+      const about = (stage: string) => ({ path: [stage], stageRunId: runId })
       assert.deepStrictEqual(
-        events.flatMap((event) => event._tag === "StageEmitted" ? [[event.type, event.data]] : []),
+        announced(events),
         [
-          ["saga.compensating", about("two")],
-          ["saga.compensated", { ...about("two"), durationMs: 0 }],
-          ["saga.compensating", about("undone")],
-          ["saga.failed", {
+          { _tag: "CompensationStarted", ...about("two") },
+          { _tag: "CompensationCompleted", ...about("two"), durationMs: 0 },
+          { _tag: "CompensationStarted", ...about("undone") },
+          {
+            _tag: "CompensationFailed",
             ...about("undone"),
             reason: "timed-out",
             error: {
@@ -384,8 +386,8 @@ describe("Saga", () => {
               message: `The compensation of stage "undone" took longer than 1s`
             },
             durationMs: 1000
-          }],
-          ["saga.not_reached", about("one")]
+          },
+          { _tag: "CompensationNotReached", ...about("one") }
         ]
       )
       for (const event of events) {

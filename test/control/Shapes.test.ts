@@ -1,9 +1,10 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Fiber, Option, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { type Event, EventSink, Interceptor, Pipeline, Snapshot, Stage, StageError, StageOutput } from "stageflow"
+import { EventSink, Interceptor, Pipeline, Snapshot, Stage, StageError, StageOutput } from "stageflow"
 import { Shapes, Subpipeline } from "stageflow/control"
 import { StageTest } from "stageflow/testing"
+import { announced } from "../support/announced.ts"
 
 class Down extends Schema.TaggedError<Down>()("Down", { host: Schema.String }) {
   override get message(): string {
@@ -275,10 +276,7 @@ describe("Shapes.race", () => {
       assert.deepStrictEqual(log, ["never clean", "slow clean"])
       assert.deepStrictEqual(Shapes.winnerIn(outputs.race), Option.some("fast"))
       const events = yield* (yield* EventSink.Memory).events
-      const told = events.flatMap((event: Event.Event) =>
-        event._tag === "StageEmitted" && event.type === "race.won" ? [event.data] : []
-      )
-      assert.deepStrictEqual<unknown>(told, [{ winner: "fast", failed: [] }])
+      assert.deepStrictEqual(announced(events, "RaceWon"), [{ _tag: "RaceWon", winner: "fast", failed: [] }])
     }).pipe(Effect.provide(EventSink.layerMemory)))
 
   it.effect("is won by the one that is written first, when two succeed at the same time", () =>
@@ -312,8 +310,8 @@ describe("Shapes.race", () => {
       const { outputs } = yield* Fiber.join(fiber)
       assert.deepStrictEqual<unknown>(outputs.race.data, { by: "wins" })
       const events = yield* (yield* EventSink.Memory).events
-      const told = events.flatMap((event) => event._tag === "StageEmitted" ? [event.data] : [])
-      assert.deepStrictEqual<unknown>(told, [{
+      assert.deepStrictEqual(announced(events, "RaceWon"), [{
+        _tag: "RaceWon",
         winner: "wins",
         failed: ["down", "dies", "throws", "retries", "interrupts", "nothing"]
       }])

@@ -1,6 +1,8 @@
 import { assert, describe, it } from "@effect/vitest"
 import { globSync, readFileSync } from "node:fs"
 import { basename, resolve } from "node:path"
+import { Event } from "stageflow"
+import { familiesIn, withTables } from "./event-tables.ts"
 
 const root = resolve(import.meta.dirname, "../..")
 const pages = globSync("docs/api/*.md", { cwd: root }).map((page) => readFileSync(resolve(root, page), "utf8")).join(
@@ -35,6 +37,18 @@ describe("docs/api, of sub-paths", () => {
       })
     }
   }
+})
+
+describe("docs/api/events.md", () => {
+  const page = readFileSync(resolve(root, "docs/api/events.md"), "utf8")
+
+  it("has a table for every family of events", () => {
+    assert.deepStrictEqual(familiesIn(page), Object.keys(Event.families))
+  })
+
+  it("says what the schemas say; `npm run docs:events` writes it", () => {
+    assert.strictEqual(page, withTables(page))
+  })
 })
 
 describe("docs/dependencies.md", () => {

@@ -158,7 +158,7 @@ describe("RunReport.toText", () => {
       class Closed extends Schema.TaggedError<Closed>()("Closed", {}) {}
       const door = Interceptor.make({ name: "door", aroundRun: () => Effect.fail(new Closed()) })
       const { events } = yield* ranIn(Pipeline.run(good.pipe(Pipeline.intercept(door)), Snapshot.make()), 1)
-      assert.deepStrictEqual(linesOf(events), ["good  rejected after 0 ms: Closed", "  8 never started"])
+      assert.deepStrictEqual(linesOf(events), ["good  denied by door after 0 ms: Closed", "  8 never started"])
     }))
 
   it.effect("of a stage that was abandoned, and of one that was interrupted while it waited", () =>

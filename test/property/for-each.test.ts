@@ -4,9 +4,10 @@
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Schema, Stream } from "effect"
-import { type Event, EventSink, Pipeline, Snapshot, StageOutput } from "stageflow"
+import { EventSink, Pipeline, Snapshot, StageOutput } from "stageflow"
 import { ForEach } from "stageflow/control"
 import { Simulation } from "stageflow/testing"
+import { announced } from "../support/announced.ts"
 
 const within = (least: number, most: number) =>
   Schema.Int.pipe(Schema.check(Schema.isBetween({ minimum: least, maximum: most })))
@@ -105,9 +106,6 @@ interface Counts {
   readonly skipped: number
 }
 
-const dataOf = (events: ReadonlyArray<Event.Event>, type: string) =>
-  events.flatMap((event) => event._tag === "StageEmitted" && event.type === type ? [event.data] : [])
-
 const indicesOf = (items: ReadonlyArray<{ readonly index: number }>) => items.map(({ index }) => index)
 
 /** What the items of a for-each ended with that went through all of them. */
@@ -171,10 +169,10 @@ describe("a for-each and its model", () => {
           // Who began later than that was not to begin.
           for (const index of account.begun) assert.isAtMost(worked[index]?.begins ?? -1, stop)
         }
-        const [ended] = dataOf(events, "for_each.ended") as ReadonlyArray<
+        const [ended] = announced(events, "ForEachEnded") as ReadonlyArray<
           { readonly counts: Counts & { readonly interrupted: number } }
         >
-        const told = dataOf(events, "for_each.item") as ReadonlyArray<
+        const told = announced(events, "ItemEnded") as ReadonlyArray<
           { readonly index: number; readonly counts: Counts }
         >
         assert(ended !== undefined)

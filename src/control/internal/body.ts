@@ -7,6 +7,7 @@
 import * as Effect from "effect/Effect"
 import { identity } from "effect/Function"
 import * as Schema from "effect/Schema"
+import { isNote } from "../../attempt/note.ts"
 import { asEffect } from "../../attempt/outcome.ts"
 import type { NoBody } from "../../checks/bodies.ts"
 import type { Taken } from "../../checks/run.ts"
@@ -159,7 +160,9 @@ const endOf = (returned: unknown): Effect.Effect<BodyEnd, unknown, StageContext>
 /** The data alone: what was returned beside it is the stage's, as when it is yielded there. */
 const handedOver = (output: Ok<unknown>): Effect.Effect<Ok<unknown>, never, StageContext> =>
   Effect.gen(function*() {
-    for (const { data, type } of output.events) yield* emit(type, data)
+    for (const event of output.events) {
+      if (!isNote(event)) yield* emit(event.type, event.data)
+    }
     for (const artifact of output.artifacts) yield* addArtifact(artifact)
     return changedOk(output, { artifacts: noItems, events: noItems })
   })

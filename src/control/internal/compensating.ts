@@ -10,6 +10,7 @@ import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
+import type { Announcement } from "../../attempt/announcement.ts"
 import type { Compensation } from "../../attempt/compensation.ts"
 import { errorSummaryOf } from "../../attempt/error-summary.ts"
 import { withoutSurroundings } from "../../attempt/installed.ts"
@@ -149,31 +150,32 @@ class Compensating {
       }), { concurrency: this.settings.concurrency, discard: true })
   }
 
-  private tell({ attempt, path: [stage] }: Deed, type: string, data: unknown): void {
-    this.run.tell(stage, attempt, type, data)
+  private announce({ attempt, path: [stage] }: Deed, announcement: Announcement): void {
+    this.run.announce(stage, attempt, announcement)
   }
 
   /** Takes back one of them. */
   private one(deed: Deed): Effect.Effect<void> {
     return Effect.gen({ self: this }, function*() {
       const what = { stage: deed.stage, path: deed.path, runId: deed.runId }
+      const about = { path: deed.path, stageRunId: deed.runId }
       const startedAt = yield* elapsedMillis
       if (startedAt >= this.until) {
         this.notReached.push(what)
-        this.tell(deed, "saga.not_reached", what)
+        this.announce(deed, { _tag: "CompensationNotReached", ...about })
         return yield* this.report(deed, { reason: "not-reached", error: undefined, cause: Cause.empty })
       }
-      this.tell(deed, "saga.compensating", what)
+      this.announce(deed, { _tag: "CompensationStarted", ...about })
       const limitMs = Math.min(Duration.toMillis(this.settings.limit), this.until - startedAt)
       const failed = yield* this.failureOf(deed, limitMs)
       const durationMs = (yield* elapsedMillis) - startedAt
       if (failed === undefined) {
         this.compensated.push({ ...what, durationMs })
-        return this.tell(deed, "saga.compensated", { ...what, durationMs })
+        return this.announce(deed, { _tag: "CompensationCompleted", ...about, durationMs })
       }
-      const told = { ...what, reason: failed.reason, error: errorSummaryOf(failed.error), durationMs }
-      this.failed.push(told)
-      this.tell(deed, "saga.failed", told)
+      const how = { reason: failed.reason, error: errorSummaryOf(failed.error), durationMs }
+      this.failed.push({ ...what, ...how })
+      this.announce(deed, { _tag: "CompensationFailed", ...about, ...how })
       yield* this.report(deed, failed)
     })
   }
@@ -232,9 +234,16 @@ class Compensating {
   }
 
   private speaking(context: StageContext["Service"], deed: Deed): StageContext["Service"] {
-    const emit: StageContext["Service"]["emit"] = (type, data) => Effect.sync(() => this.tell(deed, type, data))
+    const { attempt, path: [stage] } = deed
+    const tell = (type: string, data: unknown): void => this.run.tell(stage, attempt, type, data)
+    const emit: StageContext["Service"]["emit"] = (type, data) => Effect.sync(() => tell(type, data))
+    const announce = (announcement: Announcement): void => this.announce(deed, announcement)
     // All else is as it was.
-    return Object.create(context, { emit: { value: emit } }) as StageContext["Service"]
+    return Object.create(context, {
+      emit: { value: emit },
+      tell: { value: tell },
+      announce: { value: announce }
+    }) as StageContext["Service"]
   }
 
   /** Hands over what was not taken back to whoever sees to it. */

@@ -109,13 +109,11 @@ class Drafting {
     const { context, settings: { draft, maxAttempts } } = this
     this.attempts = revision.attempt
     const inputs = Predicate.isObjectKeyword(this.inputs) ? this.inputs : {}
-    return context.emit("guard_retry.attempt", { attempt: revision.attempt, of: maxAttempts }).pipe(
-      Effect.andThen(Effect.suspend(() => {
-        const given = immutable({ ...inputs, revision })
-        return asRepetition(draft.run(given), [context.stage, "draft", revision.attempt], given)
-      })),
-      Effect.flatMap(leaveUnlessOk)
-    )
+    return Effect.suspend(() => {
+      attemptOf(context).announce({ _tag: "DraftStarted", draft: revision.attempt, of: maxAttempts })
+      const given = immutable({ ...inputs, revision })
+      return asRepetition(draft.run(given), [context.stage, "draft", revision.attempt], given)
+    }).pipe(Effect.flatMap(leaveUnlessOk))
   }
 
   private note(data: unknown): AttemptSoFar {
@@ -163,7 +161,14 @@ class Drafting {
     const { guard, verdict } = judged
     // What a guard says may quote the draft, and is for whoever writes the next one.
     const accepted = verdict._tag === "Accept"
-    const told = this.context.emit("guard_retry.verdict", { attempt: attempt.attempt, guard, accepted })
+    const told = Effect.sync(() =>
+      attemptOf(this.context).announce({
+        _tag: "GuardVerdict",
+        guard,
+        verdict: accepted ? "accepted" : "rejected",
+        draft: attempt.attempt
+      })
+    )
     return accepted ? told : Effect.andThen(rejectionStands(this), told)
   }
 
@@ -181,7 +186,9 @@ class Drafting {
   }
 
   private tellEnd(ended: EndReason | "accepted"): Effect.Effect<void> {
-    return this.context.emit("guard_retry.ended", { attempts: this.attempts, ended })
+    return Effect.sync(() =>
+      attemptOf(this.context).announce({ _tag: "GuardRetryEnded", drafts: this.attempts, ended })
+    )
   }
 
   /**

@@ -15,6 +15,7 @@ import { type Attempt, attemptOf } from "../../attempt/attempt.ts"
 import { errorSummaryOf } from "../../attempt/error-summary.ts"
 import type { Outcome, StageEffect } from "../../attempt/interceptor-model.ts"
 import { isData } from "../../attempt/made-outcome.ts"
+import { isNote } from "../../attempt/note.ts"
 import {
   causeOfInvalidData,
   endingOfExit,
@@ -25,6 +26,8 @@ import {
 } from "../../attempt/outcome.ts"
 import type { Ending } from "../../attempt/outcome.ts"
 import { asRepetition } from "../../attempt/repetition.ts"
+import { UntoldRunsOf } from "../../attempt/told-runs.ts"
+import type { ErrorSummary } from "../../Event.ts"
 import { together } from "../../internal/causes.ts"
 import { immutable } from "../../internal/immutable.ts"
 import { InterruptionGrace } from "../../internal/interruption.ts"
@@ -118,6 +121,9 @@ type Stop =
 
 type ItemOutcome = "ok" | "failed" | "skipped"
 
+/** Why an item was skipped, or what it failed with. */
+type Besides = { readonly reason: string } | { readonly error: ErrorSummary }
+
 class FanOut {
   readonly counts = new Counts()
   readonly collected: CollectedResults | CollectedOutcomes
@@ -133,7 +139,7 @@ class FanOut {
   /** The last item that ended, when it was not told of, and how it ended. */
   private untold: RunningItem | undefined = undefined
   private untoldOutcome: ItemOutcome = "ok"
-  private untoldBesides: object | undefined = undefined
+  private untoldBesides: Besides | undefined = undefined
 
   constructor(settings: Settings, source: ItemSource, attempt: Attempt, clock: Clock.Clock) {
     this.settings = settings
@@ -267,7 +273,9 @@ class FanOut {
   /** What came with the outcome of a function is the stage's. What came with that of a child is in the child's run. */
   private takeOver({ artifacts, events }: Pick<Ok<unknown>, "artifacts" | "events">): void {
     if (this.settings.runs.pipeline !== undefined || artifacts.length + events.length === 0) return
-    for (const { data, type } of events) this.attempt.tell(type, data)
+    for (const event of events) {
+      if (!isNote(event)) this.attempt.tell(event.type, event.data)
+    }
     for (const artifact of artifacts) this.attempt.keepArtifact(artifact)
   }
 
@@ -306,7 +314,7 @@ class FanOut {
   // telling
   // -------------------------------------------------------------------------------------------------------------------
 
-  private tell(ended: RunningItem, outcome: ItemOutcome, failure: number, besides: object | undefined): void {
+  private tell(ended: RunningItem, outcome: ItemOutcome, failure: number, besides: Besides | undefined): void {
     const { last, tells } = this.settings.telling
     const isTold = tells(this.counts.done, failure)
     if (isTold) this.tellItem(ended, outcome, besides)
@@ -315,15 +323,15 @@ class FanOut {
     this.untoldBesides = besides
   }
 
-  private tellItem(ended: RunningItem, outcome: ItemOutcome, besides: object | undefined): void {
-    this.attempt.tell("for_each.item", { ...ended.item, outcome, ...besides, counts: this.counts.now })
+  private tellItem(ended: RunningItem, outcome: ItemOutcome, besides: Besides | undefined): void {
+    this.attempt.announce({ _tag: "ItemEnded", ...ended.item, outcome, ...besides, counts: this.counts.now })
   }
 
   /** Tells of the last item, if it is to be told of and was not, and of the end. */
   tellEnd(outcome: "ok" | "failed" | "cancelled" | "interrupted"): void {
     if (this.untold !== undefined) this.tellItem(this.untold, this.untoldOutcome, this.untoldBesides)
     const counts = { ...this.counts.now, interrupted: this.begun - this.counts.done }
-    this.attempt.tell("for_each.ended", { outcome, counts })
+    this.attempt.announce({ _tag: "ForEachEnded", outcome, counts })
   }
 
   // -------------------------------------------------------------------------------------------------------------------
@@ -404,7 +412,8 @@ const runAll = Effect.fnUntraced(function*(
   const source = yield* restore(openItems(() => settings.items(inputs), scope))
   const fanOut = new FanOut(settings, source, attempt, yield* Clock.Clock)
   attempt.reportProgress(fanOut.counts)
-  const worked = yield* fanOut.workers.run(restore, grace)
+  // The items are told of: a run for each of them would be one event more for each, however many there are.
+  const worked = yield* Effect.provideService(fanOut.workers.run(restore, grace), UntoldRunsOf, attempt.first)
   const { leftBehind } = fanOut.workers
   if (leftBehind > 0) {
     yield* Effect.logWarning(`Stage "${attempt.stage}" left items behind that ignore their interruption: ${leftBehind}`)

@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Schema from "effect/Schema"
+import { announce } from "../../attempt/attempt.ts"
 import { asRepetition } from "../../attempt/repetition.ts"
 import { immutable } from "../../internal/immutable.ts"
 import { StageContext } from "../../StageContext.ts"
@@ -163,10 +164,10 @@ class Looping {
     const place = [context.stage, "body", this.iterations + 1] as const
     return asRepetition(Effect.suspend(() => body.run(state)), place, state).pipe(
       Effect.flatMap(leaveUnlessOk),
-      Effect.flatMap(({ data }) => {
+      Effect.map(({ data }) => {
         this.iterations++
         this.pass(data)
-        return context.emit("loop.iteration", { iteration: this.iterations, of: maxIterations })
+        announce(context, { _tag: "LoopIterated", iteration: this.iterations, of: maxIterations })
       })
     )
   }
@@ -194,7 +195,7 @@ class Looping {
   }
 
   private tellEnd(ended: "until" | StopReason): Effect.Effect<void> {
-    return this.context.emit("loop.ended", { iterations: this.iterations, ended })
+    return Effect.sync(() => announce(this.context, { _tag: "LoopEnded", iterations: this.iterations, ended }))
   }
 }
 

@@ -5,6 +5,7 @@
 import * as Effect from "effect/Effect"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
+import { announce } from "../../attempt/attempt.ts"
 import * as Stage from "../../Stage.ts"
 import { StageContext } from "../../StageContext.ts"
 import { InvalidOption } from "../../StageError.ts"
@@ -34,13 +35,23 @@ const textFor = (stage: string, from: From, inputs: unknown, inputText: string |
   return typeof text === "string" ? Effect.succeed(text) : Effect.fail(new TextMissing({ stage, from }))
 }
 
-type TextCheck = (text: string, stage: string) => Effect.Effect<Checked | StageOutput.Cancel, Error>
+type TextCheck = (text: string, stage: string) => Effect.Effect<Checked | StageOutput.Cancel, Error, StageContext>
+
+/** Announces how many findings there were and what came of them, and nothing of what they are. */
+const tell = (findings: number, found: "redacted" | "rejected"): Effect.Effect<void, never, StageContext> =>
+  Effect.map(StageContext, (context) =>
+    announce(context, {
+      _tag: "GuardVerdict",
+      guard: context.stage,
+      verdict: findings === 0 ? "accepted" : found,
+      findings
+    }))
 
 const maskFindings = <Kind extends string, E extends Error>(
   { detector, mask }: GuardDefinition<Kind, E>
 ): TextCheck => {
   const { redact } = Redaction.make(detector, mask)
-  return (text) => Effect.sync(() => redact(text))
+  return (text) => Effect.tap(Effect.sync(() => redact(text)), ({ findings }) => tell(findings.length, "redacted"))
 }
 
 const stopOnFindings = <Kind extends string, E extends Error>(
@@ -48,6 +59,7 @@ const stopOnFindings = <Kind extends string, E extends Error>(
 ): TextCheck =>
   Effect.fnUntraced(function*(text: string, stage: string) {
     const findings = detector.detect(text)
+    yield* tell(findings.length, "rejected")
     if (findings.length === 0) return { text, findings }
     const error = new Found({ stage, findings })
     if (action === "cancel") return StageOutput.cancel(error.message, { data: { findings } })

@@ -22,6 +22,8 @@ interface Guest {
   waiter: Waiter<Guest> | undefined
   /** Wakes it, with a place or without. */
   resume: () => void
+  /** Hears that it has to wait. */
+  readonly onWait: () => void
 }
 
 /** A place, and everything that runs in it. */
@@ -132,11 +134,13 @@ export class Places {
    * Runs the Effect in a place of its own, or gives `full` when there is none and no more may wait.
    *
    * When no more may wait, the key that has most waiting gives way to one that has fewer: its last one gets `full` instead.
+   * `onWait` is called if it has to wait.
    */
   within<A, E, R, E2 = never>(
     key: string,
     effect: Effect.Effect<A, E, R>,
-    full: Effect.Effect<never, E2>
+    full: Effect.Effect<never, E2>,
+    onWait: () => void = constVoid
   ): Effect.Effect<A, E | E2, R> {
     // Nobody is interrupted between getting a place and the promise to give it back.
     return Effect.uninterruptibleMask((restore) =>
@@ -146,7 +150,7 @@ export class Places {
         const inside = (place: Place) => restore(Effect.provideService(effect, Holdings, holdingsIn(holdings, place)))
         const place = this.take(host)
         if (place !== undefined) return Effect.onExitPrimitive(inside(place), place.leave)
-        const guest: Guest = { host, place: undefined, waiter: undefined, resume: constVoid }
+        const guest: Guest = { host, place: undefined, waiter: undefined, resume: constVoid, onWait }
         return Effect.onExitPrimitive(
           Effect.flatMap(
             restore(this.turn(key, guest)),
@@ -189,6 +193,7 @@ export class Places {
     guest.waiter = this.waiting.add(key, guest)
     guest.host?.guests.add(guest)
     if (guest.host?.canLend === true) this.hosts.add(guest.host)
+    guest.onWait()
     // It goes on at once, and may leave a place behind: for whoever waits, so this comes last.
     rejected?.host?.guests.delete(rejected)
     rejected?.resume()
@@ -244,12 +249,12 @@ const holdingsIn = (holdings: ReadonlyArray<Holding>, place: Place): ReadonlyArr
 export class PlaceForEachKey {
   private readonly places = new Map<string, Places>()
 
-  /** Runs the Effect when it is its turn. */
-  within<A, E, R>(key: string, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> {
+  /** Runs the Effect when it is its turn. `onWait` is called if it has to wait for that. */
+  within<A, E, R>(key: string, effect: Effect.Effect<A, E, R>, onWait?: () => void): Effect.Effect<A, E, R> {
     return Effect.uninterruptibleMask((restore) => {
       const places = this.places.get(key) ?? new Places(1)
       this.places.set(key, places)
-      return Effect.onExitPrimitive(restore(places.within(key, effect, Effect.never)), () => {
+      return Effect.onExitPrimitive(restore(places.within(key, effect, Effect.never, onWait)), () => {
         if (places.isIdle) this.places.delete(key)
         return undefined
       })

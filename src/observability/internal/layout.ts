@@ -26,6 +26,7 @@ const tones: Readonly<Record<StageState | RunState, Tone>> = {
   "failed": "bad",
   "timed out": "bad",
   "abandoned": "bad",
+  "denied": "bad",
   "rejected": "bad",
   "blocked": "stopped",
   "interrupted": "stopped"
@@ -78,9 +79,9 @@ const countsText = (counts: Counts, width: number): string => {
 
 const total = (counts: Counts): number => Array.from(counts.values()).reduce((sum, count) => sum + count, 0)
 
-/** More of a type than one say how many. */
-const emittedText = ({ emitted }: SeenStage): string =>
-  Array.from(emitted.entries()).slice(0, 3).map(([type, times]) => times === 1 ? type : `${type} ×${times}`).join(", ")
+/** More of a kind than one say how many. */
+const happenedText = ({ happened }: SeenStage): string =>
+  Array.from(happened.entries()).slice(0, 3).map(([what, times]) => times === 1 ? what : `${what} ×${times}`).join(", ")
 
 const childrenText = ({ children, forgotten }: SeenStage): string => {
   if (children.size + forgotten.size < 2) return ""
@@ -97,7 +98,7 @@ const noteOf = ({ run, stage, state }: Row, isReasonSaid: boolean): string => {
   const parts = state === "running" && stage.count > 1
     ? [`attempt ${stage.count} after ${stage.reason || "a retry"}`]
     : [isReasonSaid ? "" : stage.reason, attempts]
-  parts.push(childrenText(stage), emittedText(stage))
+  parts.push(childrenText(stage), happenedText(stage))
   return printable(parts.filter((part) => part !== "").join(", "))
 }
 

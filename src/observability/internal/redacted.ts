@@ -92,14 +92,29 @@ export const redacted = (event: Event, policy: Policy): Event => {
       return { ...event, data: masking.of(["data"], event.data) }
     case "ArtifactAdded":
       return { ...event, payload: masking.of(["payload"], event.payload) }
+    case "ItemEnded":
+      return {
+        ...event,
+        key: String(masking.of(["key"], event.key)),
+        ...(event.error === undefined ? {} : { error: error(event.error) }),
+        ...(event.reason === undefined ? {} : { reason: reason(event.reason) })
+      }
     case "StageSkipped":
     case "StageCancelled":
     case "RunCancelled":
       return { ...event, reason: reason(event.reason) }
     case "StageFailed":
+    case "StageTimedOut":
     case "RunFailed":
+    case "RunTimedOut":
+    case "RunDenied":
     case "RunRejected":
+    case "CompensationFailed":
       return { ...event, error: error(event.error) }
+    case "FallbackUsed":
+      return event.error === undefined ? event : { ...event, error: error(event.error) }
+    case "RouteDecided":
+      return event.reason === undefined ? event : { ...event, reason: reason(event.reason) }
     case "StageRetrying":
       return {
         ...event,

@@ -53,6 +53,7 @@ const ranks: Readonly<Record<StageState | RunState, number>> = {
   "timed out": 0,
   "cancelled": 0,
   "abandoned": 0,
+  "denied": 0,
   "rejected": 0,
   "incomplete": 0,
   "running": 1,

@@ -5,10 +5,10 @@
  * goes on.
  */
 import { absurd } from "effect/Function"
-import { type Event, isRunEnd, isStageEvent, type Of } from "../../Event.ts"
+import { type Event, type families, isRunEnd, isStageEvent, type Of } from "../../Event.ts"
 import {
   addChild,
-  countEmitted,
+  countHappened,
   errorText,
   failedState,
   forgetChild,
@@ -98,9 +98,7 @@ const stageOf = (run: SeenRun, name: string): SeenStage => {
   return stage
 }
 
-type RunEnd = Of<
-  "RunCompleted" | "RunCancelled" | "RunFailed" | "RunIncomplete" | "RunRejected" | "RunInterrupted"
->
+type RunEnd = Extract<Event, { readonly _tag: `Run${string}`; readonly durationMs: number }>
 
 const endRun = (run: SeenRun, event: RunEnd): void => {
   const end = (state: RunState, by: string | undefined, reason: string) => {
@@ -119,6 +117,10 @@ const endRun = (run: SeenRun, event: RunEnd): void => {
       return end("failed", event.stage, errorText(event.error))
     case "RunIncomplete":
       return end("incomplete", undefined, incompleteReason(event.failed.length, event.blocked.length))
+    case "RunTimedOut":
+      return end("timed out", undefined, errorText(event.error))
+    case "RunDenied":
+      return end("denied", event.interceptor, errorText(event.error))
     case "RunRejected":
       return end("rejected", event.interceptor, errorText(event.error))
     case "RunInterrupted":
@@ -174,14 +176,77 @@ const stageEvent = (stage: SeenStage, event: Exclude<Event, RunEnd | Of<"RunStar
       return end("cancelled", event.durationMs, event.reason)
     case "StageFailed":
       return end(failedState(event.error), event.durationMs, errorText(event.error))
+    case "StageTimedOut":
+      return end("timed out", event.durationMs, errorText(event.error))
     case "StageInterrupted":
       return end(event.abandoned ? "abandoned" : "interrupted", event.durationMs, "")
     case "StageBlocked":
       return end("blocked", undefined, `${event.by} failed`)
     case "StageEmitted":
-      return countEmitted(stage, event.type)
+      return countHappened(stage, event.type)
     case "ArtifactAdded":
+    case "SubpipelineStarted":
+    case "SubpipelineEnded":
+      // The runs themselves are shown.
       return
+    default:
+      return countHappened(stage, wordOf(event))
+  }
+}
+
+type Happening = Of<typeof families[Exclude<keyof typeof families, "runs" | "stages">][number]["Type"]["_tag"]>
+
+/** What happened, in a word or two. */
+const wordOf = (event: Exclude<Happening, Of<"SubpipelineStarted" | "SubpipelineEnded">>): string => {
+  switch (event._tag) {
+    case "StageQueued":
+      return `queued in ${event.queue}`
+    case "StageDequeued":
+      return event.admitted ? `let in by ${event.queue}` : `not let in by ${event.queue}`
+    case "RateLimited":
+      return "rate limited"
+    case "BreakerOpened":
+      return "circuit opened"
+    case "BreakerHalfOpened":
+      return "circuit half open"
+    case "BreakerClosed":
+      return "circuit closed"
+    case "CacheHit":
+      return "from the cache"
+    case "IdempotentReplay":
+      return "replayed"
+    case "FallbackUsed":
+      return "fallback"
+    case "HedgeStarted":
+      return "hedge"
+    case "HedgeWon":
+      return "hedge won"
+    case "GuardVerdict":
+      return event.draft === undefined ? `text ${event.verdict}` : `draft ${event.verdict}`
+    case "RouteDecided":
+      return `route ${event.route}`
+    case "RaceWon":
+      return `${event.winner} won`
+    case "ItemEnded":
+      return event.outcome === "ok" ? "item" : `item ${event.outcome}`
+    case "ForEachEnded":
+      return `items ended: ${event.outcome}`
+    case "LoopIterated":
+      return "iteration"
+    case "LoopEnded":
+      return `loop ended: ${event.ended}`
+    case "DraftStarted":
+      return "draft"
+    case "GuardRetryEnded":
+      return `drafts ended: ${event.ended}`
+    case "CompensationStarted":
+      return "being taken back"
+    case "CompensationCompleted":
+      return "taken back"
+    case "CompensationFailed":
+      return "not taken back"
+    case "CompensationNotReached":
+      return "not reached to take back"
     default:
       return absurd(event)
   }

@@ -19,7 +19,16 @@ export type StageState =
   | "abandoned"
 
 /** Where a run is. */
-export type RunState = "running" | "completed" | "cancelled" | "failed" | "incomplete" | "rejected" | "interrupted"
+export type RunState =
+  | "running"
+  | "completed"
+  | "cancelled"
+  | "failed"
+  | "timed out"
+  | "incomplete"
+  | "denied"
+  | "rejected"
+  | "interrupted"
 
 /** One attempt of a stage. One that was granted and whose delay is not over starts in the future. */
 export interface SeenAttempt {
@@ -38,8 +47,8 @@ export interface SeenStage {
   durationMs: number | undefined
   /** Why it ended as it did, or why it is tried again. */
   reason: string
-  /** How often it emitted an event of each type. */
-  emitted: ReadonlyMap<string, number>
+  /** What else happened in it, each with how often: in the word of an event, or the type of one that it emitted. */
+  happened: ReadonlyMap<string, number>
   /** The runs that it started, by their ids: those that go on and some of those that are over. */
   children: ReadonlyMap<string, SeenRun>
   /** How many of the others ended how. */
@@ -66,7 +75,7 @@ export interface SeenRun {
   neverStarted: ReadonlyArray<string>
 }
 
-// Most stages emit nothing and start no runs: one empty map is enough for all of them.
+// In most stages nothing else happens and no runs start: one empty map is enough for all of them.
 const nothing = new Map<never, never>()
 
 /** A stage of which nothing is known but its name. */
@@ -77,7 +86,7 @@ export const newStage = (name: string): SeenStage => ({
   count: 0,
   durationMs: undefined,
   reason: "",
-  emitted: nothing,
+  happened: nothing,
   children: nothing,
   forgotten: nothing
 })
@@ -122,9 +131,9 @@ export const forgetChild = (stage: SeenStage, runId: string, state: RunState): v
   stage.forgotten = owned(stage.forgotten).set(state, (stage.forgotten.get(state) ?? 0) + 1)
 }
 
-/** Counts one more, of no more types than a line can name. */
-export const countEmitted = (stage: SeenStage, type: string): void => {
-  const before = stage.emitted.get(type)
-  if (before === undefined && stage.emitted.size >= 8) return
-  stage.emitted = owned(stage.emitted).set(type, (before ?? 0) + 1)
+/** Counts one more, of no more kinds than a line can name. */
+export const countHappened = (stage: SeenStage, what: string): void => {
+  const before = stage.happened.get(what)
+  if (before === undefined && stage.happened.size >= 8) return
+  stage.happened = owned(stage.happened).set(what, (before ?? 0) + 1)
 }

@@ -169,7 +169,7 @@ export class KeyedExecution {
       Effect.mapError((problems) => this.invalid("replay", problems)),
       Effect.flatMap((record) => {
         if (this.losses > 0) this.attempt.dropAddedArtifacts()
-        return Effect.map(this.redo(record), (outcome) => asKept(outcome, "idempotency.replayed"))
+        return Effect.map(this.redo(record), (outcome) => asKept(outcome, this.attempt, "IdempotentReplay"))
       })
     )
   }

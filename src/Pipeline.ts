@@ -12,7 +12,9 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Layer from "effect/Layer"
+import * as Option from "effect/Option"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
+import * as Predicate from "effect/Predicate"
 import * as Outcome from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -47,6 +49,7 @@ import type {
   WiringProblem,
   WiringSkips
 } from "./checks/wiring.ts"
+import * as Emission from "./Emission.ts"
 import { compile } from "./engine/compile.ts"
 import { lint as lintPlan, type Warning } from "./engine/lint.ts"
 import { type Edge, inputName, type Plan, type PlannedStage, planOf, type ReturnedValue } from "./engine/plan.ts"
@@ -54,7 +57,7 @@ import type { Runnable } from "./engine/runnable.ts"
 import * as Runner from "./engine/runner.ts"
 import * as Topology from "./engine/topology.ts"
 import { unwiredStage, wiredSpecs, wiredStage } from "./engine/wired-stage.ts"
-import type { Event } from "./Event.ts"
+import type { Event, Of } from "./Event.ts"
 import {
   type Any as AnyInterceptor,
   type ErrorOf,
@@ -990,5 +993,36 @@ export const stream: {
       (handle) => Stream.concat(handle.events, Stream.fromEffect(handle.await))
     ))
 )
+
+/**
+ * Picks from the stream of a run what its stages emitted of one kind: `Pipeline.emitted(Token)` gives the data of each with
+ * its stage. Whatever else is in the stream is passed over; what the stream fails with, it fails with.
+ */
+export const emitted: {
+  <Emitted extends Emission.Any>(
+    emission: Emitted
+  ): <A, E, R>(
+    self: Stream.Stream<A, E, R>
+  ) => Stream.Stream<Emission.Emitted<Emission.Data<Emitted>>, E, R>
+  <A, E, R, Emitted extends Emission.Any>(
+    self: Stream.Stream<A, E, R>,
+    emission: Emitted
+  ): Stream.Stream<Emission.Emitted<Emission.Data<Emitted>>, E, R>
+} = dual(2, <A, E, R>(self: Stream.Stream<A, E, R>, given: Emission.Any) => {
+  const emission = options.ofKind("emission", "a class made by Emission.make", Emission.isEmission, given)
+  return self.pipe(
+    Stream.filter((element): element is A & Of<"StageEmitted"> => isStageEmitted(element)),
+    Stream.mapEffect((event) =>
+      Effect.map(emission.decode(event), (read) => {
+        const { attempt, runId, stage } = event
+        return Option.map(read, (data) => ({ runId, stage, attempt, data }))
+      })
+    ),
+    Stream.filter(Option.isSome),
+    Stream.map(({ value }) => value)
+  )
+})
+
+const isStageEmitted = (element: unknown): element is Of<"StageEmitted"> => Predicate.isTagged(element, "StageEmitted")
 
 export type { Added, AnyNode, BySource, Edge, Handles, Node, StagesBefore, Warning }

@@ -1,6 +1,7 @@
 /**
  * Exports the core: stages, pipelines, snapshots, runs and events.
  */
+export * as Emission from "./Emission.ts"
 export * as Event from "./Event.ts"
 export * as EventSink from "./EventSink.ts"
 export * as Extension from "./Extension.ts"

@@ -796,6 +796,16 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
       names: ["number", "string"],
       lines: ["Type 'number' is not assignable to type 'string'."]
     },
+    "emission-wrong-data": {
+      at: "text: 1",
+      names: ["number", "string"],
+      lines: ["Type 'number' is not assignable to type 'string'."]
+    },
+    "emission-none": {
+      at: "Token",
+      names: ["Token", "emission", "schema"],
+      lines: ["Type 'typeof Token' is missing the following properties from type 'Any': emission, schema, decode"]
+    },
     "empty-pipeline": sentence("Snapshot.make(", "With<never, NoInput>", "this pipeline has no stages", ["no stages"]),
     "retry-interceptor": {
       at: "times: 3",

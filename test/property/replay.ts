@@ -7,6 +7,7 @@ import { type Event as Events } from "stageflow"
 import { type Modelled, stops } from "./model.ts"
 
 type Event = Events.Event
+type Of<Tag extends Event["_tag"]> = Events.Of<Tag>
 
 export interface Rules {
   readonly concurrency: number
@@ -84,6 +85,13 @@ export const replay = (
     end(one.spec.name, state, event.at)
   }
 
+  /** A stage that was ready before it started had to wait for a place: see `nothingLeftUndone`. */
+  const checkWait = ({ dependencies }: Modelled, event: Of<"StageStarted">) => {
+    const ends = dependencies.map((index) => endedAt.get((modelled[index] as Modelled).spec.name) as number)
+    const waited = event.at - Math.max(events[0]?.at ?? 0, ...ends)
+    assert.strictEqual(event.queuedMs, waited > 0 ? waited : undefined, `how long ${event.stage} was ready before`)
+  }
+
   events.forEach((event, index) => {
     assert.strictEqual(event.sequence, index + 1, "the sequence has no gaps")
     assert.strictEqual(event.runId, events[0]?.runId)
@@ -104,6 +112,7 @@ export const replay = (
         assert.isTrue(one.runs, `${event.stage} started, but its wiring does not let it: ${tag}`)
         assert.isUndefined(stopper, `${event.stage} started after the run was stopped`)
         assert.strictEqual(event.attempt, 1)
+        checkWait(one, event)
         states.set(event.stage, "running")
         startedAt.set(event.stage, event.at)
         running++

@@ -2,6 +2,8 @@
  * Traces runs, stages and attempts as spans, nested in that order.
  *
  * The spans go to the `Tracer` in the environment; with none, Effect's native one keeps them for `currentSpan` and logs.
+ * A run inside of a stage is a span below the attempt that started it, in the same trace. A run that belongs to another
+ * one that is over, since it repeats it or goes on with it, is a trace of its own with a link: see `linkedTo`.
  *
  * Whatever a span ends with goes to an exporter, and from there to people who may see less than the program: a failed one
  * ends with what a result says of the error (its tag, its code and its message), never with a defect, a cause or a field.
@@ -12,9 +14,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
-import { constVoid } from "effect/Function"
+import { dual } from "effect/Function"
 import * as Option from "effect/Option"
-import * as Predicate from "effect/Predicate"
 import * as References from "effect/References"
 import * as Tracer from "effect/Tracer"
 import { attemptIn } from "../attempt/attempt.ts"
@@ -22,11 +23,83 @@ import { errorSummaryOf } from "../attempt/error-summary.ts"
 import { undeclaringFaults, withOptionalRunPart } from "../attempt/interceptor-model.ts"
 import type { ErrorSummary } from "../Event.ts"
 import { combine, type Interceptor, make } from "../Interceptor.ts"
+import { type RunResult, StageFailed } from "../RunResult.ts"
+import { StageContext } from "../StageContext.ts"
 import { RunRejected } from "../StageError.ts"
 import { isSettled, type StageEnd, tellCause, tellEnd } from "./internal/ending.ts"
 import { orders } from "./internal/orders.ts"
+import { attributeValue, shortened, tell } from "./internal/span-attributes.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
+
+/**
+ * Attributes for the spans of a stage, as an annotation of the stage: what its author knows, and the library does not. Names
+ * of models and operations go by the conventions for `gen_ai.*`; what a model itself says of a call is told by `effect/ai`,
+ * whose spans are below that of the attempt.
+ *
+ * A value may be anything: what an exporter could not send is told as text, and `Redacted` values are masked.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Stage } from "stageflow"
+ * import * as Interceptors from "stageflow/interceptors"
+ *
+ * const answer = Stage.transform("answer", { run: Effect.succeed({ text: "Hello" }) }).pipe(
+ *   Stage.annotate(Interceptors.SpanAttributes, { "gen_ai.operation.name": "chat", "gen_ai.request.model": "small" })
+ * )
+ * ```
+ */
+export const SpanAttributes = Context.Reference<Readonly<Record<string, unknown>>>(
+  "stageflow/interceptors/SpanAttributes",
+  { defaultValue: () => ({}) }
+)
+
+const noLinks: ReadonlyArray<Tracer.SpanLink> = []
+
+/** The spans that the next run is linked to. The runs inside of it are below it, and not linked themselves. */
+const RunLinks = Context.Reference<ReadonlyArray<Tracer.SpanLink>>("stageflow/interceptors/RunLinks", {
+  defaultValue: () => noLinks
+})
+
+/**
+ * What a span is to a run that is linked to it: the run that this one repeats, the one that it goes on with, or a word of
+ * yours.
+ */
+export type Relation = "replay_of" | "resumed_from" | (string & {})
+
+/** What a link needs to know of a span: any span will do, and so will the ids that were kept of one. */
+export interface LinkedSpan {
+  readonly traceId: string
+  readonly spanId: string
+}
+
+/**
+ * Links the run inside to a span of another trace: that of a run which it repeats or goes on with. It is told as a link of
+ * the run's span with the attribute `stageflow.link`; runs inside of the run have none.
+ *
+ * ```ts
+ * import { Effect } from "effect"
+ * import { Pipeline, Snapshot } from "stageflow"
+ * import * as Interceptors from "stageflow/interceptors"
+ *
+ * const pipeline = Pipeline.make("p").work("stage", { run: Effect.void }).pipe(Pipeline.intercept(Interceptors.tracing()))
+ *
+ * const before = { traceId: "0af7651916cd43dd8448eb211c80319c", spanId: "b7ad6b7169203331" }
+ *
+ * const again = Pipeline.run(pipeline, Snapshot.make()).pipe(Interceptors.linkedTo(before, "replay_of"))
+ * ```
+ */
+export const linkedTo: {
+  (span: LinkedSpan, relation: Relation): <A, E, R>(run: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
+  <A, E, R>(run: Effect.Effect<A, E, R>, span: LinkedSpan, relation: Relation): Effect.Effect<A, E, R>
+} = dual(
+  3,
+  <A, E, R>(run: Effect.Effect<A, E, R>, { spanId, traceId }: LinkedSpan, relation: Relation): Effect.Effect<A, E, R> =>
+    Effect.updateService(run, RunLinks, (links) => [
+      ...links,
+      { span: Tracer.externalSpan({ traceId, spanId }), attributes: { "stageflow.link": relation } }
+    ])
+)
 
 /** The spans of one kind: of a run, of a stage or of its attempts. */
 interface Spans<Subject, A> {
@@ -74,26 +147,41 @@ const endWith = (span: Tracer.Span, exit: Exit.Exit<unknown, unknown>, fiber: An
   span.end(isTimed ? fiber.getRef(Clock.Clock).currentTimeNanosUnsafe() : 0n, exit)
 }
 
-/** What tracers look for in an error, and nothing else of it. */
-const failure = ({ tag, ...summary }: ErrorSummary): Exit.Exit<never, unknown> =>
-  Exit.fail({ _tag: tag, name: tag, ...summary })
-
-/** The exit to end a span with. */
-const exitOf = (end: StageEnd): Exit.Exit<unknown, unknown> => {
-  switch (end._tag) {
-    case "Ok":
-    case "Skip":
-    case "Cancel":
-      return Exit.succeed(end)
-    case "Failed":
-      return failure(errorSummaryOf(end.error))
-    case "Interrupted":
-      return Exit.interrupt()
-  }
+/** How a span ends: what is told of it in one word, and the error if there is one. */
+interface SpanEnd {
+  readonly outcome: string
+  readonly error?: ErrorSummary
 }
 
+/** What a tracer takes for the message of a status: an error may say anything, at any length. */
+const mostOfMessage = 4_000
+
+/**
+ * The exit to end a span with: what tracers look for in an error, and nothing else of it. The SDK of OpenTelemetry takes a
+ * code for the name of an error, so that is an attribute.
+ */
+const exitOf = ({ error, outcome }: SpanEnd): Exit.Exit<unknown, unknown> => {
+  if (error === undefined) return outcome === "Interrupted" ? Exit.interrupt() : Exit.void
+  const { message, tag } = error
+  return Exit.fail({ _tag: tag, name: tag, message: shortened(message, mostOfMessage) })
+}
+
+/** Ends a span, with its error as attributes, too: one searches by these. */
+const endAs = (span: Tracer.Span, end: SpanEnd, fiber: AnyFiber): undefined => {
+  if (end.error !== undefined) {
+    tell(span, "error.type", end.error.tag)
+    tell(span, "stageflow.error.code", end.error.code)
+  }
+  return endWith(span, exitOf(end), fiber)
+}
+
+const interrupted: SpanEnd = { outcome: "Interrupted" }
+
+const spanEndOf = (end: StageEnd): SpanEnd =>
+  end._tag === "Failed" ? { outcome: "Failed", error: errorSummaryOf(end.error) } : { outcome: end._tag }
+
 /** What a run failed with. A defect says what it likes, unless it is what a Layer rejects runs with. */
-const runFailure = (pipeline: string, cause: Cause.Cause<unknown>): Exit.Exit<never, unknown> => {
+const runFailure = (pipeline: string, cause: Cause.Cause<unknown>): SpanEnd & { readonly stage?: string } => {
   const error = Option.getOrElse(
     Cause.findErrorOption(cause),
     () =>
@@ -101,56 +189,89 @@ const runFailure = (pipeline: string, cause: Cause.Cause<unknown>): Exit.Exit<ne
         defect instanceof RunRejected
       )
   )
-  if (error !== undefined) return failure(errorSummaryOf(error))
-  return Cause.hasInterruptsOnly(cause)
-    ? Exit.interrupt()
-    : failure({ tag: "Defect", message: `A run of pipeline "${pipeline}" died of a defect` })
+  if (error !== undefined) {
+    const failed = { outcome: "Failed", error: errorSummaryOf(error) }
+    return error instanceof StageFailed ? { ...failed, stage: error.stage } : failed
+  }
+  if (Cause.hasInterruptsOnly(cause)) return interrupted
+  return { outcome: "Failed", error: { tag: "Defect", message: `A run of pipeline "${pipeline}" died of a defect` } }
 }
+
+/** The context of what a run is started in: the stage that does so, when it is one. */
+const startedIn = ({ context }: AnyFiber): StageContext["Service"] | undefined =>
+  Option.getOrUndefined(Context.getOption(context, StageContext))
 
 // Around a single stage there are the spans of the stage and of its attempts.
 const run = withOptionalRunPart(undeclaringFaults<never>(make({
   name: "tracing (run)",
   order: orders.tracingOfRun,
-  aroundRun: (effect, { pipeline }) =>
+  aroundRun: (effect, { pipeline, snapshot }) =>
     inSpan({
-      subjectIn: constVoid,
-      make: () => Effect.makeSpan(`pipeline ${pipeline}`),
-      describe: (span) => span.attribute("stageflow.pipeline", pipeline),
+      subjectIn: startedIn,
+      make: () =>
+        Effect.flatMap(
+          RunLinks,
+          (links) => Effect.makeSpan(`pipeline ${pipeline}`, links.length === 0 ? {} : { links })
+        ),
+      describe: (span, parent) => {
+        tell(span, "stageflow.pipeline", pipeline)
+        tell(span, "stageflow.run.id", snapshot.pipelineRunId)
+        tell(span, "stageflow.run.parent_id", parent?.lineage.runId)
+        tell(span, "stageflow.run.parent_stage", parent?.stage)
+        tell(span, "stageflow.correlation.id", parent?.lineage.correlationId ?? snapshot.pipelineRunId)
+      },
       end: (span, _, exit, fiber) => {
         if (exit._tag === "Failure") {
-          return tellCause(exit.cause, (isInterrupted) =>
-            endWith(span, isInterrupted ? Exit.interrupt() : runFailure(pipeline, exit.cause), fiber))
+          return tellCause(exit.cause, (isInterrupted) => {
+            const { stage, ...end } = isInterrupted
+              ? { ...interrupted, stage: undefined }
+              : runFailure(pipeline, exit.cause)
+            tell(span, "stageflow.outcome", end.outcome)
+            tell(span, "stageflow.failed_stage", stage)
+            return endAs(span, end, fiber)
+          })
         }
-        if (Predicate.hasProperty(exit.value, "_tag")) {
-          span.attribute("stageflow.outcome", exit.value._tag)
-        }
+        // What stands for the end of a run in the types of interceptors is a `RunResult`.
+        tell(span, "stageflow.outcome", (exit.value as Partial<RunResult>)._tag)
         return endWith(span, exit, fiber)
       }
-    }, effect)
+    }, Effect.provideService(effect, RunLinks, noLinks))
 })))
 
 const stage = make({
   name: "tracing (stage)",
   order: orders.tracingOfStage,
-  around: (effect, { kind, name, pipeline }) => {
+  around: (effect, { annotations, kind, name, pipeline }) => {
     const span = Effect.makeSpan(`stage ${name}`)
+    const added = Object.entries(Context.get(annotations, SpanAttributes))
+      .map(([key, value]) => [key, attributeValue(value)] as const)
     return inSpan({
       subjectIn: attemptIn,
       make: () => span,
-      describe: (span, { identity: { orgId }, lineage: { correlationId, runId } }) => {
-        span.attribute("stageflow.pipeline", pipeline)
-        span.attribute("stageflow.stage", name)
-        span.attribute("stageflow.kind", kind)
-        span.attribute("stageflow.run_id", runId)
-        span.attribute("stageflow.correlation_id", correlationId)
-        if (orgId !== undefined) span.attribute("stageflow.org_id", orgId)
+      describe: (span, { identity: { orgId, sessionId, userId }, lineage }) => {
+        for (const [key, value] of added) span.attribute(key, value)
+        tell(span, "stageflow.pipeline", pipeline)
+        tell(span, "stageflow.stage", name)
+        tell(span, "stageflow.kind", kind)
+        tell(span, "stageflow.run.id", lineage.runId)
+        tell(span, "stageflow.run.parent_id", lineage.parentRunId)
+        tell(span, "stageflow.run.parent_stage", lineage.parentStage)
+        tell(span, "stageflow.correlation.id", lineage.correlationId)
+        tell(span, "stageflow.org_id", orgId)
+        tell(span, "user.id", userId)
+        tell(span, "session.id", sessionId)
       },
       end: (span, attempt, exit, fiber) => {
+        tell(span, "stageflow.attempts", attempt.attempts)
         if (isSettled(exit)) {
-          span.attribute("stageflow.outcome", exit.value._tag)
+          tell(span, "stageflow.outcome", exit.value._tag)
           return endWith(span, exit, fiber)
         }
-        return tellEnd(attempt, exit, (end) => endWith(span, exitOf(end), fiber))
+        return tellEnd(attempt, exit, (stageEnd) => {
+          const end = spanEndOf(stageEnd)
+          tell(span, "stageflow.outcome", end.outcome)
+          return endAs(span, end, fiber)
+        })
       }
     }, effect)
   }
@@ -166,10 +287,10 @@ const attempt = make({
       subjectIn: attemptIn,
       make: ({ attempt }) => attempt === 1 ? first : Effect.makeSpan(nameOf(attempt)),
       describe: (span, { attempt }) => {
-        span.attribute("stageflow.stage", name)
-        span.attribute("stageflow.attempt", attempt)
+        tell(span, "stageflow.stage", name)
+        tell(span, "stageflow.attempt", attempt)
       },
-      end: (span, attempt, exit, fiber) => tellEnd(attempt, exit, (end) => endWith(span, exitOf(end) ?? exit, fiber))
+      end: (span, attempt, exit, fiber) => tellEnd(attempt, exit, (end) => endAs(span, spanEndOf(end), fiber))
     }, effect)
   }
 })

@@ -247,6 +247,30 @@ describe("R33 what a tracing back end receives of a failure", () => {
       assert.notInclude(text, secret)
     }))
 
+  it.effect("a run whose time is over says so, and is no interrupted one", () =>
+    Effect.gen(function*() {
+      const pipeline = Pipeline.make("p").add(hanging).pipe(
+        Pipeline.intercept(Interceptors.tracing(), Interceptors.deadline("1 second"))
+      )
+      const { exit, spans, text } = yield* exported(during(Pipeline.run(pipeline, Snapshot.make()), "1 minute"))
+      assert(Exit.isFailure(exit))
+      const failed = Option.getOrThrow(Cause.findErrorOption(exit.cause))
+      isError(sentNamed(spans, "pipeline p"), summaryOf(failed))
+      assert.strictEqual(sentNamed(spans, "pipeline p").attributes["error.type"], "DeadlineExceeded")
+      isInterrupted(sentNamed(spans, "stage hanging"))
+      assert.notInclude(text, secret)
+    }))
+
+  it.effect("an error that says more than a back end takes is cut", () =>
+    Effect.gen(function*() {
+      const pipeline = Pipeline.make("p").add(Stage.work("a", { run: Effect.fail(new Error("x".repeat(1_000_000))) }))
+        .pipe(
+          Pipeline.intercept(Interceptors.tracing())
+        )
+      const { spans } = yield* exported(Effect.exit(Pipeline.run(pipeline, Snapshot.make())))
+      assert.strictEqual(sentNamed(spans, "stage a").message?.length, 4_001)
+    }))
+
   it.effect("an attempt that times out is interrupted, and its stage has the timeout", () =>
     Effect.gen(function*() {
       const pipeline = Pipeline.make("p").add(hanging).pipe(

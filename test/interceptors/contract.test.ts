@@ -422,6 +422,8 @@ const rows: ReadonlyArray<Row> = [
 
 /** What `stageflow/interceptors` and `stageflow/auth` export as well, and is no interceptor. */
 const others = new Set([
+  // around runs
+  "linkedTo",
   // for a single stage, with its types
   "fallbackTo",
   // policies and keys

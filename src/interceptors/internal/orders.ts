@@ -5,8 +5,9 @@
 import { gateOrder } from "../../attempt/gate.ts"
 
 export const orders = {
+  tracingOfRun: 1,
+  metricsOfRun: 1,
   deadline: 2,
-  tracingOfRun: 5,
   snapshotSize: 8,
   authentication: 10,
   tenant: 20,

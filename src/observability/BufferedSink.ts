@@ -57,9 +57,9 @@ import * as options from "../internal/options.ts"
 export type Pressure = Delivery.Pressure
 
 /**
- * How a buffer is to be; the opening comment of the module has the table.
+ * How a buffer is to be, of events or of something else; the opening comment of the module has the table.
  */
-export interface Settings {
+export interface Settings<A = Event> {
   /** How many events may wait. 10,000 when left out. */
   readonly capacity?: number | undefined
   /** What a full buffer drops when one more comes. `"drop-newest"` when left out. */
@@ -79,7 +79,7 @@ export interface Settings {
   /** How long the delivery of a batch may take before it has failed. 30 seconds when left out. */
   readonly timeout?: Duration.Input | undefined
   /** Gets the events of a batch that failed for good, to keep them elsewhere. Delivery waits for it. */
-  readonly onFailed?: ((events: ReadonlyArray<Event>, cause: Cause.Cause<unknown>) => Effect.Effect<void>) | undefined
+  readonly onFailed?: ((events: ReadonlyArray<A>, cause: Cause.Cause<unknown>) => Effect.Effect<void>) | undefined
   /** How long closing may take. 10 seconds when left out. */
   readonly closeTimeout?: Duration.Input | undefined
 }
@@ -93,17 +93,20 @@ export const analytics = {
   flushInterval: "10 seconds",
   capacity: 10_000,
   highWater: 0.8
-} as const satisfies Settings
+} as const satisfies Settings<never>
 
 /**
- * A sink with a buffer.
+ * A sink with a buffer, and the account of what became of its events; or the same of something else.
  */
-export interface Buffered extends Sink.Buffered {
+export interface Buffered<A = Event> {
+  /** Takes an event at once, or drops one. */
+  readonly offer: (event: A) => void
+  readonly delivery: Effect.Effect<Sink.Delivery>
   /**
    * Takes an event as soon as there is room for it: for producers that are Effects, who can wait. It gives `false` for a
    * sink that is closed.
    */
-  readonly put: (event: Event) => Effect.Effect<boolean>
+  readonly put: (event: A) => Effect.Effect<boolean>
   /** Delivers what waits now without waiting for full batches, and ends when that is done or has failed. */
   readonly flush: Effect.Effect<void>
 }
@@ -124,10 +127,10 @@ const keys = [
   "closeTimeout"
 ] as const satisfies ReadonlyArray<keyof Settings>
 
-const checked = (
-  given: Settings
-): Delivery.DeliverySettings<Event, unknown> & { readonly timeout: Duration.Duration } => {
-  const settings = options.fields<Settings>("settings", keys, given)
+const checked = <A>(
+  given: Settings<A>
+): Delivery.DeliverySettings<A, unknown> & { readonly timeout: Duration.Duration } => {
+  const settings = options.fields<Settings<A>>("settings", keys, given)
   const { onFailed, retryWhile } = settings
   const capacity = options.positiveCount("capacity", settings.capacity ?? analytics.capacity)
   const flushInterval = options.duration("flushInterval", settings.flushInterval ?? "1 second")
@@ -152,12 +155,12 @@ const checked = (
  * Gives back settings that can be, and throws at once for others: for a sink of your own that takes them, and builds its
  * buffer later.
  */
-export const check = (settings: Settings = {}): Settings => {
+export const check = <A = Event>(settings: Settings<A> = {}): Settings<A> => {
   checked(settings)
   return settings
 }
 
-const reportFailed = (events: ReadonlyArray<Event>, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
+const reportFailed = (events: ReadonlyArray<unknown>, cause: Cause.Cause<unknown>): Effect.Effect<void> => {
   const { message, tag } = errorSummaryOf(Cause.squash(cause))
   return Effect.logWarning(
     `Event sink: ${events.length} event(s) not delivered: ${tag}${message === "" ? "" : `: ${message}`}`
@@ -170,6 +173,32 @@ const reportLosses = ({ dropped, failed }: Sink.Delivery): Effect.Effect<void> =
     : Effect.void
 
 /**
+ * Makes such a buffer for something else than events: what is made of them, on its way to where it is kept.
+ *
+ * Closing the scope delivers everything that was accepted before, for at most `closeTimeout`. What was dropped or not
+ * delivered by then is reported as a warning.
+ */
+export const bufferOf = <A, E, R>(
+  deliver: (items: ReadonlyArray<A>) => Effect.Effect<void, E, R>,
+  settings: Settings<A> = {}
+): Effect.Effect<Buffered<A>, never, R | Scope.Scope> => {
+  const given = checked(settings)
+  return Effect.map(
+    Delivery.make<A, unknown, R>(
+      (items) => Effect.timeout(Effect.suspend(() => deliver(items)), given.timeout),
+      given,
+      reportLosses
+    ),
+    (delivery): Buffered<A> => ({
+      offer: delivery.offer,
+      put: (item) => delivery.put(item),
+      flush: delivery.flush,
+      delivery: Effect.sync(() => delivery.account)
+    })
+  )
+}
+
+/**
  * Makes a sink that delivers events in batches, in the order in which they came. Batches are delivered one after the other.
  *
  * Closing the scope delivers everything that was accepted before, for at most `closeTimeout`. What was dropped or not
@@ -178,22 +207,7 @@ const reportLosses = ({ dropped, failed }: Sink.Delivery): Effect.Effect<void> =
 export const make = <E, R>(
   deliver: (events: ReadonlyArray<Event>) => Effect.Effect<void, E, R>,
   settings: Settings = {}
-): Effect.Effect<Buffered, never, R | Scope.Scope> => {
-  const given = checked(settings)
-  return Effect.map(
-    Delivery.make<Event, unknown, R>(
-      (events) => Effect.timeout(Effect.suspend(() => deliver(events)), given.timeout),
-      given,
-      reportLosses
-    ),
-    (delivery): Buffered => ({
-      offer: delivery.offer,
-      put: (event) => delivery.put(event),
-      flush: delivery.flush,
-      delivery: Effect.sync(() => delivery.account)
-    })
-  )
-}
+): Effect.Effect<Buffered, never, R | Scope.Scope> => bufferOf(deliver, settings)
 
 /**
  * Makes a Layer of such a sink; see `make`.

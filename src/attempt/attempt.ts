@@ -10,7 +10,7 @@ import type * as Fiber from "effect/Fiber"
 import type * as Schema from "effect/Schema"
 import type { Artifact } from "../internal/output-model.ts"
 import { type Progress, StageContext } from "../StageContext.ts"
-import type { Announcement } from "./announcement.ts"
+import type { Announcement, Hearer } from "./announcement.ts"
 import type { Outcome, StageEffect } from "./interceptor-model.ts"
 
 /**
@@ -37,6 +37,11 @@ export type Attempt = StageContext["Service"] & {
   readonly tell: (type: string, data: unknown) => void
   /** Puts an event of what wraps the stage, or of what it is made of, in the run's events, at once. */
   readonly announce: (announcement: Announcement) => void
+  /**
+   * Lets somebody hear what is announced of the stage, whether anybody listens to the run or not, until what this gives is
+   * called: for what observes a stage and need not know who else is around it.
+   */
+  readonly hear: (hearer: Hearer) => () => void
   /** Adds an artifact, at once. */
   readonly keepArtifact: (artifact: Artifact) => void
   /**

@@ -6,7 +6,7 @@
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import type * as Exit from "effect/Exit"
 import { absurd } from "effect/Function"
 import * as Result from "effect/Result"
@@ -392,6 +392,12 @@ export class ActiveRun implements RunOfStage {
     const end: AttemptEnd = error === undefined ? { _tag: "RetryRequested", reason } : { _tag: "Failed", error }
     this.journal.earlierEnded(execution, this.elapsedMs(), end)
     this.announcer?.stageRetrying(execution, exit, delay)
+    execution.tellHearers({
+      _tag: "StageRetrying",
+      delayMs: Duration.toMillis(delay),
+      ...(error === undefined ? {} : { error }),
+      ...(reason === "" ? {} : { reason })
+    })
   }
 
   // -------------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
-import type { Announcement } from "../attempt/announcement.ts"
+import * as Result from "effect/Result"
+import type { Announcement, Heard, Hearer } from "../attempt/announcement.ts"
 import { type Attempt, attemptIn } from "../attempt/attempt.ts"
 import type { Outcome, StageEffect } from "../attempt/interceptor-model.ts"
 import { immutable } from "../internal/immutable.ts"
@@ -64,6 +65,8 @@ export class StageExecution implements Attempt {
   fiber: Fiber.Fiber<unknown, unknown> | undefined = undefined
   /** Of the outermost attempt, once there was something to leave behind. */
   private ownLeftBehind: LeftBehind | undefined = undefined
+  /** Of the outermost attempt, once somebody watches the stage: who does. */
+  private hearers: Set<Hearer> | undefined = undefined
   /** Whether the attempt is over and the next one has not started. */
   hasEnded = false
   /** How many attempts were made inside of this one: those before the last are over. */
@@ -132,8 +135,27 @@ export class StageExecution implements Attempt {
   get announce() {
     return (announcement: Announcement): void => {
       const { announcer } = this.run
-      if (announcer !== undefined && this.isHeard) announcer.stageAnnounced(this.speaker, immutable(announcement))
+      if ((announcer === undefined && this.first.hearers === undefined) || !this.isHeard) return
+      const { speaker } = this
+      const said = immutable(announcement)
+      announcer?.stageAnnounced(speaker, said)
+      speaker.tellHearers(said)
     }
+  }
+  get hear() {
+    return (hearer: Hearer): () => void => {
+      const hearers = this.first.hearers ??= new Set()
+      hearers.add(hearer)
+      return () => {
+        hearers.delete(hearer)
+      }
+    }
+  }
+  /** Tells who watches the stage of something that this attempt said. An observer changes nothing. */
+  tellHearers(heard: Heard): void {
+    const { hearers } = this.first
+    if (hearers === undefined) return
+    for (const hearer of hearers) Result.try(() => hearer(heard, this.attempt))
   }
   get addArtifact() {
     return (artifact: Artifact): Effect.Effect<void> => Effect.sync(() => this.keepArtifact(artifact))

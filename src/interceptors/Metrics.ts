@@ -50,6 +50,20 @@ const countersOf = <Name extends string>(
     byStatus[status] ??= Metric.counter(id, { description, incremental: true, attributes: { ...attributes, status } })
 }
 
+/** The histograms of how long a stage waits in queues, each made when the stage is in that queue for the first time. */
+const waitsOf = (attributes: Readonly<Record<string, string>>): (queue: string) => Metric.Histogram<number> => {
+  const byQueue = new Map<string, Metric.Histogram<number>>()
+  return (queue) => {
+    const known = byQueue.get(queue) ?? Metric.histogram("stageflow_queue_wait_ms", {
+      description: "How long stages waited in queues",
+      boundaries,
+      attributes: { ...attributes, queue }
+    })
+    byQueue.set(queue, known)
+    return known
+  }
+}
+
 /** The metrics of one stage, made once with their attributes: `Metric.withAttributes` would work out their keys each time. */
 const metricsOf = ({ kind, name, pipeline }: StageInfo) => {
   const attributes = { pipeline, stage: name, kind }
@@ -68,6 +82,7 @@ const metricsOf = ({ kind, name, pipeline }: StageInfo) => {
       description: "Stages that are running",
       attributes: { pipeline }
     }),
+    waited: waitsOf({ pipeline, stage: name }),
     ended: countersOf<Status>("stageflow_stages_total", "Stages that ended", attributes)
   }
 }
@@ -164,11 +179,16 @@ const stages = () =>
     order: orders.metrics,
     around: (effect, stage) => {
       const metrics = metricsOf(stage)
-      const { duration, ended, retries } = metrics
+      const { duration, ended, retries, waited } = metrics
       return Effect.withFiber((fiber) => {
         const { context } = fiber
         const attempt = attemptIn(fiber)
+        if (measured.has(attempt.first)) return effect
+        const stopHearing = attempt.hear((heard) => {
+          if (heard._tag === "StageDequeued") waited(heard.queue).updateUnsafe(heard.waitedMs, context)
+        })
         return measuring(attempt.first, metrics, effect, context, (exit, elapsedMs) => {
+          stopHearing()
           const tell = (status: Status): undefined => {
             duration.updateUnsafe(elapsedMs, context)
             ended(status).updateUnsafe(1, context)

@@ -29,6 +29,7 @@ import { RunRejected } from "../StageError.ts"
 import { isSettled, type StageEnd, tellCause, tellEnd } from "./internal/ending.ts"
 import { orders } from "./internal/orders.ts"
 import { attributeValue, shortened, tell } from "./internal/span-attributes.ts"
+import { spanEvents } from "./internal/span-events.ts"
 
 type AnyFiber = Fiber.Fiber<unknown, unknown>
 
@@ -106,8 +107,8 @@ interface Spans<Subject, A> {
   /** What a span is about. */
   readonly subjectIn: (fiber: AnyFiber) => Subject
   readonly make: (subject: Subject) => Effect.Effect<Tracer.Span>
-  /** Gives a span its attributes. */
-  readonly describe: (span: Tracer.Span, subject: Subject) => void
+  /** Gives a span its attributes. What it gives is called before the span ends. */
+  readonly describe: (span: Tracer.Span, subject: Subject, fiber: AnyFiber) => (() => void) | void
   /** Ends a span, with what may be told of the exit. */
   readonly end: (
     span: Tracer.Span,
@@ -126,16 +127,18 @@ const inSpan = <Subject, A, E, R>(spans: Spans<Subject, A>, effect: Effect.Effec
     const { context } = fiber
     const subject = spans.subjectIn(fiber)
     let span: Tracer.Span | undefined
+    let leave: (() => void) | void = undefined
     // It is ended in any case: the promise to do so comes before there is one.
     return Effect.onExitPrimitive(
       Effect.flatMap(spans.make(subject), (made) => {
         span = made
-        spans.describe(made, subject)
+        leave = spans.describe(made, subject, fiber)
         fiber.setContext(Context.add(context, Tracer.ParentSpan, made))
         return effect
       }),
       (exit) => {
         fiber.setContext(context)
+        leave?.()
         return span === undefined ? undefined : spans.end(span, subject, exit, fiber)
       }
     )
@@ -248,7 +251,8 @@ const stage = make({
     return inSpan({
       subjectIn: attemptIn,
       make: () => span,
-      describe: (span, { identity: { orgId, sessionId, userId }, lineage }) => {
+      describe: (span, attempt, fiber) => {
+        const { identity: { orgId, sessionId, userId }, lineage } = attempt
         for (const [key, value] of added) span.attribute(key, value)
         tell(span, "stageflow.pipeline", pipeline)
         tell(span, "stageflow.stage", name)
@@ -260,6 +264,7 @@ const stage = make({
         tell(span, "stageflow.org_id", orgId)
         tell(span, "user.id", userId)
         tell(span, "session.id", sessionId)
+        return spanEvents(span, attempt, fiber)
       },
       end: (span, attempt, exit, fiber) => {
         tell(span, "stageflow.attempts", attempt.attempts)
@@ -300,5 +305,8 @@ const attempt = make({
  *
  * An error in a span is the error that the result has: its tag, its code and its message. A stage that asks for a retry
  * has failed with `RetryExhausted`, and so has each of its attempts that asked for another.
+ *
+ * What is announced of a stage (retries, waits in queues, changes of a breaker) is an event of its span, called as in the
+ * events of the run, without what may hold content.
  */
 export const tracing = (): Interceptor => combine(run, stage, attempt)

@@ -319,3 +319,77 @@ describe("R33 what a tracing back end receives of a failure", () => {
       assert.notInclude(text, secret)
     }))
 })
+
+describe("R33 what is told of a stage while it runs", () => {
+  /** The events of a span, without what was logged in it. */
+  const eventsOf = (span: Tracer.Span) =>
+    (span as Tracer.NativeSpan).events.filter(([name]) => name.startsWith("stageflow."))
+      .map(([name, , attributes]) => [name, attributes])
+
+  it.effect("is on its span, as in the events of the run, whether anybody listens to these or not", () =>
+    Effect.gen(function*() {
+      const { layer, spans } = recording()
+      let calls = 0
+      const flaky = Stage.work("flaky", {
+        run: Effect.suspend(() => ++calls < 2 ? Effect.fail(refused()) : Effect.void)
+      })
+      const other = Stage.work("other", { run: Effect.sleep("1 second") })
+      const pipeline = Pipeline.make("p").add(other).add(flaky).pipe(Pipeline.intercept(
+        Interceptors.tracing(),
+        Interceptors.bulkhead({ name: "db", permits: 1 }),
+        Interceptors.circuitBreaker({ failures: 1, openFor: "1 second" }),
+        Interceptors.retry(Schedule.spaced("2 seconds"))
+      ))
+      const exit = yield* during(Effect.exit(Pipeline.run(pipeline, Snapshot.make())), "10 minutes").pipe(
+        Effect.provide([layer, Interceptors.Bulkheads.layerMemory, Interceptors.CircuitBreakers.layerMemory])
+      )
+      assert(Exit.isSuccess(exit))
+      assert.deepStrictEqual(eventsOf(named(spans, "stage other")), [])
+      const told = eventsOf(named(spans, "stage flaky"))
+      assert.deepStrictEqual(told, [
+        ["stageflow.StageQueued", { "stageflow.attempt": 1, "stageflow.queue": "bulkhead db" }],
+        ["stageflow.StageDequeued", {
+          "stageflow.attempt": 1,
+          "stageflow.queue": "bulkhead db",
+          "stageflow.waitedMs": 1000,
+          "stageflow.admitted": true
+        }],
+        ["stageflow.StageRetrying", {
+          "stageflow.attempt": 1,
+          "stageflow.delayMs": 2000,
+          "error.type": "Refused",
+          "stageflow.error.code": "REFUSED"
+        }]
+      ])
+      const [, [, startTime] = []] = (named(spans, "stage flaky") as Tracer.NativeSpan).events
+      assert.strictEqual(startTime, 1_000_000_000n)
+    }))
+
+  it.effect("breakers included; content stays out of it, and a span takes so much and no more", () =>
+    Effect.gen(function*() {
+      const { layer, spans } = recording()
+      const down = Stage.work("down", { run: Effect.succeed(StageOutput.retry(secret)) })
+      const pipeline = Pipeline.make("p").add(down).pipe(Pipeline.intercept(
+        Interceptors.tracing(),
+        Interceptors.circuitBreaker({ failures: 1, openFor: "1 second" }),
+        Interceptors.retry(Schedule.recurs(199))
+      ))
+      yield* during(Effect.exit(Pipeline.run(pipeline, Snapshot.make())), "10 minutes").pipe(
+        Effect.provide([layer, Interceptors.CircuitBreakers.layerMemory])
+      )
+      const stage = named(spans, "stage down")
+      assert.strictEqual(eventsOf(stage).length, 128)
+      // 199 retries and a breaker that opened.
+      assert.strictEqual(stage.attributes.get("stageflow.untold_events"), 200 - 128)
+      assert.notInclude(JSON.stringify(eventsOf(stage)), secret)
+      const { layer: again, spans: few } = recording()
+      const once = Pipeline.make("p").add(Stage.work("down", { run: Effect.fail("no") })).pipe(Pipeline.intercept(
+        Interceptors.tracing(),
+        Interceptors.circuitBreaker({ failures: 1, openFor: "1 second" })
+      ))
+      yield* Effect.exit(Pipeline.run(once, Snapshot.make())).pipe(
+        Effect.provide([again, Interceptors.CircuitBreakers.layerMemory])
+      )
+      assert.deepStrictEqual(eventsOf(named(few, "stage down")).map(([name]) => name), ["stageflow.BreakerOpened"])
+    }))
+})

@@ -158,3 +158,30 @@ describe("metrics that are around the same more than once", () => {
     })
   )
 })
+
+describe("metrics of queues", () => {
+  test(
+    "measure how long stages waited, those that were not let in too",
+    Effect.gen(function*() {
+      const work = <const Name extends string>(name: Name) => Stage.work(name, { run: Effect.sleep("1 second") })
+      const pipeline = Pipeline.make("p").add(work("a")).add(work("b")).add(work("c")).pipe(
+        Pipeline.intercept(metrics, Interceptors.bulkhead({ name: "db", permits: 1 }))
+      )
+      const fiber = yield* Effect.forkChild(
+        Effect.provide(Pipeline.run(pipeline, Snapshot.make()), Interceptors.Bulkheads.layerMemory),
+        { startImmediately: true }
+      )
+      yield* TestClock.adjust("1500 millis")
+      yield* Fiber.interrupt(fiber)
+      const waits = (yield* Metric.snapshot).filter(({ id }) => id === "stageflow_queue_wait_ms")
+      assert.deepStrictEqual(
+        waits.map(({ attributes, state }) => [attributes, "sum" in state ? state.sum : undefined]),
+        [
+          [{ pipeline: "p", stage: "b", queue: "bulkhead db" }, 1000],
+          [{ pipeline: "p", stage: "c", queue: "bulkhead db" }, 1500]
+        ]
+      )
+      assert.deepStrictEqual(yield* running, { runs: 0, stages: 0 })
+    })
+  )
+})

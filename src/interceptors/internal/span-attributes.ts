@@ -10,7 +10,7 @@ import type * as Tracer from "effect/Tracer"
 
 /** An attribute: the spans that have it, and what it is. */
 interface Described {
-  readonly of: ReadonlyArray<"run" | "stage" | "attempt" | "link">
+  readonly of: ReadonlyArray<"run" | "stage" | "attempt" | "event" | "link">
   readonly what: string
 }
 
@@ -23,7 +23,7 @@ export const spanAttributes = {
   "stageflow.correlation.id": { of: ["run", "stage"], what: "the id of the outermost run" },
   "stageflow.stage": { of: ["stage", "attempt"], what: "the name of the stage" },
   "stageflow.kind": { of: ["stage"], what: "its kind" },
-  "stageflow.attempt": { of: ["attempt"], what: "which attempt of the stage it is, from 1" },
+  "stageflow.attempt": { of: ["attempt", "event"], what: "which attempt of the stage it is, from 1" },
   "stageflow.attempts": { of: ["stage"], what: "how many attempts the stage made" },
   "stageflow.outcome": {
     of: ["run", "stage"],
@@ -33,8 +33,9 @@ export const spanAttributes = {
   "stageflow.org_id": { of: ["stage"], what: "the organisation, as it was proven" },
   "user.id": { of: ["stage"], what: "the user, as it was proven" },
   "session.id": { of: ["stage"], what: "the session" },
-  "error.type": { of: ["run", "stage", "attempt"], what: "the tag of the error that it failed with" },
-  "stageflow.error.code": { of: ["run", "stage", "attempt"], what: "the code of that error, when it has one" },
+  "error.type": { of: ["run", "stage", "attempt", "event"], what: "the tag of the error that it failed with" },
+  "stageflow.error.code": { of: ["run", "stage", "attempt", "event"], what: "the code of that error, when it has one" },
+  "stageflow.untold_events": { of: ["stage"], what: "how many more events there were than a span takes" },
   "stageflow.failed_stage": { of: ["run"], what: "the stage that the run failed at" },
   "stageflow.link": { of: ["link"], what: "what the linked span is to the run: `replay_of`, `resumed_from`, ..." }
 } as const satisfies Readonly<Record<string, Described>>

@@ -162,6 +162,19 @@ describe("the examples", () => {
       )
     }))
 
+  it.live("tracing", () =>
+    Effect.gen(function*() {
+      const lines = linesOf(yield* runExample("tracing"))
+      checkPage("tracing", lines)
+      included(
+        lines,
+        "The tool was called in trace 0af7651916cd43dd8448eb211c80319c",
+        "    attempt 1 of answer  Busy",
+        "    * stageflow.StageRetrying",
+        "          * stageflow.StageDequeued"
+      )
+    }))
+
   it.live("multi-tenant", () =>
     Effect.gen(function*() {
       const lines = linesOf(yield* runExample("multi-tenant"))

@@ -6,7 +6,7 @@ import { interceptorNames } from "./interceptors.ts"
 import type { Large } from "./large.ts"
 import { type Measured, sizes } from "./measure.ts"
 import { shapes } from "./shapes.ts"
-import { floors, modes, sinkModes, type SubjectName, waitingModes } from "./subjects.ts"
+import { exporterModes, floors, modes, sinkModes, type SubjectName, waitingModes } from "./subjects.ts"
 import type { Target } from "./targets.ts"
 import type { Form } from "./typecheck.ts"
 
@@ -45,6 +45,20 @@ const costs = ({ results }: Report, title: string, subjects: ReadonlyArray<Subje
     })
   )
   return rows.length === 0 ? "" : aligned([[title, "stages", ...subjects], ...rows])
+}
+
+/** What spans cost, in runs without them that were measured in the same turns. */
+const exporterRatios = ({ results }: Report): string => {
+  const [reference, ...traced] = exporterModes
+  const rows = shapes.flatMap((shape) =>
+    sizes.flatMap((size) => {
+      const of = results[shape][size]
+      const bare = of[reference]
+      if (bare === undefined) return []
+      return [[shape, count(size), ...traced.map((mode) => ((of[mode] ?? Number.NaN) / bare).toFixed(1))]]
+    })
+  )
+  return rows.length === 0 ? "" : aligned([["in bare", "stages", ...traced], ...rows])
 }
 
 const ownCosts = ({ interceptors }: Report): string =>
@@ -96,6 +110,8 @@ export const format = (report: Report): string =>
     costs(report, "µs per stage", [...modes, ...floors]),
     costs(report, "µs per stage that waits", waitingModes),
     costs(report, "µs per stage, with a sink", sinkModes),
+    costs(report, "µs per stage, with spans", exporterModes),
+    exporterRatios(report),
     ownCosts(report),
     others(report),
     targets(report)

@@ -9,6 +9,7 @@ export const sections = [
   "defaults",
   "waiting",
   "sinks",
+  "exporters",
   "interceptors",
   "nested",
   "forEach"

@@ -1,7 +1,11 @@
 /**
  * What is measured: a graph as a pipeline in each of the modes, and the same graph written by hand.
  */
+import * as NodeSdk from "@effect/opentelemetry/NodeSdk"
+import { BatchSpanProcessor } from "@opentelemetry/sdk-trace-base"
 import { Duration, Effect, Layer, Logger, Metric, type Scope } from "effect"
+import { HttpClient, HttpClientResponse } from "effect/http"
+import { OtlpSerialization, OtlpTracer } from "effect/observability"
 import { EventSink, Interceptor, Pipeline, Snapshot, Stage } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
 import { BufferedSink } from "stageflow/observability"
@@ -15,7 +19,14 @@ export const waitingModes = ["bareAwaiting", "bareYielding", "defaultsAwaiting",
 /** With a sink behind a buffer: one that takes what it gets, and one that takes 1 ms for each event. */
 export const sinkModes = ["buffered", "bufferedSlow"] as const
 
-export type Mode = (typeof modes)[number] | (typeof waitingModes)[number] | (typeof sinkModes)[number]
+/** Without spans, and with those of `Interceptors.tracing`: kept by nobody, and with each exporter, whose back end takes all at once. */
+export const exporterModes = ["untraced", "traced", "tracedOtlp", "tracedSdk"] as const
+
+export type Mode =
+  | (typeof modes)[number]
+  | (typeof waitingModes)[number]
+  | (typeof sinkModes)[number]
+  | (typeof exporterModes)[number]
 
 /** The same graph by hand: with nothing, and with what the default stack does, from Effect's own combinators. */
 export const floors = ["floor", "stackByHand"] as const
@@ -77,6 +88,29 @@ const sinkRun = Effect.fnUntraced(function*(pipeline: BenchPipeline, layer: Laye
   return Effect.provideContext(bareRun(pipeline), yield* Effect.provide(Layer.build(layer), Logger.layer([])))
 })
 
+const tracedRun = (pipeline: BenchPipeline) => bareRun(pipeline.pipe(Pipeline.intercept(Interceptors.tracing())))
+
+/** What is exported, without the network. */
+const otlp = OtlpTracer.layer({ url: "http://localhost/v1/traces", resource: { serviceName: "bench" } }).pipe(
+  Layer.provide(OtlpSerialization.layerJson),
+  Layer.provide(Layer.succeed(
+    HttpClient.HttpClient,
+    HttpClient.make((request) => Effect.succeed(HttpClientResponse.fromWeb(request, new Response("{}"))))
+  ))
+)
+
+const sdk = NodeSdk.layer(() => ({
+  resource: { serviceName: "bench" },
+  spanProcessor: new BatchSpanProcessor({
+    export: (_, taken) => taken({ code: 0 }),
+    shutdown: () => Promise.resolve()
+  })
+}))
+
+const exportedRun = Effect.fnUntraced(function*(pipeline: BenchPipeline, exporter: Layer.Layer<never>) {
+  return Effect.provideContext(tracedRun(pipeline), yield* Layer.build(exporter))
+})
+
 /** The subjects of one graph. Each is made when it is asked for: what is not measured takes no memory. */
 export const subjectsOf = Effect.fnUntraced(function*(graph: Graph) {
   const pipeline = yield* Effect.cached(pipelineOf(graph))
@@ -93,6 +127,10 @@ export const subjectsOf = Effect.fnUntraced(function*(graph: Graph) {
     defaultsYielding: Effect.map(yieldingPipeline, defaultsRun),
     buffered: Effect.flatMap(pipeline, (self) => sinkRun(self, buffered)),
     bufferedSlow: Effect.flatMap(pipeline, (self) => sinkRun(self, bufferedSlow)),
+    untraced: Effect.map(pipeline, bareRun),
+    traced: Effect.map(pipeline, tracedRun),
+    tracedOtlp: Effect.flatMap(pipeline, (self) => exportedRun(self, otlp)),
+    tracedSdk: Effect.flatMap(pipeline, (self) => exportedRun(self, sdk)),
     floor: Effect.succeed(floorOf(graph, () => noOp)),
     stackByHand: Effect.succeed(floorOf(graph, withStackByHand))
   } satisfies Subjects

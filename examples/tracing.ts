@@ -57,13 +57,16 @@ const printed = Layer.effect(
   Tracer.Tracer,
   Effect.gen(function*() {
     const spans: Array<Tracer.NativeSpan> = []
-    const lines = (parent: string, indent: string): ReadonlyArray<string> =>
-      spans.filter((span) => Option.exists(span.parent, ({ spanId }) => spanId === parent)).flatMap((span) => [
-        `${indent}${span.name}${span.attributes.has("error.type") ? `  ${span.attributes.get("error.type")}` : ""}`,
-        ...span.events.filter(([name]) => name.startsWith("stageflow.")).map(([name]) => `${indent}  * ${name}`),
-        ...lines(span.spanId, `${indent}  `)
-      ])
-    yield* Effect.addFinalizer(() => Console.log(lines("b7ad6b7169203331", "").join("\n")))
+    const childrenOf = (parent: string) =>
+      spans.filter((span) => Option.exists(span.parent, ({ spanId }) => spanId === parent))
+    const linesOf = ({ attributes, events, name, spanId }: Tracer.NativeSpan, indent = ""): ReadonlyArray<string> => [
+      `${indent}${name}${attributes.has("error.type") ? `  ${attributes.get("error.type")}` : ""}`,
+      ...events.flatMap(([name]) => name.startsWith("stageflow.") ? [`${indent}  * ${name}`] : []),
+      ...childrenOf(spanId).flatMap((span) => linesOf(span, `${indent}  `))
+    ]
+    yield* Effect.addFinalizer(() =>
+      Console.log(childrenOf("b7ad6b7169203331").flatMap((span) => linesOf(span)).join("\n"))
+    )
     return Tracer.make({
       span: (options) => {
         const span = new Tracer.NativeSpan(options)

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Cause, Data, Effect, Exit, Fiber, Layer, Option, Redacted, Schedule, Schema, Tracer } from "effect"
+import { Cause, Data, Effect, Exit, Fiber, Layer, Option, Redacted, Schedule, Schema, Stream, Tracer } from "effect"
+import { LanguageModel, Telemetry } from "effect/ai"
 import { TestClock } from "effect/testing"
 import { Interceptor, Pipeline, RunResult, Snapshot, Stage, StageOutput } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
@@ -100,6 +101,8 @@ class Refused extends Schema.TaggedError<Refused>()("Refused", { password: Schem
 }
 
 class Nameless extends Data.Error<{ readonly password: string }> {}
+
+class Endless extends Data.TaggedError("Endless")<{ readonly message: string }> {}
 
 const refused = () => new Refused({ password: secret, cause: new Error(`connect to ${secret}`) })
 
@@ -263,7 +266,9 @@ describe("R33 what a tracing back end receives of a failure", () => {
 
   it.effect("an error that says more than a back end takes is cut", () =>
     Effect.gen(function*() {
-      const pipeline = Pipeline.make("p").add(Stage.work("a", { run: Effect.fail(new Error("x".repeat(1_000_000))) }))
+      const pipeline = Pipeline.make("p").add(
+        Stage.work("a", { run: Effect.fail(new Endless({ message: "x".repeat(1_000_000) })) })
+      )
         .pipe(
           Pipeline.intercept(Interceptors.tracing())
         )
@@ -391,5 +396,40 @@ describe("R33 what is told of a stage while it runs", () => {
         Effect.provide([again, Interceptors.CircuitBreakers.layerMemory])
       )
       assert.deepStrictEqual(eventsOf(named(few, "stage down")).map(([name]) => name), ["stageflow.BreakerOpened"])
+    }))
+})
+
+describe("R33 what is known of a model call", () => {
+  it.effect("is told by effect/ai below the attempt, by the conventions; what the author knows is on the stage's span", () =>
+    Effect.gen(function*() {
+      const { layer, spans } = recording()
+      const model = yield* LanguageModel.make({
+        generateText: ({ span }) =>
+          Effect.sync(() => {
+            Telemetry.addGenAIAnnotations(span, {
+              provider: { name: "openai" },
+              request: { model: "small" },
+              usage: { inputTokens: 7 }
+            })
+            return [{ type: "text", text: "Hello" }]
+          }),
+        streamText: () => Stream.empty
+      })
+      const ask = Stage.transform("ask", {
+        run: Effect.map(LanguageModel.generateText({ prompt: "Hi" }), ({ text }) => ({ text }))
+      }).pipe(Stage.annotate(Interceptors.SpanAttributes, { "gen_ai.operation.name": "chat" }))
+      const pipeline = Pipeline.make("p").add(ask).pipe(Pipeline.intercept(Interceptors.tracing()))
+      const { outputs } = yield* Pipeline.run(pipeline, Snapshot.make()).pipe(
+        Effect.provideService(LanguageModel.LanguageModel, model),
+        Effect.provide(layer)
+      )
+      assert.strictEqual(outputs.ask.data.text, "Hello")
+      const call = named(spans, "LanguageModel.generateText")
+      assert.strictEqual(parentOf(call), named(spans, "attempt 1 of ask"))
+      assert.deepInclude(Object.fromEntries(call.attributes), {
+        "gen_ai.request.model": "small",
+        "gen_ai.usage.input_tokens": 7
+      })
+      assert.strictEqual(named(spans, "stage ask").attributes.get("gen_ai.operation.name"), "chat")
     }))
 })

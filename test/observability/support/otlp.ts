@@ -161,7 +161,7 @@ export interface ReceivedPoint {
 
 /** The points of metrics that were sent, the last time that they were. */
 export const pointsIn = (received: ReadonlyArray<Received>): ReadonlyArray<ReceivedPoint> => {
-  const last = received.filter(({ url }) => url?.endsWith("/v1/metrics")).at(-1)
+  const last = received.findLast(({ url }) => url?.endsWith("/v1/metrics"))
   if (last === undefined) return []
   const { resourceMetrics = [] } = bodyOf(last, "Metrics") as {
     readonly resourceMetrics?: ReadonlyArray<

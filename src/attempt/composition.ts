@@ -7,7 +7,7 @@ import { constVoid } from "effect/Function"
 import * as Result from "effect/Result"
 import { together } from "../internal/causes.ts"
 import { InvalidOption } from "../internal/options.ts"
-import { noteRefusals } from "../internal/refusal.ts"
+import { refusing, refusingWhen } from "../internal/refusal.ts"
 import { RunRejected, StageFault } from "../StageError.ts"
 import { attemptIn } from "./attempt.ts"
 import { type Gate, gateOrder } from "./gate.ts"
@@ -103,10 +103,7 @@ const denying = (around: Around): Around => {
     return Effect.withFiber((fiber) => {
       const attempt = attemptIn(fiber)
       letIn.delete(attempt)
-      return Effect.onExitPrimitive(asked, (exit) => {
-        if (exit._tag === "Failure" && !letIn.has(attempt)) noteRefusals(exit.cause)
-        return undefined
-      })
+      return refusingWhen(asked, () => !letIn.has(attempt))
     })
   }
 }
@@ -163,12 +160,10 @@ const guardedRun = (
         end !== undefined && value === end
           ? Effect.succeed(value)
           : reject(new TypeError("It ended with something else than what the run ended with")),
-      onFailure: (cause) => {
+      onFailure: (ended) => {
         // Who fails before the run begins has denied it.
-        if (!hasRun) {
-          noteRefusals(cause)
-          if (denies(cause)) onDenied(part.name)
-        }
+        const cause = hasRun ? ended : refusing(ended)
+        if (!hasRun && denies(cause)) onDenied(part.name)
         const defect = cause.reasons.find(Cause.isDieReason)
         const isNamed = defect === undefined || defect.defect instanceof RunRejected
           || ownDefects.includes(defect.defect)

@@ -438,7 +438,7 @@ class Running {
   private lose({ kind, name }: Contestant, error: unknown, cause: Cause.Cause<unknown> = Cause.fail(error)) {
     this.out.push({ contestant: name, skipped: undefined, error, cause })
     // No means no: another one that says yes does not change that.
-    return isRefusedBy({ kind }, error) ? this.decide({ _tag: "Refused", contestant: name }) : Effect.void
+    return isRefusedBy({ kind }, error, cause) ? this.decide({ _tag: "Refused", contestant: name }) : Effect.void
   }
 
   /** What the stage ends with. */

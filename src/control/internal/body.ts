@@ -24,7 +24,7 @@ import {
   type Skip,
   type StageOutput
 } from "../../internal/output-model.ts"
-import { isRefusal, noteRefusals } from "../../internal/refusal.ts"
+import { isRefusal, refusing } from "../../internal/refusal.ts"
 import * as OutputBag from "../../OutputBag.ts"
 import * as Pipeline from "../../Pipeline.ts"
 import { type Cancelled, type Completed, StageFailed } from "../../RunResult.ts"
@@ -187,8 +187,7 @@ const stageRuns = (stage: Stage.Any): Runs => {
         if (count !== undefined) count.attempts += failed.error.attempts
         const { cause } = failed.error
         // Only the failure of the run says that its stage has refused.
-        if (isRefusal(failed.error)) noteRefusals(cause)
-        return Effect.failCause(cause)
+        return Effect.failCause(isRefusal(failed.error) ? refusing(cause) : cause)
       }),
       Effect.map((result) => {
         if (count !== undefined) count.attempts += OutputBag.attempts(result.bag, stage.name).length

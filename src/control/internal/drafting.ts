@@ -14,7 +14,7 @@ import { rejectionIsOver, rejectionStands } from "../../attempt/standing-rejecti
 import { together } from "../../internal/causes.ts"
 import { immutable } from "../../internal/immutable.ts"
 import type { Ok } from "../../internal/output-model.ts"
-import { noteRejection } from "../../internal/refusal.ts"
+import { noteRejection, refusing } from "../../internal/refusal.ts"
 import { StageContext } from "../../StageContext.ts"
 import { StageFault } from "../../StageError.ts"
 import type { InStage } from "../../StageOutput.ts"
@@ -221,7 +221,7 @@ class Drafting {
     // A defect has no error of its own that could say so.
     const refusal = cause.reasons.some(Cause.isFailReason) ? cause : together(Cause.fail(ending.error), cause)
     if (Predicate.isObjectKeyword(ending.error)) noteRejection(ending.error)
-    return refusal
+    return refusing(refusal)
   }
 
   /** As it is now, whatever is left behind still does. */

@@ -296,7 +296,7 @@ class FanOut {
     this.tell(running, "failed", failures, { error: errorSummaryOf(error) })
     this.collected.failed(running, error)
     // No means no, however many may fail: an outcome that tells of a refusal would be data.
-    if (this.settings.tolerated !== undefined && !isRefusal(error)) {
+    if (this.settings.tolerated !== undefined && !isRefusal(error, cause)) {
       if (failures > this.settings.tolerated) this.end(tooMany)
       return
     }
@@ -384,7 +384,7 @@ const causeOfStage = (
 ): Cause.Cause<unknown> => {
   if (error instanceof StageFault) return cause
   const others = cause.reasons.filter((reason) => !Cause.isFailReason(reason))
-  return together(Cause.fail(itemFailed(stage, item, error)), Cause.fromReasons(others))
+  return together(Cause.fail(itemFailed(stage, item, error, cause)), Cause.fromReasons(others))
 }
 
 const allOf = (causes: ReadonlyArray<Cause.Cause<unknown>>): Cause.Cause<unknown> | undefined =>

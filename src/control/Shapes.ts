@@ -61,6 +61,7 @@ import {
   type TakenBy
 } from "./internal/body.ts"
 import { entriesOf } from "./internal/named.ts"
+import { sideBySide } from "./internal/side-by-side.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // pipelines
@@ -388,15 +389,11 @@ class Running {
 
   /** Runs everybody until the race is decided. The others are interrupted then, and have ended when this does. */
   run(inputs: unknown): Effect.Effect<void, never, StageContext> {
-    return Effect.forEach(this.contestants, (contestant) => this.contest(contestant, inputs), {
-      concurrency: "unbounded",
-      discard: true
-    }).pipe(
+    return Effect.matchCauseEffect(sideBySide(this.contestants.map((contestant) => this.contest(contestant, inputs))), {
+      onSuccess: () => Effect.void,
       // Decided is decided, whatever those die of that are interrupted.
-      Effect.catchCause((cause) =>
-        this.decision === undefined ? Effect.failCause(cause as Cause.Cause<never>) : Effect.void
-      )
-    )
+      onFailure: (cause) => this.decision === undefined ? Effect.failCause(cause as Cause.Cause<never>) : Effect.void
+    })
   }
 
   private contest(contestant: Contestant, inputs: unknown): Effect.Effect<void, Over, StageContext> {

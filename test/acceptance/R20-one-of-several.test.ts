@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber } from "effect"
 import { TestClock } from "effect/testing"
-import { Pipeline, RunResult, Snapshot, Stage } from "stageflow"
+import { Pipeline, type RunResult, Snapshot, Stage } from "stageflow"
 import { GuardRetry, Shapes } from "stageflow/control"
 import { Broken, recorded, Witness } from "./support/lifecycle.ts"
 

@@ -38,7 +38,7 @@ const endOf = <A, E>(
 ): Effect.Effect<ReadonlyArray<A>, E> =>
   Effect.callback((resume) => {
     let left = running.length
-    const given: Array<A> = new Array(left)
+    const given: Array<A> = []
     const ignored = running.map((fiber, index) =>
       fiber.addObserver((exit) => {
         if (exit._tag === "Success") {

@@ -47,6 +47,7 @@ import { StageContext } from "../StageContext.ts"
 import type { StageOutput } from "../StageOutput.ts"
 import {
   type Body,
+  contentOf,
   type DataOf,
   type ErrorOf,
   type Runs,
@@ -303,10 +304,7 @@ class Choosing {
 
   /** What is run of all this, each with its route, for descriptions. */
   get content(): Pipeline.Content {
-    const labelled = [...this.branches, ...(this.other === undefined ? [] : [["otherwise", this.other] as const])]
-    return {
-      pipelines: labelled.flatMap(([label, { pipeline }]) => pipeline === undefined ? [] : [{ label, pipeline }])
-    }
+    return contentOf([...this.branches, ...(this.other === undefined ? [] : [["otherwise", this.other] as const])])
   }
 
   /** What is to be run for a decision of the router. */

@@ -31,11 +31,13 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { announce } from "../attempt/attempt.ts"
+import { announce, attemptOf, type Part } from "../attempt/attempt.ts"
 import { messageOf } from "../attempt/error-summary.ts"
 import { Held, holding } from "../attempt/held-codec.ts"
+import type { Outcome } from "../attempt/interceptor-model.ts"
 import { endingOfExit, normalize } from "../attempt/outcome.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
 import type { OneRecord, Shown, Together } from "../checks/bodies.ts"
@@ -52,6 +54,7 @@ import { RetryExhausted, type StageFault } from "../StageError.ts"
 import type { Cancel, Ok, Skip } from "../StageOutput.ts"
 import {
   type Body,
+  contentOf,
   type DataOf,
   type ErrorOf,
   type Runs,
@@ -397,29 +400,36 @@ class Running {
   }
 
   private contest(contestant: Contestant, inputs: unknown): Effect.Effect<void, Over, StageContext> {
-    const outcome = normalize(contestant.name, Effect.suspend(() => contestant.runs.run(inputs)))
-    return Effect.flatMap(Effect.exit(outcome), (exit) => {
-      const ending = endingOfExit(contestant.name, exit)
-      switch (ending._tag) {
-        case "Ok":
-          return this.decide({ _tag: "Won", contestant: contestant.name, output: ending })
-        case "Cancel":
-          return this.decide({ _tag: "Cancelled", output: ending })
-        case "Skip":
-          return this.leave({ contestant: contestant.name, skipped: ending, error: undefined, cause: Cause.empty })
-        case "Retry":
-          return this.lose(
-            contestant,
-            new RetryExhausted({
-              stage: contestant.name,
-              attempts: 1,
-              reason: ending.reason
-            })
-          )
-        default:
-          return this.lose(contestant, ending.error, ending.cause)
-      }
+    return Effect.flatMap(StageContext, (context) => {
+      const part = attemptOf(context).part()
+      const outcome = normalize(contestant.name, part.run(Effect.suspend(() => contestant.runs.run(inputs))))
+      return Effect.flatMap(Effect.exit(outcome), (exit) => this.ended(contestant, exit, part))
     })
+  }
+
+  /** Only what the winner has added is the stage's. */
+  private ended(contestant: Contestant, exit: Exit.Exit<Outcome, unknown>, part: Part): Effect.Effect<void, Over> {
+    const ending = endingOfExit(contestant.name, exit)
+    switch (ending._tag) {
+      case "Ok":
+        if (this.decision === undefined) part.keep()
+        return this.decide({ _tag: "Won", contestant: contestant.name, output: ending })
+      case "Cancel":
+        return this.decide({ _tag: "Cancelled", output: ending })
+      case "Skip":
+        return this.leave({ contestant: contestant.name, skipped: ending, error: undefined, cause: Cause.empty })
+      case "Retry":
+        return this.lose(
+          contestant,
+          new RetryExhausted({
+            stage: contestant.name,
+            attempts: 1,
+            reason: ending.reason
+          })
+        )
+      default:
+        return this.lose(contestant, ending.error, ending.cause)
+    }
   }
 
   private decide(decision: Decision): Effect.Effect<never, Over> {
@@ -514,13 +524,8 @@ export const race: Race = (name: string, given: Contestants, settings: RaceOptio
     yield* running.run(inputs)
     return yield* running.conclude(stage)
   })
-  const content: Pipeline.Content = {
-    pipelines: contestants.flatMap(({ name: label, runs: { pipeline } }) =>
-      pipeline === undefined ? [] : [{ label, pipeline }]
-    )
-  }
   const made = Stage.make(kind ?? "transform", name, { run }).pipe(
-    Stage.annotate(Pipeline.Inside, content),
+    Stage.annotate(Pipeline.Inside, contentOf(contestants.map(({ name, runs }) => [name, runs]))),
     Stage.annotate(Held, { errors: [holding(RaceLost, raceLost)] })
   )
   // The signature computes the types of the stage; the value does not know them.

@@ -125,6 +125,15 @@ export const runsOf = (option: string, given: ItemBody): Runs => {
   return Pipeline.isPipeline(body) ? pipelineRuns(body) : functionRuns(body)
 }
 
+/** What bodies are to the stage that runs them, for descriptions: a function has nothing to look into but what it is. */
+export const contentOf = (labelled: Iterable<readonly [label: string, runs: Runs]>): Pipeline.Content => {
+  const all = Array.from(labelled)
+  return {
+    pipelines: all.flatMap(([label, { pipeline }]) => pipeline === undefined ? [] : [{ label, pipeline }]),
+    functions: all.flatMap(([label, { pipeline }]) => pipeline === undefined ? [label] : [])
+  }
+}
+
 const functionRuns = (body: (input: never, index: number) => Effect.Effect<unknown, unknown, unknown>): Runs => {
   // The signatures say what it takes and needs; the value does not know.
   const run = body as (input: unknown, more: unknown) => unknown

@@ -11,7 +11,7 @@ import { absurd } from "effect/Function"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import { type Attempt, attemptOf } from "../../attempt/attempt.ts"
+import { type Attempt, attemptOf, type Part } from "../../attempt/attempt.ts"
 import { errorSummaryOf } from "../../attempt/error-summary.ts"
 import type { Outcome, StageEffect } from "../../attempt/interceptor-model.ts"
 import { isData } from "../../attempt/made-outcome.ts"
@@ -92,6 +92,8 @@ class RunningItem implements EndedItem, AttemptCount {
   readonly value: unknown
   attempts = 0
   key: string | undefined = undefined
+  /** The last of several attempts of a function: only that one counts. */
+  part: Part | undefined = undefined
   private readonly clock: Clock.Clock
   private readonly startedNanos: bigint
   private known: Item | undefined = undefined
@@ -164,8 +166,14 @@ class FanOut {
         running = new RunningItem(value, index, this.clock)
         return this.effectFor(running)
       },
-      gave: (value) => this.returned(running, value),
-      failed: (cause) => this.ended(running, Exit.failCause(cause))
+      gave: (value) => {
+        running.part?.keep()
+        this.returned(running, value)
+      },
+      failed: (cause) => {
+        running.part?.keep()
+        this.ended(running, Exit.failCause(cause))
+      }
     }
   }
 
@@ -173,12 +181,20 @@ class FanOut {
     const { retry } = this.settings
     if (retry === undefined) return this.attemptFor(running)
     const retried = retry(
-      this.readForRetry(Effect.suspend(() => this.attemptFor(running))),
+      this.readForRetry(Effect.suspend(() => this.inPart(running))),
       this.attempt.stage,
       running
     )
     // What runs in a stage has everything that the stage says it needs.
     return Effect.map(retried, (outcome) => outcome._tag === "Ok" ? outcome.data : outcome) as Effect.Effect<unknown>
+  }
+
+  /** What an attempt adds that is followed by another one goes with it. A run of its own has added it to itself. */
+  private inPart(running: RunningItem): Effect.Effect<unknown, unknown> {
+    if (this.settings.runs.pipeline !== undefined) return this.attemptFor(running)
+    running.part?.drop()
+    running.part = this.attempt.part()
+    return running.part.run(this.attemptFor(running))
   }
 
   private attemptFor(running: RunningItem): Effect.Effect<unknown, unknown> {

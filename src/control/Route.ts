@@ -35,6 +35,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { announce } from "../attempt/attempt.ts"
 import { Held, holding } from "../attempt/held-codec.ts"
+import { asRepetition } from "../attempt/repetition.ts"
 import type { OneRecord, Shown } from "../checks/bodies.ts"
 import type { BranchInputs, MatchProblem, RouteIn, RoutesWithBranch, WeightsProblem } from "../checks/route.ts"
 import type { Checked, NotGiven } from "../checks/wiring.ts"
@@ -375,7 +376,10 @@ export const match: Match = (
     if (choice instanceof NoBranch) return yield* choice
     yield* context.addArtifact({ type: artifactType, payload: choice.decision })
     announce(context, { _tag: "RouteDecided", ...choice.decision })
-    return yield* choice.runs.run(inputs)
+    const { decision: { by, route }, runs } = choice
+    // Branches may be called the same, and what is kept of one is not the other's.
+    const body = by === "otherwise" ? "otherwise" : `branches.${route}`
+    return yield* asRepetition(Effect.suspend(() => runs.run(inputs)), [context.stage, body, 0], inputs)
   })
   const made = Stage.make(kind ?? "transform", name, { run }).pipe(
     Stage.annotate(Pipeline.Inside, choosing.content),

@@ -40,6 +40,7 @@ import { Held, holding } from "../attempt/held-codec.ts"
 import type { Outcome } from "../attempt/interceptor-model.ts"
 import { endingOfExit, normalize } from "../attempt/outcome.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
+import { asRepetition } from "../attempt/repetition.ts"
 import type { OneRecord, Shown, Together } from "../checks/bodies.ts"
 import type { ChainProblem, DuplexProblem, FanOutProblem, LastData, Nodes, RaceProblem } from "../checks/shapes.ts"
 import type { Checked, NotGiven } from "../checks/wiring.ts"
@@ -402,9 +403,18 @@ class Running {
   private contest(contestant: Contestant, inputs: unknown): Effect.Effect<void, Over, StageContext> {
     return Effect.flatMap(StageContext, (context) => {
       const part = attemptOf(context).part()
-      const outcome = normalize(contestant.name, part.run(Effect.suspend(() => contestant.runs.run(inputs))))
+      const outcome = normalize(contestant.name, part.run(this.runOf(contestant, inputs, context.stage)))
       return Effect.flatMap(Effect.exit(outcome), (exit) => this.ended(contestant, exit, part))
     })
+  }
+
+  /** Two contestants may be called the same, and each runs for itself. */
+  private runOf(
+    { name, runs }: Contestant,
+    inputs: unknown,
+    stage: string
+  ): Effect.Effect<unknown, unknown, StageContext> {
+    return asRepetition(Effect.suspend(() => runs.run(inputs)), [stage, `contestants.${name}`, 0], inputs)
   }
 
   /** Only what the winner has added is the stage's. */

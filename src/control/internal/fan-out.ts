@@ -202,10 +202,8 @@ class FanOut {
     if (key !== undefined) running.key ??= options.text("key", key(running.value, running.index))
     // It runs in a stage, as this does.
     const run = runs.runUnread(running.value, running.index, running) as Effect.Effect<unknown, unknown>
-    // A function is part of the stage, and nothing is kept of it.
-    const known = runs.pipeline === undefined
-      ? run
-      : asRepetition(run, [this.attempt.stage, "each", running.index], running.value)
+    // Nothing is kept of a function, which is part of the stage; but it may run pipelines itself.
+    const known = asRepetition(run, [this.attempt.stage, "each", running.index], running.value)
     return this.settings.validate === undefined
       ? known
       : Effect.flatMap(known, (returned) => this.validated(running, returned))

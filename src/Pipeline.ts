@@ -807,6 +807,8 @@ export const validate = (self: Any): Effect.Effect<void, PipelineInvalid> => Eff
 export interface Content {
   /** The pipelines that it runs, and what each of them is to it: a route, a draft. */
   readonly pipelines: ReadonlyArray<{ readonly label?: string; readonly pipeline: Any }>
+  /** What else it runs, by what that is to it: functions, which nobody can look into. */
+  readonly functions?: ReadonlyArray<string>
   /** Whether it runs them more than once: for each of several items, or in a loop. */
   readonly repeats?: Repetition
 }
@@ -831,6 +833,7 @@ export const Inside = Context.Reference<Content>("stageflow/Pipeline/Inside", {
  */
 export interface DescribedContent {
   readonly pipelines: ReadonlyArray<{ readonly label?: string; readonly pipeline: Description }>
+  readonly functions?: ReadonlyArray<string>
   readonly repeats?: Repetition
 }
 
@@ -873,15 +876,19 @@ export const describe = (self: Any): Effect.Effect<Description, PipelineInvalid>
 
 const describeStage = ({ definition, info, name }: PlannedStage): Effect.Effect<DescribedStage, PipelineInvalid> => {
   const stage = { name, kind: info.kind as Stage.Kind } // from the stage itself
-  const { pipelines, repeats } = Context.get(definition.annotations, Inside)
-  if (pipelines.length === 0 && repeats === undefined) return Effect.succeed(stage)
+  const { functions = [], pipelines, repeats } = Context.get(definition.annotations, Inside)
+  if (pipelines.length + functions.length === 0 && repeats === undefined) return Effect.succeed(stage)
   const described = Effect.forEach(
     pipelines,
     (part) => Effect.map(describe(part.pipeline), (pipeline) => ({ ...part, pipeline }))
   )
   return Effect.map(described, (pipelines) => ({
     ...stage,
-    inside: repeats === undefined ? { pipelines } : { pipelines, repeats }
+    inside: {
+      pipelines,
+      ...(functions.length === 0 ? {} : { functions }),
+      ...(repeats === undefined ? {} : { repeats })
+    }
   }))
 }
 

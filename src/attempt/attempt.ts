@@ -5,6 +5,7 @@
  */
 import * as Context from "effect/Context"
 import type * as Duration from "effect/Duration"
+import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Schema from "effect/Schema"
@@ -58,6 +59,18 @@ export type Attempt = StageContext["Service"] & {
   ) => (effect: StageEffect) => StageEffect
   /** Runs an Effect as an attempt at the same time as the first. The first that succeeds ends the others. */
   readonly parallelAttempt: (effect: StageEffect) => StageEffect
+  /** A part of this attempt: it is the same attempt, and what it adds is only the attempt's when it is kept. */
+  readonly part: () => Part
+}
+
+/** One of several things that an attempt does, of which not all count. */
+export interface Part {
+  /** Runs an Effect as this part. */
+  readonly run: <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.Effect<A, E, Exclude<R, StageContext>>
+  /** The part is over and counts: what it has added is the attempt's. */
+  readonly keep: () => void
+  /** The part is over and does not count: what it has added is dropped, and it is not heard any more. */
+  readonly drop: () => void
 }
 
 /** The attempt behind a StageContext. */

@@ -2,12 +2,15 @@
  * Composes interceptors: what several of them do around one stage or one run, from the outermost to the innermost.
  */
 import * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import { constVoid } from "effect/Function"
+import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import { together } from "../internal/causes.ts"
 import { InvalidOption } from "../internal/options.ts"
-import { noteRefusals } from "../internal/refusal.ts"
+import { refusing, refusingWhen } from "../internal/refusal.ts"
+import { StageContext } from "../StageContext.ts"
 import { RunRejected, StageFault } from "../StageError.ts"
 import { attemptIn } from "./attempt.ts"
 import { type Gate, gateOrder } from "./gate.ts"
@@ -103,10 +106,7 @@ const denying = (around: Around): Around => {
     return Effect.withFiber((fiber) => {
       const attempt = attemptIn(fiber)
       letIn.delete(attempt)
-      return Effect.onExitPrimitive(asked, (exit) => {
-        if (exit._tag === "Failure" && !letIn.has(attempt)) noteRefusals(exit.cause)
-        return undefined
-      })
+      return refusingWhen(asked, () => !letIn.has(attempt))
     })
   }
 }
@@ -137,7 +137,7 @@ const guardedRun = (
   run: RunInfo,
   onDenied: (interceptor: string) => void
 ): RunEffect =>
-  Effect.suspend(() => {
+  Effect.withFiber((fiber) => {
     const reject = (error: unknown): RunEffect => {
       const rejected = new RunRejected({ pipeline: run.pipeline, interceptor: part.name, error })
       return part.faultsAreUndeclared === true ? Effect.die(rejected) : Effect.fail(rejected)
@@ -163,12 +163,11 @@ const guardedRun = (
         end !== undefined && value === end
           ? Effect.succeed(value)
           : reject(new TypeError("It ended with something else than what the run ended with")),
-      onFailure: (cause) => {
-        // Who fails before the run begins has denied it.
-        if (!hasRun) {
-          noteRefusals(cause)
-          if (denies(cause)) onDenied(part.name)
-        }
+      onFailure: (ended) => {
+        // Who fails before the run begins has denied it. Its cause says so to the stage that the run is in.
+        const refused = hasRun ? ended : refusing(ended)
+        const cause = Option.isSome(Context.getOption(fiber.context, StageContext)) ? refused : ended
+        if (!hasRun && denies(cause)) onDenied(part.name)
         const defect = cause.reasons.find(Cause.isDieReason)
         const isNamed = defect === undefined || defect.defect instanceof RunRejected
           || ownDefects.includes(defect.defect)

@@ -108,7 +108,7 @@ const wanted = (policy: Policy, exit: Exit.Exit<Outcome, unknown>, isFinal: IsFi
   if (Option.isNone(error) || error.value instanceof StageFault || Cause.hasDies(exit.cause)) {
     return policy.faults ? Option.some(exit.cause) : Option.none()
   }
-  return Option.filter(error, (typed) => !isFinal(typed) && answerOf(policy.makesSense(typed)))
+  return Option.filter(error, (typed) => !isFinal(typed, exit.cause) && answerOf(policy.makesSense(typed)))
 }
 
 const isRequest = (exit: Exit.Exit<Outcome, unknown>): exit is Exit.Success<Retry> =>
@@ -121,7 +121,7 @@ const requestedWait = (exit: Exit.Exit<Outcome, unknown>, reason: unknown, now: 
 }
 
 /** Whether nobody may try again after an error. */
-type IsFinal = (error: unknown) => boolean
+type IsFinal = (error: unknown, cause: Cause.Cause<unknown>) => boolean
 
 type Step = (now: number, input: unknown) => Effect.Effect<[unknown, Duration.Duration], unknown, unknown>
 
@@ -186,13 +186,14 @@ const retrying = <E, R>(given: RetryPolicy<E, R> | undefined) => {
 export const retryAround = <E, R, E2 = never, R2 = never>(
   given: RetryPolicy<E, R> | undefined,
   budget: Budget<E2, R2> | Budget<never, never> = unlimited,
-  refused: (stage: StageInfo, error: unknown) => boolean = isRefusedBy
+  refused: (stage: StageInfo, error: unknown, cause: Cause.Cause<unknown>) => boolean = isRefusedBy
 ): Around => {
   const retried = retrying(given)
   return (effect, stage) =>
     Effect.flatMap(
       StageContext,
-      (context) => retried(effect, stage.name, attemptOf(context), budget, (error) => refused(stage, error))
+      (context) =>
+        retried(effect, stage.name, attemptOf(context), budget, (error, cause) => refused(stage, error, cause))
     )
 }
 
@@ -206,7 +207,7 @@ const decidesItself = <E, R>(given: RetryPolicy<E, R> | undefined): boolean =>
  */
 export const retryOwn = <E, R>(given: RetryPolicy<E, R> | undefined): Around => {
   const decides = decidesItself(given)
-  return retryAround(given, unlimited, (_, error) => !decides && isRefusal(error))
+  return retryAround(given, unlimited, (_, error, cause) => !decides && isRefusal(error, cause))
 }
 
 /** Runs an Effect again by a policy of its own, inside of an attempt of the stage, which counts as that one attempt. */
@@ -214,7 +215,7 @@ export const retryInside = <E, R>(given: RetryPolicy<E, R> | undefined) => {
   const decides = decidesItself(given)
   const retried = retrying(given)
   return (effect: StageEffect, stage: string, count: { readonly attempts: number }): StageEffect =>
-    retried(effect, stage, attemptsOf(count), unlimited, (error) => !decides && isRefusal(error))
+    retried(effect, stage, attemptsOf(count), unlimited, (error, cause) => !decides && isRefusal(error, cause))
 }
 
 const attemptsOf = (count: { readonly attempts: number }): Attempts => ({

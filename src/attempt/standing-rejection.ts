@@ -6,7 +6,7 @@
  */
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
-import { noteRefusals } from "../internal/refusal.ts"
+import { refusingWhen } from "../internal/refusal.ts"
 
 /** What stands rejected inside of an Effect that may be cut off. */
 interface Watch {
@@ -32,10 +32,7 @@ export const watchingRejections = <A, E, R, B, E2, R2>(
   Effect.withFiber((fiber) => {
     const watch: Watch = { rejected: new Set(), outer: Context.get(fiber.context, Current) }
     return limit(Effect.provideService(effect, Current, watch), (late) =>
-      Effect.onExitPrimitive(late, (exit) => {
-        if (exit._tag === "Failure" && watch.rejected.size > 0) noteRefusals(exit.cause)
-        return undefined
-      }))
+      refusingWhen(late, () => watch.rejected.size > 0))
   })
 
 const forAll = (what: (watch: Watch) => void): Effect.Effect<void> =>

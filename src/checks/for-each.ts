@@ -98,9 +98,6 @@ type OptionProblem<Name extends string, Other> = [Other] extends [never] ? never
     & OneOf<Other>
     & string}', only items, each, key, concurrency, failure, retry, events, kind, output and error`
 
-/** The names of the options that are none. */
-type OtherOptions<Given> = [Given] extends [NotGiven] ? never : Exclude<keyof Given & string, OptionName>
-
 /** What was given, as far as it can be wrong. */
 export interface GivenForEach {
   readonly items: unknown
@@ -114,10 +111,16 @@ export interface GivenForEach {
   readonly options: unknown
 }
 
-/** What is wrong with a stage `Name` that runs something for each of several items. */
-export type ForEachProblem<Name extends string, G extends GivenForEach> = First<
+/**
+ * What is wrong with a stage `Name` that runs something for each of several items. While the compiler has not yet looked at
+ * the options, nothing is.
+ */
+export type ForEachProblem<Name extends string, G extends GivenForEach> = [G["options"]] extends [NotGiven] ? never
+  : ProblemOf<Name, G>
+
+type ProblemOf<Name extends string, G extends GivenForEach> = First<
   First<
-    OptionProblem<Name, OtherOptions<G["options"]>>,
+    OptionProblem<Name, Exclude<keyof G["options"] & string, OptionName>>,
     ItemsProblem<Name, G["items"]>
   >,
   First<

@@ -18,6 +18,18 @@ export type Listed<Names, Count extends ReadonlyArray<unknown> = []> = Count["le
     : `${Listed<Exclude<Names, Name>, [...Count, unknown]>}, '${Name}'`
   : ``
 
+/** A key of what a function takes whose type is `any`: the function takes it apart, and nothing says what it is. */
+type Unannotated<In> = 0 extends 1 & In ? never
+  : unknown extends In ? never
+  : string extends keyof In ? never
+  : OneOf<{ [K in keyof In]-?: 0 extends 1 & In[K] ? K : never }[keyof In]>
+
+/** What is wrong with a function at a place that takes apart what it does not say the type of. */
+export type AnnotationProblem<At extends string, In> = Unannotated<In> extends infer K
+  ? K extends string ? `${At}: nothing says what '${K}' is; annotate it: ({ ${K} }: { readonly ${K}: ... }) => ...`
+  : never
+  : never
+
 /** The first of two problems. */
 export type First<A, B> = [A] extends [never] ? B : OneOf<A>
 

@@ -3,7 +3,7 @@
  */
 import type { Data } from "../StageOutput.ts"
 import type { Taken } from "./run.ts"
-import type { First, Mismatch, OneOf } from "./sentence.ts"
+import type { AnnotationProblem, First, Mismatch, OneOf } from "./sentence.ts"
 import type { NoData } from "./stage.ts"
 import type { AnyNode, NotGiven, StagesOf } from "./wiring.ts"
 
@@ -63,7 +63,13 @@ export type SubpipelineProblem<Name extends string, N extends AnyNode, V, In, A,
     [StagesOf<N>] extends [never] ? `stage '${Name}': its pipeline has no stages` : never,
     OptionProblem<Name, Exclude<Given, OptionName>>
   >,
-  First<InputProblem<Name, N, Takes<N, In, Given>, Given>, OutputProblem<Name, V, Continues, A, Given>>
+  First<
+    First<
+      AnnotationProblem<Place<Name, "input" extends Given ? "input" : "snapshot">, In>,
+      InputProblem<Name, N, Takes<N, In, Given>, Given>
+    >,
+    OutputProblem<Name, V, Continues, A, Given>
+  >
 >
 
 /** The names of the options that were given; while the compiler has not yet looked at them, all: nothing is wrong yet. */

@@ -68,10 +68,10 @@ import {
 /**
  * What is run for each item: a function of the item and its index that gives an Effect of anything, a stage or a pipeline.
  */
-export type Each<Item> =
-  | Stage.Any
-  | Pipeline.Any
-  | ((item: Item, index: number) => Effect.Effect<unknown, unknown, unknown>)
+export type Each<Item> = Stage.Any | Pipeline.Any | EachFunction<Item>
+
+/** A function of an item. An option that is one or anything else has its parameters inferred, and is checked by a sentence. */
+type EachFunction<Item> = (item: Item, index: number) => Effect.Effect<unknown, unknown, unknown>
 
 /**
  * What a failed item does to the others:
@@ -111,13 +111,13 @@ export interface StageOptions<In, Items, B, C, F, R, D, X> {
   /** Gives the items: an Iterable, which is asked for the next item when there is a worker for it, or a Stream. */
   readonly items: (inputs: In) => Items
   /** What is run for each item. */
-  readonly each: B
+  readonly each: B | EachFunction<ItemOf<Items>>
   /** What events and errors call an item, its index when left out. It is shown: nothing secret. */
   readonly key?: ((item: ItemOf<Items>, index: number) => string) | undefined
   /** How many items are worked on at the same time at most: a whole number from 1, or `"unbounded"`; 10 when left out. */
-  readonly concurrency?: C | undefined
+  readonly concurrency?: C | number | "unbounded" | undefined
   /** What a failed item does to the others; `"fail-fast"` when left out. */
-  readonly failure?: F | undefined
+  readonly failure?: F | Failure | undefined
   /** Runs an item again when it fails or asks for it, as `Stage.retry` does a stage. No item is tried twice when left out. */
   readonly retry?: RetryPolicy<NoInfer<ErrorOf<B>>, R> | undefined
   /** Which items are told of in events; `"thinned"` when left out. */
@@ -202,9 +202,9 @@ export interface MakeStage {
     const Name extends string,
     In,
     Items,
-    B extends Each<ItemOf<Items>>,
-    const C extends number | "unbounded" = 10,
-    const F extends Failure = "fail-fast",
+    B,
+    const C = 10,
+    const F = "fail-fast",
     R = never,
     D = unknown,
     X = unknown,
@@ -220,22 +220,6 @@ export interface MakeStage {
     ErrorFor<ItemError<B>, F> | ItemsError<Items>,
     ServicesOf<B> | Ports<ItemsServices<Items>> | R
   >
-  /** What fits not: the compiler says what is wrong. */
-  <
-    const Name extends string,
-    In,
-    Items,
-    B,
-    const C = 10,
-    const F = "fail-fast",
-    R = never,
-    D = unknown,
-    X = unknown,
-    O = NotGiven
-  >(
-    name: Checked<Name, ForEachProblem<Name, Given<Items, B, C, F, D, O>>>,
-    options: StageOptions<In, Items, B, C, F, R, D, X> & Learned<O>
-  ): unknown
 }
 
 /**
@@ -246,7 +230,7 @@ export interface MakeStage {
  * `{ ok, failed, skipped }` with the key, the attempts and the duration of each item. An item that skips is among the
  * skipped; one that cancels cancels the run.
  */
-export const stage: MakeStage = (name: string, given: UntypedOptions) => {
+export const stage = ((name: string, given: UntypedOptions) => {
   const read = options.fields("options", optionNames, given)
   const { concurrency, error, events, failure, key, kind, output, retry } = read
   const tolerated = toleratedOf(failure === undefined ? "fail-fast" : failure)
@@ -272,9 +256,9 @@ export const stage: MakeStage = (name: string, given: UntypedOptions) => {
     }),
     Stage.annotate(Held, { errors: holdingItems, parts: [output, error] })
   )
-  // The signatures compute the types of the stage; the value does not know them.
-  return made as never
-}
+  return made
+  // The signature computes the types of the stage, of options that it knows; the value does not know them.
+}) as unknown as MakeStage
 
 /** What an item gives is of the schema's type already: it is validated and not decoded. */
 const validationOf = (output: Schema.Top | undefined): Settings["validate"] => {

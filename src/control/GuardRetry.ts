@@ -35,8 +35,10 @@
  * Only a verdict accepts: a guard that fails, dies or takes too long fails the stage, one that skips or cancels does that to
  * the stage. The number of attempts is limited, the same draft twice ends them, and a `deadline` limits all of them together.
  */
+import * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import { attemptIn } from "../attempt/attempt.ts"
@@ -131,8 +133,9 @@ const isEmpty = (data: object): boolean => {
   return (prototype === Object.prototype || prototype === null) && Reflect.ownKeys(data).length === 0
 }
 
-const saysWhy = (error: unknown): boolean =>
-  isRefusedBy({ kind: "guard" }, error) && !isRefusal(error) && !Predicate.hasProperty(error, AroundStageTypeId)
+const saysWhy = (error: unknown, cause: Cause.Cause<unknown>): boolean =>
+  isRefusedBy({ kind: "guard" }, error, cause) && !isRefusal(error, cause) &&
+  !Predicate.hasProperty(error, AroundStageTypeId)
 
 /** Makes rejections of what the stage itself fails with: what is around it says nothing of the draft. */
 const rejecting = fromAround<never, never, never>("fromGuard", 0, (effect) =>
@@ -146,10 +149,12 @@ const rejecting = fromAround<never, never, never>("fromGuard", 0, (effect) =>
             hasFailed = true
           }))
       })
-    return Effect.catch(
-      aroundBody(effect, attemptIn(fiber), noted),
-      (error) => hasFailed && saysWhy(error) ? Effect.succeed(plainOk(reject(error))) : Effect.fail(error)
-    )
+    return Effect.catchCause(aroundBody(effect, attemptIn(fiber), noted), (cause) => {
+      const failed = Cause.findErrorOption(cause)
+      return hasFailed && Option.isSome(failed) && saysWhy(failed.value, cause)
+        ? Effect.succeed(plainOk(reject(failed.value)))
+        : Effect.failCause(cause)
+    })
   }))
 
 /**

@@ -147,7 +147,7 @@ export interface MakeStage {
     const U extends Unfinished = "fail",
     Given = NotGiven
   >(
-    name: Checked<Name, LoopProblem<Name, State, BodyTypes<B>, Given>>,
+    name: Checked<Name, LoopProblem<Name, In, State, BodyTypes<B>, Given>>,
     options: Options<In, State, B, U> & Learned<Given>
   ): Stage.Stage<
     Name,

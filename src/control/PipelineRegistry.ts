@@ -25,6 +25,8 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Schema from "effect/Schema"
+import type { SnapshotProblem } from "../checks/run.ts"
+import type { Checked, OneOf } from "../checks/sentence.ts"
 import { Suggestions } from "../internal/nearest-name.ts"
 import * as options from "../internal/options.ts"
 import { define } from "../internal/record.ts"
@@ -104,6 +106,16 @@ export type ServicesOf<P, S> = P extends Pipeline.Pipeline<infer N, infer _E, in
   ? Pipeline.Services<N, R, S>
   : never
 
+/** The pipeline of a name, or all when only the run knows the name. */
+type Named<P extends Pipelines, Name extends string> = Name extends keyof P ? P[Name] : Each<P>
+
+/** What is wrong with running one of the pipelines with a snapshot. */
+type ProblemWith<P, S> = OneOf<ProblemWithEach<P, S>>
+
+type ProblemWithEach<P, S> = P extends Pipeline.Pipeline<infer N, infer _E, infer R, infer _V> ?
+  SnapshotProblem<N, R, S>
+  : never
+
 /**
  * What a registry holds.
  */
@@ -125,10 +137,13 @@ export interface RegistryClass<Self, Key extends string, P extends Pipelines>
   readonly get: <const Name extends keyof P & string>(name: Name) => Effect.Effect<P[Name], never, Self>
   /** The pipeline of a name that is known only at run time: one of all. */
   readonly find: (name: string) => Effect.Effect<Each<P>, UnknownPipeline, Self>
-  /** Runs the pipeline of a name that is known only at run time. */
-  readonly run: <S extends Snapshot, const O extends RunOptions = {}>(
-    name: string,
-    snapshot: S,
+  /**
+   * Runs the pipeline of a name that is known only at run time. The snapshot has to fit all of them, or the one of a name that
+   * the compiler knows.
+   */
+  readonly run: <const Name extends string, S extends Snapshot, const O extends RunOptions = {}>(
+    name: Name,
+    snapshot: Checked<S, ProblemWith<Named<P, Name>, S>>,
     options?: O
   ) => Effect.Effect<ResultOf<Each<P>, O>, FailureOf<Each<P>, O> | UnknownPipeline, ServicesOf<Each<P>, S> | Self>
   /** The names of all pipelines, in the order in which they were given. */

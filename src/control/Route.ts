@@ -35,6 +35,7 @@ import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
 import { announce } from "../attempt/attempt.ts"
 import { Held, holding } from "../attempt/held-codec.ts"
+import { asRepetition } from "../attempt/repetition.ts"
 import type { OneRecord, Shown } from "../checks/bodies.ts"
 import type { BranchInputs, MatchProblem, RouteIn, RoutesWithBranch, WeightsProblem } from "../checks/route.ts"
 import type { Checked, NotGiven } from "../checks/wiring.ts"
@@ -47,6 +48,7 @@ import { StageContext } from "../StageContext.ts"
 import type { StageOutput } from "../StageOutput.ts"
 import {
   type Body,
+  contentOf,
   type DataOf,
   type ErrorOf,
   type Runs,
@@ -303,10 +305,7 @@ class Choosing {
 
   /** What is run of all this, each with its route, for descriptions. */
   get content(): Pipeline.Content {
-    const labelled = [...this.branches, ...(this.other === undefined ? [] : [["otherwise", this.other] as const])]
-    return {
-      pipelines: labelled.flatMap(([label, { pipeline }]) => pipeline === undefined ? [] : [{ label, pipeline }])
-    }
+    return contentOf([...this.branches, ...(this.other === undefined ? [] : [["otherwise", this.other] as const])])
   }
 
   /** What is to be run for a decision of the router. */
@@ -377,7 +376,10 @@ export const match: Match = (
     if (choice instanceof NoBranch) return yield* choice
     yield* context.addArtifact({ type: artifactType, payload: choice.decision })
     announce(context, { _tag: "RouteDecided", ...choice.decision })
-    return yield* choice.runs.run(inputs)
+    const { decision: { by, route }, runs } = choice
+    // Branches may be called the same, and what is kept of one is not the other's.
+    const body = by === "otherwise" ? "otherwise" : `branches.${route}`
+    return yield* asRepetition(Effect.suspend(() => runs.run(inputs)), [context.stage, body, 0], inputs)
   })
   const made = Stage.make(kind ?? "transform", name, { run }).pipe(
     Stage.annotate(Pipeline.Inside, choosing.content),

@@ -31,13 +31,16 @@
  */
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import type * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Schema from "effect/Schema"
-import { announce } from "../attempt/attempt.ts"
+import { announce, attemptOf, type Part } from "../attempt/attempt.ts"
 import { messageOf } from "../attempt/error-summary.ts"
 import { Held, holding } from "../attempt/held-codec.ts"
+import type { Outcome } from "../attempt/interceptor-model.ts"
 import { endingOfExit, normalize } from "../attempt/outcome.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
+import { asRepetition } from "../attempt/repetition.ts"
 import type { OneRecord, Shown, Together } from "../checks/bodies.ts"
 import type { ChainProblem, DuplexProblem, FanOutProblem, LastData, Nodes, RaceProblem } from "../checks/shapes.ts"
 import type { Checked, NotGiven } from "../checks/wiring.ts"
@@ -52,6 +55,7 @@ import { RetryExhausted, type StageFault } from "../StageError.ts"
 import type { Cancel, Ok, Skip } from "../StageOutput.ts"
 import {
   type Body,
+  contentOf,
   type DataOf,
   type ErrorOf,
   type Runs,
@@ -61,6 +65,7 @@ import {
   type TakenBy
 } from "./internal/body.ts"
 import { entriesOf } from "./internal/named.ts"
+import { sideBySide } from "./internal/side-by-side.ts"
 
 // ---------------------------------------------------------------------------------------------------------------------
 // pipelines
@@ -388,41 +393,53 @@ class Running {
 
   /** Runs everybody until the race is decided. The others are interrupted then, and have ended when this does. */
   run(inputs: unknown): Effect.Effect<void, never, StageContext> {
-    return Effect.forEach(this.contestants, (contestant) => this.contest(contestant, inputs), {
-      concurrency: "unbounded",
-      discard: true
-    }).pipe(
+    return Effect.matchCauseEffect(sideBySide(this.contestants.map((contestant) => this.contest(contestant, inputs))), {
+      onSuccess: () => Effect.void,
       // Decided is decided, whatever those die of that are interrupted.
-      Effect.catchCause((cause) =>
-        this.decision === undefined ? Effect.failCause(cause as Cause.Cause<never>) : Effect.void
-      )
-    )
+      onFailure: (cause) => this.decision === undefined ? Effect.failCause(cause as Cause.Cause<never>) : Effect.void
+    })
   }
 
   private contest(contestant: Contestant, inputs: unknown): Effect.Effect<void, Over, StageContext> {
-    const outcome = normalize(contestant.name, Effect.suspend(() => contestant.runs.run(inputs)))
-    return Effect.flatMap(Effect.exit(outcome), (exit) => {
-      const ending = endingOfExit(contestant.name, exit)
-      switch (ending._tag) {
-        case "Ok":
-          return this.decide({ _tag: "Won", contestant: contestant.name, output: ending })
-        case "Cancel":
-          return this.decide({ _tag: "Cancelled", output: ending })
-        case "Skip":
-          return this.leave({ contestant: contestant.name, skipped: ending, error: undefined, cause: Cause.empty })
-        case "Retry":
-          return this.lose(
-            contestant,
-            new RetryExhausted({
-              stage: contestant.name,
-              attempts: 1,
-              reason: ending.reason
-            })
-          )
-        default:
-          return this.lose(contestant, ending.error, ending.cause)
-      }
+    return Effect.flatMap(StageContext, (context) => {
+      const part = attemptOf(context).part()
+      const outcome = normalize(contestant.name, part.run(this.runOf(contestant, inputs, context.stage)))
+      return Effect.flatMap(Effect.exit(outcome), (exit) => this.ended(contestant, exit, part))
     })
+  }
+
+  /** Two contestants may be called the same, and each runs for itself. */
+  private runOf(
+    { name, runs }: Contestant,
+    inputs: unknown,
+    stage: string
+  ): Effect.Effect<unknown, unknown, StageContext> {
+    return asRepetition(Effect.suspend(() => runs.run(inputs)), [stage, `contestants.${name}`, 0], inputs)
+  }
+
+  /** Only what the winner has added is the stage's. */
+  private ended(contestant: Contestant, exit: Exit.Exit<Outcome, unknown>, part: Part): Effect.Effect<void, Over> {
+    const ending = endingOfExit(contestant.name, exit)
+    switch (ending._tag) {
+      case "Ok":
+        if (this.decision === undefined) part.keep()
+        return this.decide({ _tag: "Won", contestant: contestant.name, output: ending })
+      case "Cancel":
+        return this.decide({ _tag: "Cancelled", output: ending })
+      case "Skip":
+        return this.leave({ contestant: contestant.name, skipped: ending, error: undefined, cause: Cause.empty })
+      case "Retry":
+        return this.lose(
+          contestant,
+          new RetryExhausted({
+            stage: contestant.name,
+            attempts: 1,
+            reason: ending.reason
+          })
+        )
+      default:
+        return this.lose(contestant, ending.error, ending.cause)
+    }
   }
 
   private decide(decision: Decision): Effect.Effect<never, Over> {
@@ -438,7 +455,7 @@ class Running {
   private lose({ kind, name }: Contestant, error: unknown, cause: Cause.Cause<unknown> = Cause.fail(error)) {
     this.out.push({ contestant: name, skipped: undefined, error, cause })
     // No means no: another one that says yes does not change that.
-    return isRefusedBy({ kind }, error) ? this.decide({ _tag: "Refused", contestant: name }) : Effect.void
+    return isRefusedBy({ kind }, error, cause) ? this.decide({ _tag: "Refused", contestant: name }) : Effect.void
   }
 
   /** What the stage ends with. */
@@ -517,13 +534,8 @@ export const race: Race = (name: string, given: Contestants, settings: RaceOptio
     yield* running.run(inputs)
     return yield* running.conclude(stage)
   })
-  const content: Pipeline.Content = {
-    pipelines: contestants.flatMap(({ name: label, runs: { pipeline } }) =>
-      pipeline === undefined ? [] : [{ label, pipeline }]
-    )
-  }
   const made = Stage.make(kind ?? "transform", name, { run }).pipe(
-    Stage.annotate(Pipeline.Inside, content),
+    Stage.annotate(Pipeline.Inside, contentOf(contestants.map(({ name, runs }) => [name, runs]))),
     Stage.annotate(Held, { errors: [holding(RaceLost, raceLost)] })
   )
   // The signature computes the types of the stage; the value does not know them.

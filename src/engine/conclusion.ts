@@ -1,6 +1,7 @@
 /**
  * Concludes a run whose stages have ended: makes its result.
  */
+import type * as Cause from "effect/Cause"
 import { stackOf } from "../attempt/explanation.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
 import type { RunEnding } from "../attempt/run-ending.ts"
@@ -69,14 +70,14 @@ const failed = (run: ActiveRun, { attempts, cause, data, error, stage }: Failure
     ...runSummary(run, durationMs)
   })
   Object.defineProperty(runFailed, "stack", { configurable: true, get: () => stackOf(runFailed) })
-  if (isRefused(run, stage, error)) noteRejection(runFailed)
+  if (isRefused(run, stage, error, cause)) noteRejection(runFailed)
   return runFailed
 }
 
 /** Whether a stage failed because it was refused. */
-const isRefused = ({ plan }: ActiveRun, stage: string, error: unknown): boolean => {
+const isRefused = ({ plan }: ActiveRun, stage: string, error: unknown, cause: Cause.Cause<unknown>): boolean => {
   const info = plan.stages[plan.indexOf.get(stage) as number]?.info
-  return info !== undefined && isRefusedBy(info, error)
+  return info !== undefined && isRefusedBy(info, error, cause)
 }
 
 const cancelled = (
@@ -101,7 +102,7 @@ const cancelled = (
 /** The failures in the order of the pipeline, whichever came first. Those that are refusals are known as such. */
 const failuresOf = (run: ActiveRun): ReadonlyArray<Failure<unknown>> => {
   for (const failure of run.failures) {
-    if (isRefused(run, failure.stage, failure.error)) noteRejection(failure)
+    if (isRefused(run, failure.stage, failure.error, failure.cause)) noteRejection(failure)
   }
   const position = new Map(run.namesOf("failed").map((name, index) => [name, index]))
   return run.failures.toSorted((a, b) => (position.get(a.stage) ?? 0) - (position.get(b.stage) ?? 0))

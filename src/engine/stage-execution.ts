@@ -9,7 +9,7 @@ import type * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
 import type { Announcement, Heard, Hearer } from "../attempt/announcement.ts"
-import { type Attempt, attemptIn } from "../attempt/attempt.ts"
+import { type Attempt, attemptIn, type Part } from "../attempt/attempt.ts"
 import type { Outcome, StageEffect } from "../attempt/interceptor-model.ts"
 import { immutable } from "../internal/immutable.ts"
 import { LeftBehind } from "../internal/interruption.ts"
@@ -69,6 +69,8 @@ export class StageExecution implements Attempt {
   private hearers: Set<Hearer> | undefined = undefined
   /** Whether the attempt is over and the next one has not started. */
   hasEnded = false
+  /** Whether this is a part of an attempt that is over. */
+  private isOver = false
   /** How many attempts were made inside of this one: those before the last are over. */
   private generation = 0
   /** Which of the attempts inside of its outer one this is; attempts at the same time are one generation. */
@@ -199,6 +201,7 @@ export class StageExecution implements Attempt {
 
   /** Whether what the attempt says is part of the run: not when it is over, or the stage has ended or was left behind. */
   private get isHeard(): boolean {
+    if (this.isOver) return false
     if (this.outer === undefined) return this.run.isRunning(this)
     return this.ofGeneration === this.outer.generation && this.outer.isHeard
   }
@@ -238,6 +241,27 @@ export class StageExecution implements Attempt {
       if (outcome._tag !== "Retry") this.adopt(inner)
       return outcome
     })
+  }
+
+  get part() {
+    return (): Part => {
+      const inner = new StageExecution(this.run, this.planned, this.input, this.startedMs, this.attempt, this)
+      return {
+        run: Effect.provideService(StageContext, inner),
+        keep: () => {
+          if (inner.isOver) return
+          if (inner.artifacts !== undefined) this.artifacts = [...this.addedArtifacts, ...inner.artifacts]
+          inner.end()
+        },
+        drop: () => inner.end()
+      }
+    }
+  }
+
+  /** Of a part of an attempt: nobody hears it any more. */
+  private end(): void {
+    this.isOver = true
+    this.artifacts = undefined
   }
 
   private isInside(other: StageExecution): boolean {

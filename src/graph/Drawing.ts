@@ -171,16 +171,18 @@ const labelOf = (edges: Edges): string =>
 /** What stands between the ids of a box and of a box inside of it; no harmless name has it. */
 const inside = "__"
 
-/** What is to be drawn of what a stage runs: one pipeline as it is, several as boxes with their labels. */
+/** What is to be drawn of what a stage runs: one pipeline as it is, several and functions as boxes with their labels. */
 const contentOf = (
-  { pipelines }: DrawableContent,
+  { functions = [], pipelines }: DrawableContent,
   name: string,
   options: DrawingOptions | undefined,
   prefix: string
 ): Drawing | undefined => {
   const [first] = pipelines
-  if (first === undefined) return undefined
-  if (pipelines.length === 1 && first.label === undefined) return drawingOf(first.pipeline, options, prefix)
+  if (functions.length === 0) {
+    if (first === undefined) return undefined
+    if (pipelines.length === 1 && first.label === undefined) return drawingOf(first.pipeline, options, prefix)
+  }
   const boxes = pipelines.map(({ label, pipeline }, index): Box => {
     const id = `${prefix}${idOf(index, { name: label ?? pipeline.name, kind: undefined })}`
     return {
@@ -191,7 +193,11 @@ const contentOf = (
       repeats: undefined
     }
   })
-  return { name, boxes, arrows: [] }
+  const plain = functions.map((name, index): Box => {
+    const id = `${prefix}${idOf(pipelines.length + index, { name, kind: undefined })}`
+    return { id, name, kind: undefined, inside: undefined, repeats: undefined }
+  })
+  return { name, boxes: [...boxes, ...plain], arrows: [] }
 }
 
 /** The boxes in a drawing that no arrow leads to, or that none leads away from, as deep inside as there are boxes. */

@@ -81,8 +81,8 @@ const linesOf = ({ arrows, boxes }: Drawing, direction: string): ReadonlyArray<s
  *   input is called like the stage it comes from.
  * - A thick arrow is a condition (`when`). A dotted one is order alone.
  * - There is one arrow between two stages. Its label lists everything that the one wants of the other.
- * - A stage that runs pipelines (`Pipeline.Inside`) is a box with the boxes of those pipelines in it. What runs in a loop has an
- *   arrow back, labelled "again".
+ * - A stage that runs pipelines (`Pipeline.Inside`) is a box with the boxes of those pipelines in it, and with one for each
+ *   function that it names. What runs in a loop has an arrow back, labelled "again".
  *
  * ```ts
  * import { Effect } from "effect"

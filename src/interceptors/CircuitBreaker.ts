@@ -183,7 +183,7 @@ const judgeFor =
     if (exit._tag === "Success") return verdicts[exit.value._tag]
     const error = Option.getOrUndefined(Cause.findErrorOption(exit.cause))
     if (error === undefined || error instanceof StageFault) return "failure"
-    if (isRefusedBy({ kind }, error)) return "ignored"
+    if (isRefusedBy({ kind }, error, exit.cause)) return "ignored"
     return isYes(counts(error)) ? "failure" : "ignored"
   }
 

@@ -52,7 +52,7 @@ const noted =
 
 /** Runs `to` when the stage fails with a typed error that `when` accepts, and notes it in the output. */
 const around = (
-  when: (error: unknown, stage: StageInfo) => boolean,
+  when: (error: unknown, stage: StageInfo, cause: Cause.Cause<unknown>) => boolean,
   to: (error: unknown, stage: StageInfo) => Effect.Effect<unknown, unknown, unknown>
 ) =>
   fromAround("fallback", orders.fallback, (effect, stage) =>
@@ -61,7 +61,7 @@ const around = (
       // What the failed attempt has added goes with it. What is not replaced leaves with its whole cause.
       return Effect.catchCause(attempt.firstAttempt(effect), (cause) => {
         const failed = Cause.findErrorOption(cause)
-        if (Option.isNone(failed) || !isTyped(failed.value) || !when(failed.value, stage)) {
+        if (Option.isNone(failed) || !isTyped(failed.value) || !when(failed.value, stage, cause)) {
           return Effect.failCause(cause)
         }
         const error = failed.value
@@ -119,7 +119,7 @@ export const fallbackTo: {
       self,
       around(
         // What is no fault is one of the stage's typed errors, E.
-        (error) => !isRefusal(error) && accepts(error as E),
+        (error, _, cause) => !isRefusal(error, cause) && accepts(error as E),
         to as (error: unknown) => Effect.Effect<A2, E2, R2>
       )
     )
@@ -151,7 +151,7 @@ export const fallback = <A extends object | void, E, R>(
   return fromAround(
     "fallback",
     orders.fallback,
-    aroundOf(around((error, stage) => !isRefusedBy(stage, error) && when(error), to))
+    aroundOf(around((error, stage, cause) => !isRefusedBy(stage, error, cause) && when(error), to))
   )
 }
 
@@ -228,12 +228,12 @@ export const providers = <
       const tries: { last?: { readonly cause: Cause.Cause<unknown>; readonly error: unknown } } = {}
       const tried = Effect.gen(function*() {
         const { stepIndex } = yield* ExecutionPlan.CurrentMetadata
-        const goesOn = (error: unknown) =>
-          isTyped(error) && !isRefusedBy(stage, error) && (steps[stepIndex]?.while?.(error) ?? true)
+        const goesOn = (error: unknown, cause: Cause.Cause<unknown>) =>
+          isTyped(error) && !isRefusedBy(stage, error, cause) && (steps[stepIndex]?.while?.(error) ?? true)
         const outcome = yield* Effect.catchCause(attempt, (cause) => {
           const failed = Cause.findErrorOption(cause)
           if (Option.isNone(failed)) return Effect.failCause(cause)
-          const error = goesOn(failed.value) ? failed.value : final
+          const error = goesOn(failed.value, cause) ? failed.value : final
           tries.last = { cause, error }
           return Effect.fail(error)
         })

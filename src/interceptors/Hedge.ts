@@ -39,7 +39,7 @@ export const hedge = (settings: { readonly after: Duration.Input }): Interceptor
     const unlessRefused = (attempt: StageEffect) =>
       Effect.catchCause(attempt, (cause): Effect.Effect<Refused, unknown> => {
         const error = Option.getOrUndefined(Cause.findErrorOption(cause))
-        return isRefusedBy(stage, error) ? Effect.succeed(new Refused(cause)) : Effect.failCause(cause)
+        return isRefusedBy(stage, error, cause) ? Effect.succeed(new Refused(cause)) : Effect.failCause(cause)
       })
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen(function*() {

@@ -55,10 +55,15 @@ export const toText = (source: Reported, settings: TextOptions = {}): string => 
     rows: rows === undefined ? Number.POSITIVE_INFINITY : options.positiveCount("rows", rows)
   }
   const { nowMs, runs } = isEvents(source) ? seenEvents(source) : { nowMs: 0, runs: [seenResult(source)] }
+  if (isEvents(source) && runs.length === 0 && source.length > 0) return nothingSeen(source)
   return layout(runs, { ...room, nowMs }).map(colours === true ? toColoured : toPlain).join("\n")
 }
 
 const isEvents = (source: Reported): source is ReadonlyArray<Event> => Array.isArray(source)
+
+/** Events of which none is the start of a run say nothing that could be drawn. */
+const nothingSeen = ({ length }: ReadonlyArray<Event>): string =>
+  `No run to show: none of ${length} events is the start of one (RunStarted)`
 
 /** The outermost runs in the order of their ends, and last those without one: as things were at the last event. */
 const seenEvents = (

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Schedule, Schema } from "effect"
 import { Interceptor, Pipeline, RunResult, Snapshot, Stage, StageOutput } from "stageflow"
-import { ForEach, Shapes, Subpipeline } from "stageflow/control"
+import { ForEach, GuardRetry, Loop, Route, Shapes, Subpipeline } from "stageflow/control"
 import * as Interceptors from "stageflow/interceptors"
 import { Witness } from "./support/lifecycle.ts"
 
@@ -21,8 +21,32 @@ const open = Stage.work("open", { run: Effect.void })
 const guard = Stage.guard("guard", { run: Effect.fail(new Denied()) })
 const refused = Stage.work("read", { run: data }).pipe(Stage.intercept(denying))
 
+/** What says no with a text, which nobody can remember as they do an error. */
+const textDoor = Interceptor.make({ name: "door", gate: true, around: () => Effect.fail("no" as const) })
+const refusedByText = Stage.work("read", { run: data }).pipe(Stage.intercept(textDoor))
+const textGuard = Stage.guard("guard", { run: Effect.fail("no" as const) })
+const denyingRunsByText = Interceptor.make({ name: "gate", aroundRun: () => Effect.fail("no" as const) })
+
 /** What can be refused for each item. */
 const bodies = {
+  "a stage that is denied with a text": refusedByText,
+  "a guard that fails with a text": textGuard,
+  "a pipeline of a stage that is denied with a text": Pipeline.make("p").add(refusedByText),
+  "a pipeline whose run is denied with a text": item.pipe(Pipeline.intercept(denyingRunsByText)),
+  "a stage inside of another construct that is denied with a text": Route.match(
+    "match",
+    () => ({ route: "only" } as const),
+    {
+      only: refusedByText
+    }
+  ),
+  "a loop whose body is denied with a text": Loop.until("loop", {
+    state: () => ({}),
+    body: refusedByText,
+    until: () => false
+  }),
+  "a function that runs what is denied with a text": () => Subpipeline.run(Pipeline.make("p").add(refusedByText)),
+  "a race in which somebody is denied with a text": Shapes.race("race", { refusedByText, open: () => Effect.never }),
   "a stage that is denied": refused,
   "a guard": guard,
   "a pipeline whose run is denied": item.pipe(Pipeline.intercept(denyingRuns)),
@@ -69,6 +93,49 @@ describe("R22 a refusal inside of a stage is not data", () => {
           ForEach.stage("stage", { items: () => [0, 1, 2], each: each as unknown as () => typeof data, failure })
         ))
     }
+  }
+
+  const constructs = {
+    "a route": Route.match("stage", () => ({ route: "only" } as const), { only: refusedByText }),
+    "a loop": Loop.until("stage", { state: () => ({}), body: refusedByText, until: () => false }),
+    "a race": Shapes.race("stage", { refusedByText, open: () => Effect.never }),
+    "a draft": GuardRetry.stage("stage", {
+      draft: refusedByText,
+      guards: { ok: () => Effect.succeed(GuardRetry.accept) }
+    }),
+    "a for-each": ForEach.stage("stage", { items: () => [0], each: refusedByText }),
+    "a guard inside of a route": Route.match("stage", () => ({ route: "only" } as const), { only: textGuard }),
+    "a pipeline in a stage": Subpipeline.stage("stage", Pipeline.make("p").add(refusedByText)),
+    "a pipeline in a stage whose run is denied": Subpipeline.stage(
+      "stage",
+      item.pipe(Pipeline.intercept(denyingRunsByText))
+    )
+  }
+  for (const [what, stage] of Object.entries(constructs)) {
+    it.effect(`${what}, by a text`, () => assertRefused(stage))
+  }
+
+  const layered = {
+    fallback: Interceptors.fallback({ when: () => true, to: () => Effect.succeed({ secret: "fallback" }) }),
+    retry: Interceptors.retry({ attempts: 4 }),
+    hedge: Interceptors.hedge({ after: "1 millis" })
+  }
+  for (const [what, around] of Object.entries(layered)) {
+    it.effect(`${what} around a stage whose branch is denied by a text`, () =>
+      Effect.gen(function*() {
+        let asked = 0
+        const counting = Interceptor.make({
+          name: "door",
+          gate: true,
+          around: () => Effect.suspend(() => Effect.fail(`no ${++asked}`))
+        })
+        const branch = Stage.work("read", { run: data }).pipe(Stage.intercept(counting))
+        const stage = Route.match("stage", () => ({ route: "only" } as const), { only: branch })
+        const pipeline = Pipeline.make("pipeline").add(stage).pipe(Pipeline.intercept(around as typeof layered.retry))
+        const error = yield* Effect.flip(Pipeline.run(pipeline, Snapshot.make()))
+        assert(error instanceof RunResult.StageFailed)
+        assert.deepStrictEqual([error.error, error.attempts, asked], ["no 1", 1, 1])
+      }))
   }
 
   it.effect("interrupts the other items", () =>

@@ -2,9 +2,10 @@
  * What keeps results tells the runs of one body from each other.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Schema } from "effect"
+import { TestClock } from "effect/testing"
 import { Interceptor, Pipeline, Snapshot, Stage } from "stageflow"
-import { ForEach, GuardRetry, Loop } from "stageflow/control"
+import { ForEach, GuardRetry, Loop, Route, Shapes, Subpipeline } from "stageflow/control"
 import * as Interceptors from "stageflow/interceptors"
 
 const layers = {
@@ -27,6 +28,32 @@ interface Draft {
 describe("R26 R22 each run of a body is one of its own", () => {
   for (const [how, layer] of Object.entries(layers)) {
     const given: Layer.Layer<never> = Layer.fresh(layer as Layer.Layer<Interceptors.Results>)
+
+    it.effect(`contestants of the same name do not wait for each other (${how})`, () =>
+      Effect.gen(function*() {
+        const ask = (by: string, work: Effect.Effect<void>) => Stage.transform("ask", { run: Effect.as(work, { by }) })
+        const race = Shapes.race("race", {
+          slow: ask("slow", Effect.never),
+          fast: ask("fast", Effect.sleep("1 second"))
+        })
+        const running = yield* Effect.forkChild(Pipeline.run(Pipeline.make("p").add(race), start))
+        yield* TestClock.adjust("1 second")
+        const exit = running.pollUnsafe()
+        assert(exit?._tag === "Success")
+        assert.deepStrictEqual(exit.value.outputs.race.data, { by: "fast" })
+      }).pipe(Effect.provide(given)))
+
+    it.effect(`a function for each item that runs a pipeline runs it for each (${how})`, () =>
+      Effect.gen(function*() {
+        const child = Pipeline.make("child", { input: Schema.Struct({ n: Schema.Int }) })
+          .transform("double", { inputs: ["input"], run: ({ input }) => Effect.succeed({ n: input.n * 2 }) })
+        const each = ForEach.stage("each", {
+          items: () => [1, 2],
+          each: (n) => Effect.map(Subpipeline.run(child, { input: { n } }), ({ outputs }) => outputs.double.data.n)
+        })
+        const { outputs } = yield* Pipeline.run(Pipeline.make("p").add(each), start)
+        assert.deepStrictEqual(outputs.each.data.results, [2, 4])
+      }).pipe(Effect.provide(given)))
 
     it.effect(`an accept is not replayed for another draft (${how})`, () =>
       Effect.gen(function*() {
@@ -88,4 +115,18 @@ describe("R26 R22 each run of a body is one of its own", () => {
       yield* Pipeline.run(pipeline, start)
       assert.strictEqual(sent, 2)
     }).pipe(Effect.provide(Interceptors.IdempotencyStore.layerMemory)))
+
+  it.effect("a branch is not answered for by another one of the same name", () =>
+    Effect.gen(function*() {
+      let route: "a" | "b" = "a"
+      const says = (by: string) =>
+        Stage.transform("says", { run: Effect.succeed({ by }) }).pipe(
+          Stage.intercept(Interceptors.cache({ ttl: "1 minute", of: () => "the same" }))
+        )
+      const pipeline = Pipeline.make("p").add(Route.match("match", () => ({ route }), { a: says("a"), b: says("b") }))
+      const first = yield* Pipeline.run(pipeline, start)
+      route = "b"
+      const second = yield* Pipeline.run(pipeline, start)
+      assert.deepStrictEqual([first, second].map(({ outputs }) => outputs.match.data.by), ["a", "b"])
+    }).pipe(Effect.provide(Interceptors.Results.layerMemory())))
 })

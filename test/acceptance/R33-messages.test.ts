@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Effect, Layer, Tracer } from "effect"
 import { Event, Pipeline, Snapshot, Stage, StageError, StageOutput } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
+import { errorSummaryOf } from "../../src/attempt/error-summary.ts"
 import { recorded } from "./support/lifecycle.ts"
 
 const one = <A extends object | void, E>(run: Effect.Effect<A, E>) =>
@@ -85,4 +86,17 @@ describe("R10 an outcome that is yielded and is not all there is", () => {
       const { error } = yield* faultOf(Effect.failCause(both))
       assert.include(error.message, "Ended in several ways: Cancel, Skip")
     }))
+
+  it("an event about an error that is no object says what it is, and not what is in it", () => {
+    for (
+      const [error, said] of [
+        ["secret", "a plain string, which is not shown"],
+        [5, "a plain number, which is not shown"],
+        [undefined, "undefined"],
+        [null, "null"]
+      ] as const
+    ) {
+      assert.deepStrictEqual(errorSummaryOf(error), { tag: typeof error, message: said })
+    }
+  })
 })

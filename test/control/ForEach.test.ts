@@ -863,3 +863,41 @@ describe("what it is made of", () => {
       assert.deepStrictEqual(ok.map(({ key }) => key), ["two"])
     }))
 })
+
+describe("artifacts of a function for each item", () => {
+  const noting = (payload: string) =>
+    Effect.flatMap(StageContext.StageContext, ({ addArtifact }) => addArtifact({ type: "note", payload }))
+
+  it.effect("an attempt that is followed by another one leaves none", () =>
+    Effect.gen(function*() {
+      let tries = 0
+      const stage = ForEach.stage("s", {
+        items: () => ["a", "b"],
+        each: (item) =>
+          Effect.suspend(() => {
+            const attempt = ++tries
+            return Effect.andThen(
+              noting(`${item} ${attempt}`),
+              attempt % 3 === 0 ? Effect.succeed(item) : Effect.fail("no")
+            )
+          }),
+        retry: Schedule.recurs(5),
+        concurrency: 1
+      })
+      const { outputs } = yield* Pipeline.run(Pipeline.make("p").add(stage), Snapshot.make())
+      assert.deepStrictEqual(outputs.s.artifacts.map(({ payload }) => payload), ["a 3", "b 6"])
+    }))
+
+  it.effect("a retry around the stage drops them with the attempt", () =>
+    Effect.gen(function*() {
+      let tries = 0
+      const stage = ForEach.stage("s", {
+        items: () => ["a"],
+        each: () =>
+          Effect.suspend(() => Effect.andThen(noting(String(++tries)), tries === 4 ? Effect.void : Effect.fail("no"))),
+        retry: Schedule.recurs(1)
+      }).pipe(Stage.retry(Schedule.recurs(3)))
+      const { outputs } = yield* Pipeline.run(Pipeline.make("p").add(stage), Snapshot.make())
+      assert.deepStrictEqual(outputs.s.artifacts.map(({ payload }) => payload), ["4"])
+    }))
+})

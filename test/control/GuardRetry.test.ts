@@ -174,7 +174,7 @@ describe("GuardRetry.stage", () => {
             return ++calls === 2 ? Effect.fail("broken") : Effect.succeed({ text: `draft ${revision.attempt}` })
           }),
         guards: { second }
-      }).pipe(Stage.retry({ attempts: 2 }))
+      }).pipe(Stage.retry({ attempts: 2, while: () => true }))
       const fiber = yield* Effect.forkChild(Pipeline.run(Pipeline.make("p").add(stage), Snapshot.make()))
       yield* TestClock.adjust("1 minute")
       assert.isDefined(fiber.pollUnsafe())

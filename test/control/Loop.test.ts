@@ -246,3 +246,28 @@ describe("Loop.until", () => {
     }
   })
 })
+
+describe("a loop that returns at its deadline", () => {
+  it.effect("says that what was in flight ignored its interruption, and only then", () =>
+    Effect.gen(function*() {
+      const run = Effect.fnUntraced(function*(body: Effect.Effect<void>) {
+        const loop = Loop.until("loop", {
+          state: () => ({ n: 0 }),
+          body: (state) => Effect.as(body, state),
+          until: () => false,
+          deadline: "1 second",
+          unfinished: "return"
+        })
+        const running = yield* Effect.forkChild(
+          Pipeline.run(Pipeline.make("p").add(loop), Snapshot.make(), { interruptionGrace: "1 second" })
+        )
+        yield* TestClock.adjust("2 seconds")
+        return (yield* Fiber.join(running)).outputs.loop.data
+      })
+      const abandoned = yield* run(Effect.uninterruptible(Effect.sleep("1 hour")))
+      assert.deepStrictEqual([abandoned.ended, abandoned.abandoned], ["deadline", true])
+      const interrupted = yield* run(Effect.never)
+      assert.strictEqual(interrupted.ended, "deadline")
+      assert.notProperty(interrupted, "abandoned")
+    }))
+})

@@ -49,13 +49,15 @@ describe("PipelineRegistry", () => {
         const other = yield* Effect.flip(Pipelines.find(name))
         assert.strictEqual(other.didYouMean, undefined)
       }
-      const run = yield* Effect.flip(Pipelines.run("shat", Snapshot.make({ input: 1 as never })))
+      const run = yield* Effect.flip(Pipelines.run("shat", Snapshot.make({ input: { amount: 1 } })))
       assert.strictEqual(run._tag === "UnknownPipeline" && run.didYouMean, "chat")
     }).pipe(Effect.provide([Pipelines.layer, llm])))
 
   it.effect("an input that the pipeline of that name does not take is a typed error", () =>
     Effect.gen(function*() {
-      const error = yield* Effect.flip(Pipelines.run("billing", Snapshot.make()))
+      // As it comes out of code without types.
+      const untyped = Snapshot.make() as unknown as Snapshot.With<never, { readonly amount: number }>
+      const error = yield* Effect.flip(Pipelines.run("billing", untyped))
       assert.strictEqual(error._tag, "SnapshotInvalid")
     }).pipe(Effect.provide([Pipelines.layer, llm])))
 

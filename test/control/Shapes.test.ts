@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Cause, Deferred, Effect, Fiber, Option, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { EventSink, Interceptor, Pipeline, Snapshot, Stage, StageError, StageOutput } from "stageflow"
+import { EventSink, Interceptor, Pipeline, Snapshot, Stage, StageContext, StageError, StageOutput } from "stageflow"
 import { Shapes, Subpipeline } from "stageflow/control"
 import { StageTest } from "stageflow/testing"
 import { announced } from "../support/announced.ts"
@@ -498,5 +498,25 @@ describe("R22 a race is no way around a refusal", () => {
         assert.include(error.message, "\"refused\" was refused")
         assert.deepStrictEqual([attempts, interrupted], [1, 1])
       }
+    }))
+})
+
+describe("artifacts of contestants that are functions", () => {
+  it.effect("only those of the winner are in the output, whatever a loser does later", () =>
+    Effect.gen(function*() {
+      const noting = (payload: string) =>
+        Effect.flatMap(StageContext.StageContext, ({ addArtifact }) => addArtifact({ type: "note", payload }))
+      const race = Shapes.race("race", {
+        failing: () => Effect.andThen(noting("failing"), Effect.fail(new Down({ host: "a" }))),
+        slow: () =>
+          noting("slow").pipe(
+            Effect.andThen(Effect.never),
+            Effect.onInterrupt(() => noting("interrupted")),
+            Effect.as({})
+          ),
+        fast: () => noting("fast").pipe(Effect.andThen(Effect.yieldNow), Effect.as({ by: "fast" }))
+      })
+      const { outputs } = yield* Pipeline.run(Pipeline.make("p").add(race), Snapshot.make())
+      assert.deepStrictEqual(outputs.race.artifacts.map(({ payload }) => payload), ["fast", { winner: "fast" }])
     }))
 })

@@ -4,7 +4,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { Pipeline, Stage } from "stageflow"
-import { Subpipeline } from "stageflow/control"
+import { Route, Shapes, Subpipeline } from "stageflow/control"
 import { toDot, toMermaid } from "stageflow/graph"
 import { idle } from "./support/stages.ts"
 
@@ -138,5 +138,46 @@ describe("a stage that runs a pipeline", () => {
           "  poll -->|\"again\"| poll"
         )
       )
+    }))
+})
+
+describe("a stage that runs functions", () => {
+  const branches = Pipeline.make("branches").add(
+    Route.match("answer", () => ({ route: "sales" } as const), { sales: () => Effect.succeed({ by: "sales" }) }, {
+      otherwise: Stage.transform("general", { run: Effect.succeed({ by: "general" }) })
+    })
+  )
+  const race = Pipeline.make("race").add(
+    Shapes.race("fastest", { primary: () => Effect.succeed({ by: 1 }), "the backup": () => Effect.succeed({ by: 2 }) })
+  )
+
+  it.effect("has a box for each, with its label", () =>
+    Effect.gen(function*() {
+      assert.strictEqual(
+        yield* toMermaid(branches),
+        lines(
+          "flowchart TD",
+          "  subgraph answer[\"answer<br/>transform\"]",
+          "    direction TD",
+          "    subgraph answer__otherwise[\"otherwise\"]",
+          "      direction TD",
+          "      answer__otherwise__general[\"general<br/>transform\"]",
+          "    end",
+          "    answer__sales[\"sales\"]",
+          "  end"
+        )
+      )
+      const drawn = yield* toDot(race)
+      assert.include(drawn, "\"fastest__primary\" [label=\"primary\"")
+      assert.include(drawn, "\"fastest__1\" [label=\"the backup\"")
+    }))
+
+  it.effect("says so in its description", () =>
+    Effect.gen(function*() {
+      const { stages: [answer] } = yield* Pipeline.describe(branches)
+      assert.deepStrictEqual(answer?.inside?.functions, ["sales"])
+      assert.deepStrictEqual(answer?.inside?.pipelines.map(({ label }) => label), ["otherwise"])
+      const { stages: [fastest] } = yield* Pipeline.describe(race)
+      assert.deepStrictEqual(fastest?.inside, { pipelines: [], functions: ["primary", "the backup"] })
     }))
 })

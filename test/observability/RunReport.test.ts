@@ -270,6 +270,16 @@ describe("RunReport.toText", () => {
     assert.strictEqual(RunReport.toText([]), "")
   })
 
+  it.effect("of events without the start of a run says that there is nothing to show", () =>
+    Effect.gen(function*() {
+      const { events } = yield* ranIn(Pipeline.run(good, Snapshot.make()), 1000)
+      const late = events.filter(({ _tag }) => _tag !== "RunStarted")
+      assert.strictEqual(
+        RunReport.toText(late),
+        `No run to show: none of ${late.length} events is the start of one (RunStarted)`
+      )
+    }))
+
   it("rejects options that it cannot follow", () => {
     for (const options of [{ columns: 0 }, { columns: 1.5 }, { rows: 0 }, { rows: Number.NaN }, { width: 80 }]) {
       assert.throws(() => RunReport.toText([], options as RunReport.TextOptions), StageError.InvalidOption)

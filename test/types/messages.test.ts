@@ -72,11 +72,18 @@ const name = (text: string, sentence: string, names: ReadonlyArray<string>): Mis
 const inStage = (stage: string, text: string): Mistake =>
   sentence(`"${stage}"`, `"${stage}"`, `stage '${stage}', ${text}`, [stage])
 
+/** What is wrong with a stage that runs something for each of several items. */
+const forEach = (text: string, stage = "lengths"): Mistake =>
+  sentence(`"${stage}"`, `"${stage}"`, `stage '${stage}'${text}`, [stage])
+
 const aboutStage = (stage: string, text: string): Mistake =>
   sentence(`"${stage}"`, `"${stage}"`, `stage '${stage}': ${text}`, [stage])
 
 /** What is wrong with a pipeline that is made of stages at once, said where its name is. */
 const inShape = (pipeline: string, text: string): Mistake => sentence(`"${pipeline}"`, `"${pipeline}"`, text, ["stage"])
+const notAnnotated = "nothing says what 'plan' is; annotate it: ({ plan }: { readonly plan: ... }) => ..."
+const noInput =
+  "this pipeline takes an input: Snapshot.make({ input: ... }), or a parameter of type Snapshot.With<never, Input>"
 const noVerdict =
   "it gives no verdict; give GuardRetry.accept or GuardRetry.reject(feedback), or make it a guard of drafts with GuardRetry.fromGuard"
 
@@ -588,6 +595,16 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
         "Type '{ amount: string; }' is not assignable to type '{ readonly amount: number; }'."
       ]
     },
+    "subpipeline-not-annotated": inStage("pay", `input: ${notAnnotated}`),
+    "subpipeline-snapshot-not-annotated": inStage("audit", `snapshot: ${notAnnotated}`),
+    "subpipeline-run-snapshot": {
+      at: "Snapshot.make(",
+      names: ["input"],
+      lines: [
+        "Argument of type 'With<never, NoInput>' is not assignable to parameter of type 'Options<Node<\"write\", { lines: number; }, never, never, never>, Current, {}, \"cancel\">'.",
+        "Type 'With<never, NoInput>' is not assignable to type '{ readonly input?: never; }'."
+      ]
+    },
     "subpipeline-value": inStage("audit", noData),
     "subpipeline-value-options": inStage("audit", noData),
     "subpipeline-incomplete": inStage(
@@ -625,6 +642,52 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
       ["pay", "amount"]
     ),
     "subpipeline-no-extension": sentence("Snapshot.make(", "With<never, NoInput>", lacks, ["skills"])
+  },
+  "a stage for each item": {
+    "for-each-key": {
+      at: "key: ",
+      names: ["number", "string"],
+      lines: [
+        "Type '(n: number) => number' is not assignable to type '(item: number, index: number) => string'.",
+        "Type 'number' is not assignable to type 'string'."
+      ]
+    },
+    "for-each-other-items": forEach(", each: it takes other items; items gives a string, and not a number"),
+    "for-each-stage-other-items": forEach(", each: it takes other items; items gives no 'profile'", "greetings"),
+    "for-each-pipeline-other-items": forEach(
+      ", each: it takes other items; items gives 'amount' as a string, and not a number",
+      "charges"
+    ),
+    "for-each-misspelt": forEach(
+      " has no option 'concurency', only items, each, key, concurrency, failure, retry, events, kind, output and error"
+    ),
+    "for-each-concurrency": forEach(", concurrency: 0 is no limit; give a whole number from 1, or 'unbounded'"),
+    "for-each-concurrency-text": forEach(
+      ", concurrency: 'many' is no limit; give a whole number from 1, or 'unbounded'"
+    ),
+    "for-each-tolerate": forEach(", failure: -1 is no count of items; give a whole number from 0"),
+    "for-each-failure": forEach(", failure: give 'fail-fast', 'continue' or { tolerate: n }"),
+    "for-each-items-text": forEach(", items: it gives a text; split it into items"),
+    "for-each-items-effect": forEach(
+      ", items: it gives an Effect; give a Stream (Stream.fromIterableEffect, Stream.unwrap)"
+    ),
+    "for-each-items-none": forEach(", items: it gives nothing to go through; give an Iterable or a Stream"),
+    "for-each-async": forEach(
+      ", each: it is an async function; use Effect.promise or Effect.tryPromise in an Effect"
+    ),
+    "for-each-plain": forEach(", each: it returns a value; return an Effect (Effect.succeed, Effect.gen)"),
+    "for-each-forgotten": forEach(", each: it gives an Effect (did you forget yield* ?)"),
+    "for-each-no-body": forEach(", each: this is no stage, no pipeline and no function"),
+    "for-each-output": forEach(", output: each gives 'length' as a string, and not a number")
+  },
+  "pipelines by name": {
+    "registry-no-input": sentence("Snapshot.make(", "With<never, NoInput>", noInput, ["input"]),
+    "registry-wrong-input": sentence(
+      "Snapshot.make(",
+      "With<never, NoInfer<{ readonly amount: \"5\"; }>>",
+      "the snapshot's input has 'amount' as a string, and not a number",
+      ["amount"]
+    )
   },
   "routes": {
     "route-left-out": inStage("answer", "route 'sales': no branch runs it; add one, or say what runs `otherwise`"),
@@ -754,6 +817,19 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
       names: ["LoopBody"],
       lines: ["Type 'number' is not assignable to type 'LoopBody<{ n: number; }>'."]
     },
+    "loop-state-effect": inStage(
+      "counting",
+      "state: it gives an Effect; let a stage before give what the state is made of"
+    ),
+    "loop-state-promise": inStage(
+      "counting",
+      "state: it gives a Promise; let a stage before give what the state is made of"
+    ),
+    "loop-deadline": {
+      at: "deadline: \"100\"",
+      names: ["100", "Input"],
+      lines: ["Type '\"100\"' is not assignable to type 'Input | undefined'."]
+    },
     "loop-unfinished": {
       at: "unfinished: \"stop\"",
       names: ["stop", "Unfinished"],
@@ -778,6 +854,11 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
       at: "console.log",
       names: ["Effect"],
       lines: ["Type 'void' is not assignable to type 'Effect<unknown, unknown, unknown>'."]
+    },
+    "saga-limit": {
+      at: "limit: \"100\"",
+      names: ["100", "Input"],
+      lines: ["Type '\"100\"' is not assignable to type 'Input | undefined'."]
     },
     "saga-misspelt": {
       at: "limt",
@@ -846,13 +927,6 @@ const programs: Readonly<Record<string, { readonly at: string; readonly second: 
 const secs = "'5 secs' is no duration; write a number, a space and a unit, such as '5 seconds'"
 const times = "a retry policy has no 'times'; write attempts, which counts the first one, too"
 
-/** What is wrong with a stage that runs something for each of several items. */
-const forEach = (says: string, name = "lengths") => ({
-  at: `"${name}"`,
-  given: `"${name}"`,
-  says: `stage '${name}'${says}`
-})
-
 /** Of a function with several signatures the compiler says that none fits, and in its third line why. */
 const combinators: Readonly<Record<string, { readonly at: string; readonly given: string; readonly says: string }>> = {
   "timeout-wrong-unit": { at: "\"5 secs\"", given: "\"5 secs\"", says: secs },
@@ -862,31 +936,6 @@ const combinators: Readonly<Record<string, { readonly at: string; readonly given
     given: "{ grace: string; }",
     says: "a grace is a duration, such as '5 seconds'"
   },
-  "for-each-other-items": forEach(", each: it takes other items; items gives a string, and not a number"),
-  "for-each-stage-other-items": forEach(", each: it takes other items; items gives no 'profile'", "greetings"),
-  "for-each-pipeline-other-items": forEach(
-    ", each: it takes other items; items gives 'amount' as a string, and not a number",
-    "charges"
-  ),
-  "for-each-misspelt": forEach(
-    " has no option 'concurency', only items, each, key, concurrency, failure, retry, events, kind, output and error"
-  ),
-  "for-each-concurrency": forEach(", concurrency: 0 is no limit; give a whole number from 1, or 'unbounded'"),
-  "for-each-concurrency-text": forEach(", concurrency: 'many' is no limit; give a whole number from 1, or 'unbounded'"),
-  "for-each-tolerate": forEach(", failure: -1 is no count of items; give a whole number from 0"),
-  "for-each-failure": forEach(", failure: give 'fail-fast', 'continue' or { tolerate: n }"),
-  "for-each-items-text": forEach(", items: it gives a text; split it into items"),
-  "for-each-items-effect": forEach(
-    ", items: it gives an Effect; give a Stream (Stream.fromIterableEffect, Stream.unwrap)"
-  ),
-  "for-each-items-none": forEach(", items: it gives nothing to go through; give an Iterable or a Stream"),
-  "for-each-async": forEach(
-    ", each: it is an async function; use Effect.promise or Effect.tryPromise in an Effect"
-  ),
-  "for-each-plain": forEach(", each: it returns a value; return an Effect (Effect.succeed, Effect.gen)"),
-  "for-each-forgotten": forEach(", each: it gives an Effect (did you forget yield* ?)"),
-  "for-each-no-body": forEach(", each: this is no stage, no pipeline and no function"),
-  "for-each-output": forEach(", output: each gives 'length' as a string, and not a number"),
   "inline-timeout": { at: "\"5 secs\"", given: "\"5 secs\"", says: secs },
   "retry-times": { at: "{ times", given: "{ times: number; }", says: times },
   "retry-times-first": { at: "{ times", given: "{ times: number; }", says: times },
@@ -909,10 +958,7 @@ const combinators: Readonly<Record<string, { readonly at: string; readonly given
 
 /** In a pipe the compiler compares functions, and comes to the point in its third line. */
 const piped: Readonly<Record<string, { readonly at: string; readonly third: RegExp }>> = {
-  "for-each-key": {
-    at: "key: ",
-    third: /^Type '\(n: number\) => number' is not assignable to type '\(item: number, index: number\) => string'\.$/
-  },
+  "for-each-not-annotated": { at: "items: ", third: /^Type 'unknown' is not assignable to type '\{ plan: any; \}'\.$/ },
   "saga-no-data": {
     at: "Saga.compensate(",
     third: new RegExp(

@@ -24,7 +24,7 @@ import {
   type Skip,
   type StageOutput
 } from "../../internal/output-model.ts"
-import { isRefusal, noteRefusals } from "../../internal/refusal.ts"
+import { isRefusal, refusing } from "../../internal/refusal.ts"
 import * as OutputBag from "../../OutputBag.ts"
 import * as Pipeline from "../../Pipeline.ts"
 import { type Cancelled, type Completed, StageFailed } from "../../RunResult.ts"
@@ -125,6 +125,15 @@ export const runsOf = (option: string, given: ItemBody): Runs => {
   return Pipeline.isPipeline(body) ? pipelineRuns(body) : functionRuns(body)
 }
 
+/** What bodies are to the stage that runs them, for descriptions: a function has nothing to look into but what it is. */
+export const contentOf = (labelled: Iterable<readonly [label: string, runs: Runs]>): Pipeline.Content => {
+  const all = Array.from(labelled)
+  return {
+    pipelines: all.flatMap(([label, { pipeline }]) => pipeline === undefined ? [] : [{ label, pipeline }]),
+    functions: all.flatMap(([label, { pipeline }]) => pipeline === undefined ? [label] : [])
+  }
+}
+
 const functionRuns = (body: (input: never, index: number) => Effect.Effect<unknown, unknown, unknown>): Runs => {
   // The signatures say what it takes and needs; the value does not know.
   const run = body as (input: unknown, more: unknown) => unknown
@@ -187,8 +196,7 @@ const stageRuns = (stage: Stage.Any): Runs => {
         if (count !== undefined) count.attempts += failed.error.attempts
         const { cause } = failed.error
         // Only the failure of the run says that its stage has refused.
-        if (isRefusal(failed.error)) noteRefusals(cause)
-        return Effect.failCause(cause)
+        return Effect.failCause(isRefusal(failed.error) ? refusing(cause) : cause)
       }),
       Effect.map((result) => {
         if (count !== undefined) count.attempts += OutputBag.attempts(result.bag, stage.name).length

@@ -1,13 +1,16 @@
 /**
  * Runs a pipeline as a child of the run that a stage is part of.
  */
+import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import { asRepetition } from "../../attempt/repetition.ts"
 import { pathBelow, SubpipelineCancelled, SubpipelineFailed } from "../../attempt/subpipeline-error.ts"
 import { immutable } from "../../internal/immutable.ts"
 import * as options from "../../internal/options.ts"
 import { define } from "../../internal/record.ts"
+import { isRefusal, noteRejection } from "../../internal/refusal.ts"
 import { withInput } from "../../internal/snapshot-model.ts"
 import * as Pipeline from "../../Pipeline.ts"
 import type { RunOptions } from "../../Run.ts"
@@ -119,12 +122,26 @@ export const runChild = (
         const refusal = result._tag === "Incomplete" ? refusalIn(result) : undefined
         return refusal === undefined ? Effect.succeed(result) : Effect.fail(refusal)
       }),
-      Effect.mapError((error) => failedIn(stage, pipeline, error))
+      Effect.catchCause((cause) => {
+        const error = Cause.findErrorOption(cause)
+        return Option.isNone(error)
+          ? Effect.failCause(cause as Cause.Cause<never>) // it has no typed error
+          : Effect.fail(failedIn(stage, pipeline, error.value, cause))
+      })
     )
   })
 
-const failedIn = (stage: string, { name }: Pipeline.Any, error: unknown): SubpipelineFailed =>
-  new SubpipelineFailed({ stage, pipeline: name, path: [stage, ...pathBelow(error)], error })
+const failedIn = (
+  stage: string,
+  { name }: Pipeline.Any,
+  error: unknown,
+  cause?: Cause.Cause<unknown>
+): SubpipelineFailed => {
+  const failed = new SubpipelineFailed({ stage, pipeline: name, path: [stage, ...pathBelow(error)], error })
+  // A text that says no is only known to by its cause.
+  if (isRefusal(error, cause)) noteRejection(failed)
+  return failed
+}
 
 /** What the data of a stage is that does not say: what its pipeline returns, or the data of its stages by name. */
 export const defaultDataOf = (ended: Completed<unknown>): unknown => {

@@ -14,7 +14,7 @@ import { rejectionIsOver, rejectionStands } from "../../attempt/standing-rejecti
 import { together } from "../../internal/causes.ts"
 import { immutable } from "../../internal/immutable.ts"
 import type { Ok } from "../../internal/output-model.ts"
-import { noteRejection } from "../../internal/refusal.ts"
+import { noteRejection, refusing } from "../../internal/refusal.ts"
 import { StageContext } from "../../StageContext.ts"
 import { StageFault } from "../../StageError.ts"
 import type { InStage } from "../../StageOutput.ts"
@@ -31,6 +31,7 @@ import {
   type Revision,
   type Verdict
 } from "./drafts.ts"
+import { sideBySide } from "./side-by-side.ts"
 import type { FingerprintOf } from "./stagnation.ts"
 
 /** A guard by its name. */
@@ -140,8 +141,7 @@ class Drafting {
   /** Asks all guards at once, and waits for all of them. */
   private judge(attempt: AttemptSoFar): Effect.Effect<ReadonlyArray<Judged>, unknown, StageContext | Leaves> {
     const judging = Object.freeze({ attempt: attempt.attempt, inputs: this.inputs })
-    return Effect.forEach(
-      this.settings.guards,
+    return sideBySide(this.settings.guards.map(
       ({ name, runs }) =>
         Effect.suspend(() => {
           const place = [this.context.stage, `guards.${name}`, attempt.attempt] as const
@@ -151,9 +151,8 @@ class Drafting {
           Effect.flatMap((end) => verdictOf(name, end)),
           Effect.map((verdict): Judged => ({ guard: name, verdict })),
           Effect.tap((judged) => this.told(attempt, judged))
-        ),
-      { concurrency: "unbounded" }
-    )
+        )
+    ))
   }
 
   private told(attempt: AttemptSoFar, judged: Judged): Effect.Effect<void> {
@@ -221,7 +220,7 @@ class Drafting {
     // A defect has no error of its own that could say so.
     const refusal = cause.reasons.some(Cause.isFailReason) ? cause : together(Cause.fail(ending.error), cause)
     if (Predicate.isObjectKeyword(ending.error)) noteRejection(ending.error)
-    return refusal
+    return refusing(refusal)
   }
 
   /** As it is now, whatever is left behind still does. */

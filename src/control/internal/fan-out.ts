@@ -11,7 +11,7 @@ import { absurd } from "effect/Function"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
-import { type Attempt, attemptOf } from "../../attempt/attempt.ts"
+import { type Attempt, attemptOf, type Part } from "../../attempt/attempt.ts"
 import { errorSummaryOf } from "../../attempt/error-summary.ts"
 import type { Outcome, StageEffect } from "../../attempt/interceptor-model.ts"
 import { isData } from "../../attempt/made-outcome.ts"
@@ -92,6 +92,8 @@ class RunningItem implements EndedItem, AttemptCount {
   readonly value: unknown
   attempts = 0
   key: string | undefined = undefined
+  /** The last of several attempts of a function: only that one counts. */
+  part: Part | undefined = undefined
   private readonly clock: Clock.Clock
   private readonly startedNanos: bigint
   private known: Item | undefined = undefined
@@ -164,8 +166,14 @@ class FanOut {
         running = new RunningItem(value, index, this.clock)
         return this.effectFor(running)
       },
-      gave: (value) => this.returned(running, value),
-      failed: (cause) => this.ended(running, Exit.failCause(cause))
+      gave: (value) => {
+        running.part?.keep()
+        this.returned(running, value)
+      },
+      failed: (cause) => {
+        running.part?.keep()
+        this.ended(running, Exit.failCause(cause))
+      }
     }
   }
 
@@ -173,7 +181,7 @@ class FanOut {
     const { retry } = this.settings
     if (retry === undefined) return this.attemptFor(running)
     const retried = retry(
-      this.readForRetry(Effect.suspend(() => this.attemptFor(running))),
+      this.readForRetry(Effect.suspend(() => this.inPart(running))),
       this.attempt.stage,
       running
     )
@@ -181,15 +189,21 @@ class FanOut {
     return Effect.map(retried, (outcome) => outcome._tag === "Ok" ? outcome.data : outcome) as Effect.Effect<unknown>
   }
 
+  /** What an attempt adds that is followed by another one goes with it. A run of its own has added it to itself. */
+  private inPart(running: RunningItem): Effect.Effect<unknown, unknown> {
+    if (this.settings.runs.pipeline !== undefined) return this.attemptFor(running)
+    running.part?.drop()
+    running.part = this.attempt.part()
+    return running.part.run(this.attemptFor(running))
+  }
+
   private attemptFor(running: RunningItem): Effect.Effect<unknown, unknown> {
     const { key, runs } = this.settings
     if (key !== undefined) running.key ??= options.text("key", key(running.value, running.index))
     // It runs in a stage, as this does.
     const run = runs.runUnread(running.value, running.index, running) as Effect.Effect<unknown, unknown>
-    // A function is part of the stage, and nothing is kept of it.
-    const known = runs.pipeline === undefined
-      ? run
-      : asRepetition(run, [this.attempt.stage, "each", running.index], running.value)
+    // Nothing is kept of a function, which is part of the stage; but it may run pipelines itself.
+    const known = asRepetition(run, [this.attempt.stage, "each", running.index], running.value)
     return this.settings.validate === undefined
       ? known
       : Effect.flatMap(known, (returned) => this.validated(running, returned))
@@ -296,7 +310,7 @@ class FanOut {
     this.tell(running, "failed", failures, { error: errorSummaryOf(error) })
     this.collected.failed(running, error)
     // No means no, however many may fail: an outcome that tells of a refusal would be data.
-    if (this.settings.tolerated !== undefined && !isRefusal(error)) {
+    if (this.settings.tolerated !== undefined && !isRefusal(error, cause)) {
       if (failures > this.settings.tolerated) this.end(tooMany)
       return
     }
@@ -384,7 +398,7 @@ const causeOfStage = (
 ): Cause.Cause<unknown> => {
   if (error instanceof StageFault) return cause
   const others = cause.reasons.filter((reason) => !Cause.isFailReason(reason))
-  return together(Cause.fail(itemFailed(stage, item, error)), Cause.fromReasons(others))
+  return together(Cause.fail(itemFailed(stage, item, error, cause)), Cause.fromReasons(others))
 }
 
 const allOf = (causes: ReadonlyArray<Cause.Cause<unknown>>): Cause.Cause<unknown> | undefined =>

@@ -1,6 +1,7 @@
 /**
  * Defines what a for-each gives and fails with: its items, each with what became of it.
  */
+import type * as Cause from "effect/Cause"
 import * as Schema from "effect/Schema"
 import * as SchemaTransformation from "effect/SchemaTransformation"
 import { messageOf } from "../../attempt/error-summary.ts"
@@ -93,8 +94,12 @@ export const outcomesSchema = (value: Schema.Top, error: Schema.Top | undefined)
 const called = ({ index, key }: Item): string => key === String(index) ? `Item ${index}` : `Item ${index} ("${key}")`
 
 /** The same error; when it tells of one that says no, so does it. */
-const refusingAs = <F extends object>(failed: F, errors: ReadonlyArray<unknown>): F => {
-  if (errors.some(isRefusal)) noteRejection(failed)
+const refusingAs = <F extends object>(
+  failed: F,
+  errors: ReadonlyArray<unknown>,
+  cause?: Cause.Cause<unknown>
+): F => {
+  if (errors.some((error) => isRefusal(error, cause))) noteRejection(failed)
   return failed
 }
 
@@ -126,8 +131,8 @@ export class ItemFailed<out E = unknown> extends Schema.TaggedError<ItemFailed<u
 }
 
 /** The failure of one item as that of its stage. */
-export const itemFailed = (stage: string, item: Item, error: unknown): ItemFailed =>
-  refusingAs(new ItemFailed({ stage, ...item, error }), [error])
+export const itemFailed = (stage: string, item: Item, error: unknown, cause?: Cause.Cause<unknown>): ItemFailed =>
+  refusingAs(new ItemFailed({ stage, ...item, error }), [error], cause)
 
 /**
  * More items of a for-each failed than it tolerates. `failed` are those that had failed when it was stopped, in their order.

@@ -39,6 +39,8 @@ export interface Ended<out State, out How = "until" | StopReason> {
   readonly iterations: number
   readonly ended: How
   readonly history: ReadonlyArray<Passed<State>>
+  /** There when what was in flight at the deadline ignored its interruption, and may still go on. */
+  readonly abandoned?: true
 }
 
 /**
@@ -182,16 +184,20 @@ class Looping {
 
   /** Ends the loop without its condition. */
   stopped({ abandoned = false, period, reason }: Stop): Effect.Effect<Ended<unknown>, LoopUnfinished> {
-    if (this.settings.unfinished === "return") return this.end(reason)
+    if (this.settings.unfinished === "return") return this.end(reason, abandoned)
     const { context: { stage }, iterations, state } = this
     const history = this.history.slice()
     const error = new LoopUnfinished({ stage, reason, iterations, period, state, history, abandoned })
     return Effect.andThen(this.tellEnd(reason), Effect.fail(error as LoopUnfinished))
   }
 
-  private end(ended: "until" | StopReason): Effect.Effect<Ended<unknown>> {
+  private end(ended: "until" | StopReason, abandoned = false): Effect.Effect<Ended<unknown>> {
     const { iterations, state } = this
-    return Effect.as(this.tellEnd(ended), { state, iterations, ended, history: this.history.slice() })
+    const history = this.history.slice()
+    return Effect.as(
+      this.tellEnd(ended),
+      abandoned ? { state, iterations, ended, history, abandoned } : { state, iterations, ended, history }
+    )
   }
 
   private tellEnd(ended: "until" | StopReason): Effect.Effect<void> {

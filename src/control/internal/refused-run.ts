@@ -9,7 +9,7 @@ import { type Cancelled, type Incomplete, type RunResult, StageFailed } from "..
 /** The failure of a run in which a stage was refused, as it is without `failure: "continue"`. */
 export const refusalIn = (result: RunResult): StageFailed | undefined => {
   if (result._tag === "Completed") return undefined
-  const refused = result.failures.find(isRefusal)
+  const refused = result.failures.find((failure) => isRefusal(failure))
   if (refused === undefined) return undefined
   const { bag, compensation, durationMs, identity, lineage, outputs, pipeline } = result
   const failed = new StageFailed({

@@ -13,7 +13,7 @@ import { type Nesting, nestingRuns, nestings } from "./nested.ts"
 import { mulberry32, shuffled } from "./random.ts"
 import type { Section } from "./sections.ts"
 import { graphOf, type Shape, shapes } from "./shapes.ts"
-import { floors, modes, sinkModes, type SubjectName, subjectsOf, waitingModes } from "./subjects.ts"
+import { floors, modes, runLogModes, sinkModes, type SubjectName, subjectsOf, waitingModes } from "./subjects.ts"
 
 export const sizes = [10, 100, 1_000, 10_000] as const
 
@@ -39,7 +39,7 @@ const stagesPerSample = 10_000
 /** The floor is so fast that a sample of the same number of stages would be within the noise. */
 const floorStagesPerSample = 50_000
 
-const subjectNames: ReadonlyArray<SubjectName> = [...modes, ...waitingModes, ...sinkModes, ...floors]
+const subjectNames: ReadonlyArray<SubjectName> = [...modes, ...waitingModes, ...sinkModes, ...runLogModes, ...floors]
 
 const median = (values: ReadonlyArray<number>): number => {
   const sorted = values.toSorted((a, b) => a - b)
@@ -95,7 +95,8 @@ const groups: ReadonlyArray<Group> = [
   { section: "defaults", names: ["defaults", "stackByHand"] },
   { section: "waiting", names: ["bareAwaiting", "bareYielding"] },
   { section: "waiting", names: ["defaultsAwaiting", "defaultsYielding"] },
-  { section: "sinks", names: sinkModes }
+  { section: "sinks", names: sinkModes },
+  { section: "runLog", names: runLogModes }
 ]
 
 /** What everything is compared with, measured in every turn. */

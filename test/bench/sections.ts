@@ -9,6 +9,7 @@ export const sections = [
   "defaults",
   "waiting",
   "sinks",
+  "runLog",
   "interceptors",
   "nested",
   "forEach"

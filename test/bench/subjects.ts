@@ -4,7 +4,8 @@
 import { Duration, Effect, Layer, Logger, Metric, type Scope } from "effect"
 import { EventSink, Interceptor, Pipeline, Snapshot, Stage } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
-import { BufferedSink } from "stageflow/observability"
+import { BufferedSink, RunLog } from "stageflow/observability"
+import { Sqlite } from "stageflow/sqlite"
 import type { Graph, Node } from "./shapes.ts"
 
 export const modes = ["bare", "events", "spans", "defaults"] as const
@@ -15,7 +16,14 @@ export const waitingModes = ["bareAwaiting", "bareYielding", "defaultsAwaiting",
 /** With a sink behind a buffer: one that takes what it gets, and one that takes 1 ms for each event. */
 export const sinkModes = ["buffered", "bufferedSlow"] as const
 
-export type Mode = (typeof modes)[number] | (typeof waitingModes)[number] | (typeof sinkModes)[number]
+/** With every run kept, until it is written. */
+export const runLogModes = ["runLogMemory", "runLogSqlite"] as const
+
+export type Mode =
+  | (typeof modes)[number]
+  | (typeof waitingModes)[number]
+  | (typeof sinkModes)[number]
+  | (typeof runLogModes)[number]
 
 /** The same graph by hand: with nothing, and with what the default stack does, from Effect's own combinators. */
 export const floors = ["floor", "stackByHand"] as const
@@ -77,6 +85,18 @@ const sinkRun = Effect.fnUntraced(function*(pipeline: BenchPipeline, layer: Laye
   return Effect.provideContext(bareRun(pipeline), yield* Effect.provide(Layer.build(layer), Logger.layer([])))
 })
 
+// Kept of it is the last run alone: what is measured is a run, and not how much of them there is.
+const runLogSettings: RunLog.Settings = { retention: { maxRuns: 1 }, buffer: { flushInterval: 0 } }
+
+/** A run that is over when all of it is in the log. */
+const runLogRun = Effect.fnUntraced(function*<E>(pipeline: BenchPipeline, layer: Layer.Layer<RunLog.RunLog, E>) {
+  const log = yield* Effect.provide(Effect.orDie(Layer.build(layer)), Logger.layer([]))
+  const kept = Effect.andThen(bareRun(pipeline), Effect.orDie(RunLog.list({ limit: 1 })))
+  return Effect.provideContext(kept, log)
+})
+
+const sqliteLog = RunLog.layerSql(runLogSettings).pipe(Layer.provide(Sqlite.layer({ filename: ":memory:" })))
+
 /** The subjects of one graph. Each is made when it is asked for: what is not measured takes no memory. */
 export const subjectsOf = Effect.fnUntraced(function*(graph: Graph) {
   const pipeline = yield* Effect.cached(pipelineOf(graph))
@@ -93,6 +113,8 @@ export const subjectsOf = Effect.fnUntraced(function*(graph: Graph) {
     defaultsYielding: Effect.map(yieldingPipeline, defaultsRun),
     buffered: Effect.flatMap(pipeline, (self) => sinkRun(self, buffered)),
     bufferedSlow: Effect.flatMap(pipeline, (self) => sinkRun(self, bufferedSlow)),
+    runLogMemory: Effect.flatMap(pipeline, (self) => runLogRun(self, RunLog.layerMemory(runLogSettings))),
+    runLogSqlite: Effect.flatMap(pipeline, (self) => runLogRun(self, sqliteLog)),
     floor: Effect.succeed(floorOf(graph, () => noOp)),
     stackByHand: Effect.succeed(floorOf(graph, withStackByHand))
   } satisfies Subjects

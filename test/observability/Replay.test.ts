@@ -10,6 +10,10 @@ class Llm extends Context.Service<Llm, {
   readonly model: Effect.Effect<string>
 }>()("test/Llm") {}
 
+class Odd {
+  readonly made = true
+}
+
 const llm = (answer: string) =>
   Layer.succeed(Llm, {
     ask: (prompt) => Effect.succeed(`${answer} (${prompt})`),
@@ -98,7 +102,7 @@ describe("Replay.from", () => {
     Effect.gen(function*() {
       const first = Pipeline.make("p")
         .transform("kept", { run: Effect.succeed({ n: 1 }) })
-        .transform("odd", { run: Effect.sync(() => ({ of: new (class Odd {})() })) })
+        .transform("odd", { run: Effect.sync(() => ({ of: new Odd() })) })
         .transform("typed", { run: Effect.succeed({ n: 1 }) })
         .transform("end", { run: Effect.succeed({}) })
       yield* Pipeline.run(first, Snapshot.make({ pipelineRunId: "run" }))

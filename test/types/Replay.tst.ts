@@ -1,4 +1,4 @@
-import { Effect, Layer } from "effect"
+import { Effect, type Layer } from "effect"
 import { Pipeline, type RunResult } from "stageflow"
 import { PortRecording, Replay, RunLog, type RunRecord } from "stageflow/observability"
 import { describe, expect, test } from "tstyche"

@@ -4,7 +4,7 @@
  * Hearing is all that happens within a run: what an event tells of is immutable, so it is handed on as it is, and written
  * by whoever delivers it.
  */
-import * as Context from "effect/Context"
+import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
 import * as Option from "effect/Option"

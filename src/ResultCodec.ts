@@ -404,6 +404,33 @@ const errorsOf = (stage: AnyStage | undefined): JsonCodec =>
 const outcomesOf = (stage: AnyStage | undefined): JsonCodec<Settled> =>
   stage === undefined ? outcomeCodec(undefined) : codecsOf(stage).outcomes
 
+/**
+ * Writes what one stage of a pipeline gives and fails with as JSON, and reads it back. What cannot be written or read fails
+ * with what is wrong, and where.
+ */
+export interface StageCodec {
+  readonly name: string
+  readonly kind: string
+  /** The stages that it waits for. */
+  readonly after: ReadonlyArray<string>
+  /** What it ends with: an outcome with its data, artifacts and events. */
+  readonly outcome: JsonCodec<Settled>
+  readonly error: JsonCodec
+}
+
+/**
+ * The codecs of the stages of a pipeline, in its order: for whoever keeps what single stages gave, and not whole results.
+ */
+export const stages = (pipeline: Pipeline.Any): Effect.Effect<ReadonlyArray<StageCodec>, PipelineInvalid> =>
+  Effect.map(planOf(pipeline), (plan) =>
+    plan.stages.map(({ definition, dependencies, info, name }) => ({
+      name,
+      kind: info.kind,
+      after: dependencies.map((index) => plan.names[index] as string),
+      outcome: outcomesOf(definition),
+      error: errorsOf(definition)
+    })))
+
 // ---------------------------------------------------------------------------------------------------------------------
 // encoding
 // ---------------------------------------------------------------------------------------------------------------------

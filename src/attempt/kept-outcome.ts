@@ -31,6 +31,13 @@ export const asKept = (outcome: Outcome, attempt: Pick<Attempt, "announce">, _ta
   return withNote(outcome, note)
 }
 
+/** The same for one that a replay has from the log of runs. Whoever answers with it announces that. */
+export const asAnswered = (outcome: Outcome): Outcome => {
+  const note = noteOf("replay.answered", {})
+  keptNotes.add(note)
+  return withNote(outcome, note)
+}
+
 /** Whether an outcome was kept, and what it tells of was not done here. */
 export const wasKept = ({ events }: Outcome): boolean => events.some((event) => keptNotes.has(event))
 

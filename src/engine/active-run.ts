@@ -268,7 +268,7 @@ export class ActiveRun implements RunOfStage {
     }
     this.statuses[planned.index] = "skipped"
     this.outputs[planned.index] = ending
-    this.announcer?.stageSkipped(planned, 0, ending.reason, 0)
+    this.announcer?.stageSkipped(planned, 0, ending, 0)
     this.release(planned)
   }
 

@@ -10,15 +10,17 @@ import type { Announcement } from "../attempt/announcement.ts"
 import { errorSummaryOf, errorSummaryOfExit } from "../attempt/error-summary.ts"
 import type { Outcome } from "../attempt/interceptor-model.ts"
 import { isNote } from "../attempt/note.ts"
+import type { Told } from "../attempt/observing.ts"
 import type { Event } from "../Event.ts"
-import type { Artifact, Emitted, Settled } from "../internal/output-model.ts"
+import type { Artifact, Emitted, Settled, Skip } from "../internal/output-model.ts"
+import type { RunIdentity } from "../internal/snapshot-model.ts"
 import type { RunResult } from "../RunResult.ts"
 import type { Lineage } from "../StageContext.ts"
 import { StageTimeout } from "../StageError.ts"
 import type { PlannedStage } from "./plan.ts"
 import type { RunEnd } from "./run-end.ts"
 
-export type Listener = (event: Event) => void
+export type Listener = (event: Event, told?: Told) => void
 
 /** An attempt that something is announced of. */
 interface Announced {
@@ -70,6 +72,12 @@ const baseOf = (pipeline: string, lineage: Lineage, belonging: Belonging): Base 
   }
 }
 
+/** An attempt that starts. */
+interface Starting extends Announced {
+  readonly input: unknown
+  readonly identity: RunIdentity
+}
+
 // Events are made as one object each: `base` is spread first, with a `_tag` that every event replaces, so that the tag
 // is the first thing one sees of an event and nothing is made on the way. What a run does not have is no key of it.
 export class Announcer {
@@ -78,6 +86,10 @@ export class Announcer {
   private readonly lineage: Lineage
   private readonly listeners: ReadonlyArray<Listener>
   private readonly clock: Clock.Clock
+  /** Whether a listener wants to know what an event tells of. */
+  private readonly isObserved: boolean
+  /** What the next event tells of. */
+  private about: Told | undefined = undefined
   private sequence = 0
 
   constructor(
@@ -85,13 +97,15 @@ export class Announcer {
     lineage: Lineage,
     belonging: Belonging,
     listeners: ReadonlyArray<Listener>,
-    clock: Clock.Clock
+    clock: Clock.Clock,
+    isObserved: boolean
   ) {
     this.pipeline = pipeline
     this.lineage = lineage
     this.base = baseOf(pipeline, lineage, belonging)
     this.listeners = listeners
     this.clock = clock
+    this.isObserved = isObserved
   }
 
   /** It is known for certain who the run belongs to: what is told from now on says so. */
@@ -108,9 +122,16 @@ export class Announcer {
   }
 
   private announce(event: Event): void {
+    const { about } = this
+    this.about = undefined
     // An observer changes nothing, not even for another: what a listener throws ends here.
     if (this.listeners.length > 1) Object.freeze(event)
-    for (const listener of this.listeners) Result.try(() => listener(event))
+    for (const listener of this.listeners) Result.try(() => listener(event, about))
+  }
+
+  /** Says what the next event tells of, for those who want to know. */
+  private tells(of: () => Told): void {
+    if (this.isObserved) this.about = of()
   }
 
   runStarted(stages: number): void {
@@ -119,6 +140,8 @@ export class Announcer {
 
   /** The run is over, with all that was around it. `elapsedMs` is how long all of that took. */
   runEnded(end: RunEnd, elapsedMs: number): void {
+    if ("result" in end) this.tells(() => ({ _tag: "End", ended: end.result }))
+    else if ("failed" in end) this.tells(() => ({ _tag: "End", ended: end.failed }))
     switch (end.status) {
       case "completed":
       case "cancelled":
@@ -220,7 +243,9 @@ export class Announcer {
   }
 
   /** `queuedMs` is how long it was ready before, where the run's limit made it wait. */
-  stageStarted({ attempt, planned: { info, name } }: Announced, queuedMs: number | undefined): void {
+  stageStarted(starting: Starting, queuedMs: number | undefined): void {
+    const { attempt, planned: { info, name } } = starting
+    this.tells(() => ({ _tag: "Start", input: starting.input, identity: starting.identity }))
     const kind = info.kind
     this.announce(
       queuedMs === undefined
@@ -242,11 +267,12 @@ export class Announcer {
     if (output.artifacts.length > 0 || output.events.length > 0) {
       this.contents(execution, output.artifacts, output.events)
     }
+    this.tells(() => ({ _tag: "Output", output }))
     switch (output._tag) {
       case "Ok":
         return this.stageCompleted(execution, output.version, durationMs)
       case "Skip":
-        return this.stageSkipped(execution.planned, execution.attempt, output.reason, durationMs)
+        return this.stageSkipped(execution.planned, execution.attempt, output, durationMs)
       case "Cancel":
         return this.announce({
           ...this.base,
@@ -282,7 +308,8 @@ export class Announcer {
   }
 
   /** `attempt` is 0 for a stage that its wiring skipped before it started. */
-  stageSkipped({ name }: PlannedStage, attempt: number, reason: string, durationMs: number): void {
+  stageSkipped({ name }: PlannedStage, attempt: number, output: Skip, durationMs: number): void {
+    this.tells(() => ({ _tag: "Output", output }))
     this.announce({
       ...this.base,
       _tag: "StageSkipped",
@@ -291,12 +318,13 @@ export class Announcer {
       stage: name,
       attempt,
       durationMs,
-      reason
+      reason: output.reason
     })
   }
 
   /** `attempt` is 0 for a stage whose wiring failed before it started. */
   stageFailed({ name }: PlannedStage, attempt: number, error: unknown, durationMs: number): void {
+    this.tells(() => ({ _tag: "Failure", error }))
     if (error instanceof StageTimeout) return this.stageTimedOut(name, attempt, error, durationMs)
     this.announce({
       ...this.base,

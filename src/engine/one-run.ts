@@ -10,11 +10,13 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
+import * as Result from "effect/Result"
 import type { Compensation } from "../attempt/compensation.ts"
 import { runAround } from "../attempt/composition.ts"
 import type { Gate } from "../attempt/gate.ts"
 import { installedIn } from "../attempt/installed.ts"
 import type { Any as AnyInterceptor } from "../attempt/interceptor-model.ts"
+import { Observers } from "../attempt/observing.ts"
 import { type Ender, Enders, type EndingRun, type RunEnding } from "../attempt/run-ending.ts"
 import { UntoldRunsOf } from "../attempt/told-runs.ts"
 import { EventSink } from "../EventSink.ts"
@@ -107,13 +109,24 @@ export class OneRun {
     this.clock = Context.get(environment, Clock.Clock)
     this.startedNanos = this.clock.monotonicTimeNanosUnsafe()
     const sink = Option.getOrUndefined(Context.getOption(environment, EventSink))
-    const heard = sink === undefined ? listeners : [...listeners, offerTo(sink)]
+    const observing = this.observing(environment)
+    const offered = sink === undefined ? observing : [offerTo(sink), ...observing]
+    const heard = offered.length === 0 ? listeners : [...listeners, ...offered]
     const parent = executionOf(this.parent)
     this.requestId = parent === undefined ? this.parent?.identity.requestId ?? snapshot.requestId : parent.run.requestId
     this.teller = parent?.first === Context.get(environment, UntoldRunsOf) ? undefined : parent
     this.announcer = heard.length === 0
       ? undefined
-      : new Announcer(plan.pipeline, lineage, this.belonging(this.snapshot), heard, this.clock)
+      : new Announcer(plan.pipeline, lineage, this.belonging(this.snapshot), heard, this.clock, observing.length > 0)
+  }
+
+  /** What hears of the run on behalf of its observers. */
+  private observing(environment: Context.Context<never>): ReadonlyArray<Listener> {
+    const { pipeline, record: { lineage }, snapshot } = this
+    // An observer that throws observes nothing.
+    return Context.get(environment, Observers).flatMap((observe) =>
+      Result.getOrElse(Result.try(() => [observe({ pipeline, lineage, snapshot, environment })]), () => [])
+    )
   }
 
   /** The run starts: from here on it has an end, and \`end\` is told of it. */

@@ -31,7 +31,11 @@ export type NotKeptReason = typeof NotKeptReason.Type
  * A value of a run: as JSON, written by the schema of its stage where it has one, or that it was not kept, and why.
  */
 export const KeptValue = Schema.Union([
-  Schema.TaggedStruct("Kept", { json: Schema.Json }),
+  Schema.TaggedStruct("Kept", {
+    json: Schema.Json,
+    /** The fields that the policy of the run log left out, as JSON Pointers. Such a value is to be looked at only. */
+    redacted: Schema.optionalKey(Schema.Array(Schema.String))
+  }),
   Schema.TaggedStruct("NotKept", { reason: NotKeptReason, detail: Schema.optionalKey(Schema.String) })
 ])
 
@@ -116,6 +120,44 @@ export const RecordedWait = Schema.Struct({
 export type RecordedWait = typeof RecordedWait.Type
 
 /**
+ * What came of a call of a port.
+ */
+export const CallEnd = Schema.Union([
+  Schema.TaggedStruct("Succeeded", { value: KeptValue }),
+  Schema.TaggedStruct("Failed", { error: KeptValue, summary: ErrorSummary }),
+  Schema.TaggedStruct("Died", { summary: ErrorSummary }),
+  Schema.TaggedStruct("Interrupted", {})
+])
+
+/**
+ * What came of a call of a port.
+ */
+export type CallEnd = typeof CallEnd.Type
+
+/**
+ * A call of a port that is recorded, by the stage that made it.
+ */
+export const RecordedCall = Schema.Struct({
+  port: Schema.String,
+  method: Schema.String,
+  /** Whether the method is no function: an Effect or a Stream itself. */
+  isMember: Schema.optionalKey(Schema.Boolean),
+  attempt: Schema.Int,
+  startedAt: Schema.Number,
+  endedAt: Schema.Number,
+  /** A list, of all arguments. */
+  args: KeptValue,
+  /** The elements, of a call that was answered with a stream. */
+  elements: Schema.optionalKey(Schema.Array(KeptValue)),
+  end: CallEnd
+})
+
+/**
+ * A call of a port that is recorded, by the stage that made it.
+ */
+export type RecordedCall = typeof RecordedCall.Type
+
+/**
  * A stage of a pipeline as its wiring has it: its name, its kind, and the stages that it waits for.
  */
 export const WiredStage = Schema.Struct({
@@ -144,8 +186,12 @@ const stageFields = {
   /** What it ended with: an outcome with its tag, data, artifacts and events. */
   output: KeptValue,
   error: Schema.optionalKey(ErrorSummary),
+  /** The error itself, written by the `error` schema of the stage where it has one. */
+  failure: Schema.optionalKey(KeptValue),
   /** The error with its causes, as a developer reads it. */
-  explanation: Schema.optionalKey(Schema.String)
+  explanation: Schema.optionalKey(Schema.String),
+  /** The calls of ports that are recorded, in the order in which they ended. */
+  calls: Schema.optionalKey(Schema.Array(RecordedCall))
 }
 
 /**
@@ -182,7 +228,11 @@ const runFields = {
   error: Schema.optionalKey(ErrorSummary),
   snapshot: KeptValue,
   /** Events of this run alone, in their order. */
-  events: Schema.Array(Event)
+  events: Schema.Array(Event),
+  /** How many of its events are not here: the buffer of the run log was full, or its store failed. */
+  missing: Schema.optionalKey(Schema.Int),
+  /** Why nothing is here that comes after what is, when its log is damaged. */
+  damage: Schema.optionalKey(Schema.String)
 }
 
 /**

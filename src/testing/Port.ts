@@ -30,25 +30,20 @@ import * as Pull from "effect/Pull"
 import * as Schedule from "effect/Schedule"
 import * as Stream from "effect/Stream"
 import * as options from "../internal/options.ts"
+import {
+  type Answer,
+  type Asked,
+  before,
+  changed,
+  type ErrorOf,
+  type Member,
+  type Method,
+  mirror,
+  type SuccessOf
+} from "../internal/port-answers.ts"
 import { StageContext } from "../StageContext.ts"
 
-type AnyEffect = Effect.Effect<unknown, unknown, unknown>
-type AnyStream = Stream.Stream<unknown, unknown, unknown>
-type AnyFunction = (...args: never) => unknown
-
-type Answer<X> = X extends (...args: never) => infer Out ? Out : X
-type ErrorOf<X> = X extends Effect.Effect<unknown, infer E, unknown> ? E
-  : X extends Stream.Stream<unknown, infer E, unknown> ? E
-  : never
-type SuccessOf<X> = X extends Effect.Effect<infer A, unknown, unknown> ? A : void
-
-/**
- * The members of a port that answer with an Effect or a Stream; `"call"` for a port that is a function.
- */
-export type Method<S> = S extends AnyFunction ? "call"
-  : { readonly [K in keyof S]-?: Answer<S[K]> extends AnyEffect | AnyStream ? K : never }[keyof S] & string
-
-type Member<S, M> = S extends AnyFunction ? S : M extends keyof S ? S[M] : never
+export type { Method } from "../internal/port-answers.ts"
 
 /**
  * The errors that every method of a port can fail with.
@@ -99,64 +94,8 @@ export interface Recorded<S> {
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
-// changing answers
+// counting calls
 // ---------------------------------------------------------------------------------------------------------------------
-
-interface Asked {
-  readonly method: string
-  readonly args: ReadonlyArray<unknown>
-}
-
-interface Change {
-  readonly effect: (asked: Asked, answer: AnyEffect) => AnyEffect
-  readonly stream: (asked: Asked, answer: AnyStream) => AnyStream
-}
-
-/** The same for Effects and Streams: something that happens before the answer, or instead of it. */
-const before = (change: Change["effect"]): Change => ({
-  effect: change,
-  stream: (asked, answer) =>
-    // What the change gives is `answer` or nothing.
-    Stream.unwrap(change(asked, Effect.succeed(answer)) as Effect.Effect<AnyStream, unknown, unknown>)
-})
-
-const changedAnswer = (change: Change, asked: Asked, answer: unknown): unknown => {
-  if (Effect.isEffect(answer)) return change.effect(asked, answer)
-  return Stream.isStream(answer) ? change.stream(asked, answer) : answer
-}
-
-/** The members of an object, those of its classes included: a service may be an instance. */
-const descriptorsOf = (service: object): ReadonlyMap<PropertyKey, PropertyDescriptor> => {
-  const descriptors = new Map<PropertyKey, PropertyDescriptor>()
-  for (let owner = service; owner !== null && owner !== Object.prototype; owner = Object.getPrototypeOf(owner)) {
-    for (const key of Reflect.ownKeys(owner)) {
-      const descriptor = Object.getOwnPropertyDescriptor(owner, key)
-      if (key !== "constructor" && descriptor !== undefined && !descriptors.has(key)) descriptors.set(key, descriptor)
-    }
-  }
-  return descriptors
-}
-
-/** An object like the service whose members are read when they are asked for: a getter may give something else then. */
-const mirror = <S extends object>(service: S, read: (key: PropertyKey) => unknown): S => {
-  const copy = Object.create(Object.getPrototypeOf(service) as object | null) as object
-  for (const [key, { enumerable }] of descriptorsOf(service)) {
-    Object.defineProperty(copy, key, { get: () => read(key), enumerable: enumerable ?? true, configurable: true })
-  }
-  return copy as S // it has all members of the service
-}
-
-const changedMember = (change: Change, service: unknown, method: string, member: unknown): unknown =>
-  typeof member === "function"
-    ? (...args: ReadonlyArray<unknown>) => changedAnswer(change, { method, args }, Reflect.apply(member, service, args))
-    : changedAnswer(change, { method, args: [] }, member)
-
-const changed = <S>(service: S, change: Change): S => {
-  // The changed function gives answers of the same types.
-  if (typeof service === "function") return changedMember(change, undefined, "call", service) as S
-  if (typeof service !== "object" || service === null) return service
-  return mirror(service, (key) => changedMember(change, service, String(key), Reflect.get(service, key)))
-}
 
 /** Says of each call of a method whether it is among the first `times`. */
 const firstCalls = (times: number): (asked: Asked) => boolean => {

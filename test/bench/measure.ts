@@ -13,7 +13,16 @@ import { type Nesting, nestingRuns, nestings } from "./nested.ts"
 import { mulberry32, shuffled } from "./random.ts"
 import type { Section } from "./sections.ts"
 import { graphOf, type Shape, shapes } from "./shapes.ts"
-import { exporterModes, floors, modes, sinkModes, type SubjectName, subjectsOf, waitingModes } from "./subjects.ts"
+import {
+  exporterModes,
+  floors,
+  modes,
+  runLogModes,
+  sinkModes,
+  type SubjectName,
+  subjectsOf,
+  waitingModes
+} from "./subjects.ts"
 
 export const sizes = [10, 100, 1_000, 10_000] as const
 
@@ -39,7 +48,14 @@ const stagesPerSample = 10_000
 /** The floor is so fast that a sample of the same number of stages would be within the noise. */
 const floorStagesPerSample = 50_000
 
-const subjectNames: ReadonlyArray<SubjectName> = [...modes, ...waitingModes, ...sinkModes, ...exporterModes, ...floors]
+const subjectNames: ReadonlyArray<SubjectName> = [
+  ...modes,
+  ...waitingModes,
+  ...sinkModes,
+  ...exporterModes,
+  ...runLogModes,
+  ...floors
+]
 
 const median = (values: ReadonlyArray<number>): number => {
   const sorted = values.toSorted((a, b) => a - b)
@@ -96,7 +112,8 @@ const groups: ReadonlyArray<Group> = [
   { section: "waiting", names: ["bareAwaiting", "bareYielding"] },
   { section: "waiting", names: ["defaultsAwaiting", "defaultsYielding"] },
   { section: "sinks", names: sinkModes },
-  { section: "exporters", names: exporterModes }
+  { section: "exporters", names: exporterModes },
+  { section: "runLog", names: runLogModes }
 ]
 
 /** What everything is compared with, measured in every turn. */

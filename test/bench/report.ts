@@ -6,7 +6,7 @@ import { interceptorNames } from "./interceptors.ts"
 import type { Large } from "./large.ts"
 import { type Measured, sizes } from "./measure.ts"
 import { shapes } from "./shapes.ts"
-import { exporterModes, floors, modes, sinkModes, type SubjectName, waitingModes } from "./subjects.ts"
+import { exporterModes, floors, modes, runLogModes, sinkModes, type SubjectName, waitingModes } from "./subjects.ts"
 import type { Target } from "./targets.ts"
 import type { Form } from "./typecheck.ts"
 
@@ -112,6 +112,7 @@ export const format = (report: Report): string =>
     costs(report, "µs per stage, with a sink", sinkModes),
     costs(report, "µs per stage, with spans", exporterModes),
     exporterRatios(report),
+    costs(report, "µs per stage, with a run log", runLogModes),
     ownCosts(report),
     others(report),
     targets(report)

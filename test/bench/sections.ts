@@ -10,6 +10,7 @@ export const sections = [
   "waiting",
   "sinks",
   "exporters",
+  "runLog",
   "interceptors",
   "nested",
   "forEach"

@@ -8,7 +8,8 @@ import { HttpClient, HttpClientResponse } from "effect/http"
 import { OtlpSerialization, OtlpTracer } from "effect/observability"
 import { EventSink, Interceptor, Pipeline, Snapshot, Stage } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
-import { BufferedSink } from "stageflow/observability"
+import { BufferedSink, RunLog } from "stageflow/observability"
+import { Sqlite } from "stageflow/sqlite"
 import type { Graph, Node } from "./shapes.ts"
 
 export const modes = ["bare", "events", "spans", "defaults"] as const
@@ -22,11 +23,15 @@ export const sinkModes = ["buffered", "bufferedSlow"] as const
 /** Without spans, and with those of `Interceptors.tracing`: kept by nobody, and with each exporter, whose back end takes all at once. */
 export const exporterModes = ["untraced", "traced", "tracedOtlp", "tracedSdk"] as const
 
+/** With every run kept, until it is written. */
+export const runLogModes = ["runLogMemory", "runLogSqlite"] as const
+
 export type Mode =
   | (typeof modes)[number]
   | (typeof waitingModes)[number]
   | (typeof sinkModes)[number]
   | (typeof exporterModes)[number]
+  | (typeof runLogModes)[number]
 
 /** The same graph by hand: with nothing, and with what the default stack does, from Effect's own combinators. */
 export const floors = ["floor", "stackByHand"] as const
@@ -111,6 +116,18 @@ const exportedRun = Effect.fnUntraced(function*(pipeline: BenchPipeline, exporte
   return Effect.provideContext(tracedRun(pipeline), yield* Layer.build(exporter))
 })
 
+// Kept of it is the last run alone: what is measured is a run, and not how much of them there is.
+const runLogSettings: RunLog.Settings = { retention: { maxRuns: 1 }, buffer: { flushInterval: 0 } }
+
+/** A run that is over when all of it is in the log. */
+const runLogRun = Effect.fnUntraced(function*<E>(pipeline: BenchPipeline, layer: Layer.Layer<RunLog.RunLog, E>) {
+  const log = yield* Effect.provide(Effect.orDie(Layer.build(layer)), Logger.layer([]))
+  const kept = Effect.andThen(bareRun(pipeline), Effect.orDie(RunLog.list({ limit: 1 })))
+  return Effect.provideContext(kept, log)
+})
+
+const sqliteLog = RunLog.layerSql(runLogSettings).pipe(Layer.provide(Sqlite.layer({ filename: ":memory:" })))
+
 /** The subjects of one graph. Each is made when it is asked for: what is not measured takes no memory. */
 export const subjectsOf = Effect.fnUntraced(function*(graph: Graph) {
   const pipeline = yield* Effect.cached(pipelineOf(graph))
@@ -131,6 +148,8 @@ export const subjectsOf = Effect.fnUntraced(function*(graph: Graph) {
     traced: Effect.map(pipeline, tracedRun),
     tracedOtlp: Effect.flatMap(pipeline, (self) => exportedRun(self, otlp)),
     tracedSdk: Effect.flatMap(pipeline, (self) => exportedRun(self, sdk)),
+    runLogMemory: Effect.flatMap(pipeline, (self) => runLogRun(self, RunLog.layerMemory(runLogSettings))),
+    runLogSqlite: Effect.flatMap(pipeline, (self) => runLogRun(self, sqliteLog)),
     floor: Effect.succeed(floorOf(graph, () => noOp)),
     stackByHand: Effect.succeed(floorOf(graph, withStackByHand))
   } satisfies Subjects

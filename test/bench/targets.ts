@@ -29,7 +29,8 @@ const costs: ReadonlyArray<readonly [mode: Mode, limit: number]> = [
   ["bareYielding", 1],
   ["defaultsAwaiting", 6],
   ["defaultsYielding", 6],
-  ["buffered", 2]
+  ["buffered", 2],
+  ["runLogSqlite", 10]
 ]
 
 /** How many runs of 1,000 stages one of 10,000 may cost. */

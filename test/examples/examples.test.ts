@@ -189,6 +189,22 @@ describe("the examples", () => {
       assert.notInclude(lines.filter((line) => line.startsWith("bob")).join(), "rocket")
     }))
 
+  it.live("replay", () =>
+    Effect.gen(function*() {
+      const lines = linesOf(yield* runExample("replay"))
+      checkPage("replay", lines)
+      // What lies before the changed stage is not asked for again.
+      assert.strictEqual(
+        lines.slice(0, lines.indexOf("  a replay of monday")).filter((line) => /orders asked/.test(line)).length,
+        1
+      )
+      included(lines, "  order: same, 0 field(s)", "  prompt: changed, 1 field(s)", "  a replay of monday")
+      assert.notInclude(
+        lines.slice(lines.indexOf("As a test: the model answers with what was recorded")),
+        "  model asked"
+      )
+    }))
+
   it.live("order-saga", () =>
     Effect.gen(function*() {
       const lines = linesOf(yield* runExample("order-saga"))

@@ -139,6 +139,20 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
       lines: ["Property 'profil' does not exist on type 'StagesBefore<\"audit\", Stages>'. Did you mean 'profile'?"]
     },
     "self-reference": name("greet", "stage 'greet', input 'greet': no stage before it has that name", ["greet"]),
+    "replay-from-unknown": {
+      at: "\"routre\"",
+      names: ["routre", "router"],
+      lines: [
+        "Argument of type '\"routre\"' is not assignable to parameter of type '\"this pipeline has no stage 'routre'; its stages are 'input_guard', 'profile', 'router'\"'."
+      ]
+    },
+    "replay-no-extension": {
+      at: "\"run\"",
+      names: ["skills"],
+      lines: [
+        "Argument of type '\"run\"' is not assignable to parameter of type '\"the stages read the extension 'skills'; name its class in { extensions: [...] }\"'."
+      ]
+    },
     "extend-unknown-after": {
       at: "\"guard\"",
       names: ["guard"],

@@ -17,7 +17,8 @@ const extension = ".ndjson"
 
 const encoder = new TextEncoder()
 
-const header = encoder.encode(`${JSON.stringify({ stageflow: "events", version })}\n`)
+/** The first line of a file: which format it has. */
+const headerOf = (format: string): Uint8Array => encoder.encode(`${JSON.stringify({ stageflow: format, version })}\n`)
 
 /** Whether a file of this name is one of those whose names begin so. */
 export const isFileOf = (name: string, file: string): boolean =>
@@ -29,6 +30,8 @@ export interface FileSettings {
   readonly maxBytes: number
   readonly maxAgeMs: number
   readonly maxFiles: number | undefined
+  /** What the files hold. Events when left out. */
+  readonly format?: "events" | "runs"
 }
 
 /** The file that is written to. */
@@ -43,17 +46,24 @@ interface Current {
 export class EventFiles {
   private readonly system: FileSystem
   private readonly settings: FileSettings
+  private readonly header: Uint8Array
   private current: Current | undefined
 
   constructor(system: FileSystem, settings: FileSettings) {
     this.system = system
     this.settings = settings
+    this.header = headerOf(settings.format ?? "events")
   }
 
   /** Appends a batch: all of it, or nothing that can be taken back. */
   write(events: ReadonlyArray<Event>): Effect.Effect<void, PlatformError> {
+    return Effect.suspend(() => this.writeLines(events.map(toJson)))
+  }
+
+  /** Appends lines: all of them, or nothing that can be taken back. */
+  writeLines(lines: ReadonlyArray<string>): Effect.Effect<void, PlatformError> {
     return Effect.gen({ self: this }, function*() {
-      const bytes = encoder.encode(events.map((event) => `${toJson(event)}\n`).join(""))
+      const bytes = encoder.encode(lines.map((line) => `${line}\n`).join(""))
       const current = yield* this.fileFor(bytes.length)
       yield* Effect.onExit(current.file.writeAll(bytes), (exit) => this.written(current, bytes.length, exit))
     })
@@ -75,7 +85,7 @@ export class EventFiles {
       const now = yield* Clock.currentTimeMillis
       const { current } = this
       if (current !== undefined) {
-        const isTooLarge = current.bytes > header.length && current.bytes + length > maxBytes
+        const isTooLarge = current.bytes > this.header.length && current.bytes + length > maxBytes
         if (!isTooLarge && now - current.begunAt < maxAgeMs) return current
         yield* this.close
       }
@@ -88,10 +98,13 @@ export class EventFiles {
       const scope = yield* Scope.make()
       const begun = yield* Effect.gen({ self: this }, function*() {
         const { file, path } = yield* Scope.provide(this.openNew(now, 1), scope)
-        yield* Effect.onError(file.writeAll(header), () => Effect.ignore(this.system.remove(path, { force: true })))
+        yield* Effect.onError(
+          file.writeAll(this.header),
+          () => Effect.ignore(this.system.remove(path, { force: true }))
+        )
         return file
       }).pipe(Effect.onError((cause) => Scope.close(scope, Exit.failCause(cause))))
-      this.current = { file: begun, scope, begunAt: now, bytes: header.length }
+      this.current = { file: begun, scope, begunAt: now, bytes: this.header.length }
       yield* this.removeOld
       return this.current
     })

@@ -19,16 +19,19 @@ import * as options from "../internal/options.ts"
 import type { RunResult, StageFailed } from "../RunResult.ts"
 import { layout } from "./internal/layout.ts"
 import { toColoured, toPlain } from "./internal/line.ts"
-import { SeenEvents } from "./internal/seen-events.ts"
-import { seenResult } from "./internal/seen-result.ts"
-import type { SeenRun } from "./internal/seen-run.ts"
+import type { RunRecord } from "./internal/record-model.ts"
+import { recordsOfEvents } from "./internal/recorded-events.ts"
+import { recordOfResult } from "./internal/recorded-result.ts"
+import { lastKnownMs, seenRecord } from "./internal/seen-record.ts"
+import type { Wiring } from "./internal/wiring.ts"
 
 /**
- * What a report can be made of: the result of a run, the error of one that failed, or the events of runs.
+ * What a report can be made of: the record of a run, its result, the error that it failed with, or the events of runs.
  *
- * Events tell more: of the runs that stages started, of what stages emitted, and of runs that were denied.
+ * A record of the run log tells most. Events tell more than a result: of the runs that stages started, of what stages
+ * emitted, and of runs that were denied. Neither tells how the pipeline is wired: give `{ pipeline }` besides.
  */
-export type Reported = RunResult | StageFailed | ReadonlyArray<Event>
+export type Reported = RunRecord | RunResult | StageFailed | ReadonlyArray<Event>
 
 /**
  * How a report is written.
@@ -54,21 +57,15 @@ export const toText = (source: Reported, settings: TextOptions = {}): string => 
     columns: options.positiveCount("columns", columns ?? 100),
     rows: rows === undefined ? Number.POSITIVE_INFINITY : options.positiveCount("rows", rows)
   }
-  const { nowMs, runs } = isEvents(source) ? seenEvents(source) : { nowMs: 0, runs: [seenResult(source)] }
-  return layout(runs, { ...room, nowMs }).map(colours === true ? toColoured : toPlain).join("\n")
+  const records = recordsOf(source, undefined, false)
+  const nowMs = records.reduce((last, record) => Math.max(last, lastKnownMs(record)), 0)
+  return layout(records.map(seenRecord), { ...room, nowMs }).map(colours === true ? toColoured : toPlain).join("\n")
 }
 
 const isEvents = (source: Reported): source is ReadonlyArray<Event> => Array.isArray(source)
 
-/** The outermost runs in the order of their ends, and last those without one: as things were at the last event. */
-const seenEvents = (
-  events: ReadonlyArray<Event>
-): { readonly runs: ReadonlyArray<SeenRun>; readonly nowMs: number } => {
-  const seen = new SeenEvents()
-  const ended: Array<SeenRun> = []
-  for (const event of events) {
-    const run = seen.add(event)
-    if (run !== undefined) ended.push(run)
-  }
-  return { runs: [...ended, ...seen.runs], nowMs: events.at(-1)?.at ?? 0 }
+/** Writing the values of a result takes time, which is spent where they are wanted. */
+const recordsOf = (source: Reported, wiring: Wiring | undefined, values: boolean): ReadonlyArray<RunRecord> => {
+  if (isEvents(source)) return recordsOfEvents(source, wiring)
+  return "_tag" in source ? [recordOfResult(source, { wiring, values })] : [source]
 }

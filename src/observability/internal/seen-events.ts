@@ -12,6 +12,7 @@ import {
   errorText,
   failedState,
   forgetChild,
+  incompleteReason,
   newRun,
   newStage,
   type RunState,
@@ -129,10 +130,6 @@ const endRun = (run: SeenRun, event: RunEnd): void => {
       return absurd(event)
   }
 }
-
-/** What an incomplete run has. */
-export const incompleteReason = (failed: number, blocked: number): string =>
-  blocked === 0 ? `${failed} failed` : `${failed} failed, ${blocked} blocked`
 
 const endAttempt = (stage: SeenStage, at: number): void => {
   const last = stage.attempts.at(-1)

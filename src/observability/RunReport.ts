@@ -17,6 +17,8 @@
 import type { Event } from "../Event.ts"
 import * as options from "../internal/options.ts"
 import type { RunResult, StageFailed } from "../RunResult.ts"
+import type { Analysis } from "./internal/analysis-model.ts"
+import { analyse as analysed } from "./internal/analysis.ts"
 import { layout } from "./internal/layout.ts"
 import { toColoured, toPlain } from "./internal/line.ts"
 import type { RunRecord } from "./internal/record-model.ts"
@@ -32,6 +34,8 @@ import type { Wiring } from "./internal/wiring.ts"
  * emitted, and of runs that were denied. Neither tells how the pipeline is wired: give `{ pipeline }` besides.
  */
 export type Reported = RunRecord | RunResult | StageFailed | ReadonlyArray<Event>
+
+export type { Analysis, StageTimes } from "./internal/analysis-model.ts"
 
 /**
  * How a report is written.
@@ -61,6 +65,15 @@ export const toText = (source: Reported, settings: TextOptions = {}): string => 
   const nowMs = records.reduce((last, record) => Math.max(last, lastKnownMs(record)), 0)
   return layout(records.map(seenRecord), { ...room, nowMs }).map(colours === true ? toColoured : toPlain).join("\n")
 }
+
+/**
+ * Finds out why a run took as long as it did: its critical path, and of each stage what its time was spent on and how much
+ * longer it could have taken.
+ *
+ * Only a record that knows how the pipeline is wired tells which stage waited for which: `RunRecord.fromEvents` and
+ * `RunRecord.fromResult` take `{ pipeline }`, and the run log knows it.
+ */
+export const analyse = (record: RunRecord): Analysis => analysed(record)
 
 const isEvents = (source: Reported): source is ReadonlyArray<Event> => Array.isArray(source)
 

@@ -3,7 +3,7 @@
  * run could not have ended without.
  */
 import type { Analysis, StageTimes } from "./analysis-model.ts"
-import { type Intervals, lengthOf, union, without } from "./intervals.ts"
+import { type Interval, type Intervals, lengthOf, union, without } from "./intervals.ts"
 import { orderOf, type Placed, placed } from "./order.ts"
 import type { RecordedStage, RunRecord } from "./record-model.ts"
 import { lastKnownMs } from "./seen-record.ts"
@@ -95,6 +95,13 @@ const latestEnds = (
   return latest
 }
 
+/** From the start of the first attempt to the end of the last one, also where these took no time. */
+const fromFirstToLast = (attempts: Intervals, within: Interval): Intervals => {
+  const from = attempts.reduce((first, attempt) => Math.min(first, attempt.from), within.to)
+  const to = attempts.reduce((last, attempt) => Math.max(last, attempt.to), within.from)
+  return union([{ from, to }], within)
+}
+
 /** What a stage did in its time. */
 const spentBy = ({ attempts, runs, waits }: RecordedStage, { end, ready, start }: Span, nowMs: number) => {
   const upTo = (given: ReadonlyArray<{ readonly startedAt: number; readonly endedAt?: number }>): Intervals =>
@@ -105,10 +112,7 @@ const spentBy = ({ attempts, runs, waits }: RecordedStage, { end, ready, start }
     ? union([{ from: start, to: end }], { from: start, to: end })
     : union(upTo(attempts), { from: start, to: end })
   const running = without(made, queued)
-  const [first, last] = [made[0], made.at(-1)]
-  const between = first === undefined || last === undefined
-    ? []
-    : without(without([{ from: first.from, to: last.to }], made), queued)
+  const between = without(without(fromFirstToLast(upTo(attempts), { from: start, to: end }), made), queued)
   const inside = union(
     runs.map((run) => ({ from: run.startedAt, to: run.startedAt + (run.durationMs ?? nowMs - run.startedAt) })),
     { from: start, to: end }

@@ -39,13 +39,16 @@ const spanOf = ({ betweenAttemptsMs, otherMs, queuedMs, runningMs }: StageTimes)
 const listed = (parts: ReadonlyArray<string>): string =>
   parts.length < 2 ? parts.join("") : `${parts.slice(0, -1).join(", ")} and ${parts.at(-1)}`
 
-/** The run of a stage that ended last: the stage waited for that one. */
-const insideOf = ({ runs }: StageTimes): string => {
+/** The run of a stage that took longest. */
+const insideOf = ({ runs }: StageTimes, stage: RecordedStage | undefined): string => {
   const run = runs.reduce<StageTimes["runs"][number] | undefined>(
     (longest, run) => longest === undefined || run.durationMs > longest.durationMs ? run : longest,
     undefined
   )
   if (run === undefined || run.criticalPath.length === 0) return ""
+  const stages = stage?.runs.find(({ runId }) => runId === run.runId)?.stages ?? []
+  // Where nobody told how that run is wired, nobody knows its path.
+  if (stages.length > 1 && stages.every(({ after }) => after.length === 0)) return ""
   const path = run.criticalPath.slice(0, mostSteps).map(printable).join(", ")
   return `in it ${path}${run.criticalPath.length > mostSteps ? " and so on" : ""}`
 }
@@ -58,8 +61,8 @@ const partsOf = (times: StageTimes, stage: RecordedStage | undefined, isLast: bo
     ...(times.betweenAttemptsMs < shortest
       ? []
       : [`${shortDuration(times.betweenAttemptsMs)} between ${times.attempts} attempts`]),
-    ...(times.otherMs < shortest ? [] : [`${shortDuration(times.otherMs)} around its attempts`]),
-    ...[insideOf(times)].filter((text) => text !== ""),
+    ...(times.otherMs < shortest ? [] : [`${shortDuration(times.otherMs)} that nothing is known of`]),
+    ...[insideOf(times, stage)].filter((text) => text !== ""),
     ...(outcome === undefined ? [] : [outcome])
   ]
 }

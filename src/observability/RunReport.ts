@@ -21,11 +21,14 @@ import type { Analysis } from "./internal/analysis-model.ts"
 import { analyse as analysed } from "./internal/analysis.ts"
 import { layout } from "./internal/layout.ts"
 import { toColoured, toPlain } from "./internal/line.ts"
+import { mermaidGantt, mermaidGraph } from "./internal/mermaid.ts"
+import { page } from "./internal/page.ts"
 import type { RunRecord } from "./internal/record-model.ts"
 import { recordsOfEvents } from "./internal/recorded-events.ts"
 import { recordOfResult } from "./internal/recorded-result.ts"
 import { lastKnownMs, seenRecord } from "./internal/seen-record.ts"
 import type { Wiring } from "./internal/wiring.ts"
+import type { Known } from "./RunRecord.ts"
 
 /**
  * What a report can be made of: the record of a run, its result, the error that it failed with, or the events of runs.
@@ -74,6 +77,48 @@ export const toText = (source: Reported, settings: TextOptions = {}): string => 
  * `RunRecord.fromResult` take `{ pipeline }`, and the run log knows it.
  */
 export const analyse = (record: RunRecord): Analysis => analysed(record)
+
+/**
+ * What a report is told besides its source, and what it draws.
+ */
+export interface MermaidOptions extends Known {
+  /** `"graph"`, the stages with what became of them, or `"gantt"`, their times. `"graph"` when left out. */
+  readonly diagram?: "graph" | "gantt" | undefined
+}
+
+/**
+ * Writes a run for Mermaid, which Markdown pages show as a picture: its graph with a mark and a colour for what became of each
+ * stage, or its timeline as a Gantt chart, the runs of its stages included.
+ *
+ * Events of several runs give a picture of the first one.
+ */
+export const toMermaid = (source: Reported, settings: MermaidOptions = {}): string => {
+  const { diagram = "graph", pipeline } = options.fields<MermaidOptions>("options", ["diagram", "pipeline"], settings)
+  const record = firstOf(recordsOf(source, pipeline, false))
+  return options.oneOf("diagram", ["graph", "gantt"], diagram) === "graph" ? mermaidGraph(record) : mermaidGantt(record)
+}
+
+/**
+ * Writes a run as a page for a browser: one file without anything from elsewhere, which opens from a disk.
+ *
+ * It has the graph, the timeline with attempts and the runs inside, and for each stage what went in, what came out, what went
+ * wrong, its events and what it waited for. All of what the record holds is in the file: leave out of the record what must not
+ * leave, or mask it (`Sinks.redact`, the run log's policy). `Redacted` values are written as such.
+ *
+ * Events of several runs give a page of the first one.
+ */
+export const toHtml = (source: Reported, settings: Known = {}): string => {
+  const { pipeline } = options.fields<Known>("options", ["pipeline"], settings)
+  const record = firstOf(recordsOf(source, pipeline, true))
+  return page(record, analysed(record), toText(record))
+}
+
+/** A picture of nothing would say that there was a run. */
+const firstOf = ([record]: ReadonlyArray<RunRecord>): RunRecord =>
+  record ??
+    options.ofKind("source", "a run: its record, its result, or its events from its start on", isRecord, undefined)
+
+const isRecord = (given: unknown): given is RunRecord => given !== undefined
 
 const isEvents = (source: Reported): source is ReadonlyArray<Event> => Array.isArray(source)
 

@@ -34,6 +34,17 @@ const pathThrough = (points: ReadonlyArray<Point>): string => {
   return path
 }
 
+/** From the right side of a box to the left side of another. */
+const betweenSides = (
+  from: Point | undefined,
+  middle: ReadonlyArray<Point>,
+  to: Point | undefined
+): ReadonlyArray<Point> => {
+  if (from === undefined || to === undefined) return middle
+  const [start, end] = [{ x: from.x + boxWidth / 2, y: from.y }, { x: to.x - boxWidth / 2, y: to.y }]
+  return [start, ...middle.filter(({ x }) => x > start.x && x < end.x), end]
+}
+
 const edgesOf = (stages: ReadonlyArray<Placed>): ReadonlyArray<readonly [from: number, to: number]> =>
   stages.flatMap(({ before }, index) => before.map((other) => [other, index] as const))
 
@@ -59,7 +70,7 @@ const laidOutByDagre = (stages: ReadonlyArray<Placed>): Layout => {
     boxes: boxes.map(({ x, y }) => [rounded(x), rounded(y)]),
     lines: edges.map(([from, to]) => {
       const { points } = graph.edge(String(from), String(to)) as { readonly points: ReadonlyArray<Point> }
-      return [from, to, pathThrough(points)]
+      return [from, to, pathThrough(betweenSides(boxes[from], points.slice(1, -1), boxes[to]))]
     })
   }
 }
@@ -88,8 +99,7 @@ const laidOutInColumns = (stages: ReadonlyArray<Placed>, order: ReadonlyArray<nu
     boxes,
     lines: edgesOf(stages).map(([from, to]) => {
       const [start, end] = [boxes[from] ?? [0, 0], boxes[to] ?? [0, 0]]
-      const points = [{ x: start[0] + boxWidth / 2, y: start[1] }, { x: end[0] - boxWidth / 2, y: end[1] }]
-      return [from, to, pathThrough(points)]
+      return [from, to, pathThrough(betweenSides({ x: start[0], y: start[1] }, [], { x: end[0], y: end[1] }))]
     })
   }
 }

@@ -60,8 +60,6 @@ export const showReport = (data: PageData, { boxHeight, boxWidth }: BoxSize): vo
     while (at >= 0 && rowAt(at)?.details === null) at = rowAt(at)?.parent ?? -1
     return at
   }
-  const spoken = ({ isCritical, name, status, time }: Row): string =>
-    [name, looks[status].word, time, isCritical ? "on the critical path" : ""].filter((part) => part !== "").join(", ")
   const haystacks = rows.map(({ name, status }) => `${name} ${looks[status].word}`.toLowerCase())
 
   const unfolded = new Set<number>()
@@ -85,7 +83,7 @@ export const showReport = (data: PageData, { boxHeight, boxWidth }: BoxSize): vo
   const rowElement = (index: number, row: Row): HTMLElement => {
     const known = elements.get(index)
     if (known !== undefined) return known
-    const { mark, tone } = looks[row.status]
+    const { mark, tone, word } = looks[row.status]
     const bar = html("span", { class: "bar" })
     for (const [kind, from, to] of row.segments) {
       bar.append(html("span", { class: kind, style: `left:${percent(from)};width:${percent(to - from)}` }))
@@ -99,12 +97,13 @@ export const showReport = (data: PageData, { boxHeight, boxWidth }: BoxSize): vo
         role: "treeitem",
         id: `row-${index}`,
         "aria-level": row.depth + 1,
-        "aria-label": spoken(row),
         tabindex: -1,
-        title: spoken(row)
+        title: row.name
       },
       name,
-      html("span", { class: "time" }, row.time),
+      " ",
+      html("span", { class: "time" }, [word, row.time].filter((part) => part !== "").join(", ")),
+      ...(row.isCritical ? [html("span", { class: "unseen" }, ", on the critical path")] : []),
       bar
     )
     if (row.isCritical) element.classList.add("critical")
@@ -181,23 +180,21 @@ export const showReport = (data: PageData, { boxHeight, boxWidth }: BoxSize): vo
       const index = run.stages[position] ?? -1
       const row = rowAt(index)
       if (row === undefined) return []
-      const { mark, tone } = looks[row.status]
-      const duration = row.time.includes(", ") ? row.time.slice(row.time.indexOf(", ") + 2) : looks[row.status].word
+      const { mark, tone, word } = looks[row.status]
+      const took = row.time.includes(", ") ? row.time.slice(row.time.indexOf(",")) : ""
       const box = svg(
         "g",
         {
           class: `box ${tone}${row.isCritical ? " critical" : ""}`,
           transform: `translate(${x - boxWidth / 2} ${y - boxHeight / 2})`,
           role: "button",
-          "aria-label": spoken(row),
           tabindex: -1,
           "data-row": index
         },
         svg("rect", { width: boxWidth, height: boxHeight, rx: 6 }),
-        svg("text", { x: 12, y: 18, class: "mark" }, mark),
-        svg("text", { x: 30, y: 18, class: "name" }, shortened(row.name, 18)),
-        svg("text", { x: 30, y: 33, class: "took" }, duration),
-        svg("title", {}, spoken(row))
+        svg("text", { x: 12, y: 18, class: "mark" }, `${mark} `),
+        svg("text", { x: 30, y: 18, class: "name" }, `${shortened(row.name, 18)} `),
+        svg("text", { x: 30, y: 33, class: "took" }, `${word}${took}`)
       )
       return [box]
     })

@@ -41,16 +41,17 @@ h3 { margin: 1rem 0 .25rem; font-size: .85rem; color: var(--faint); }
 .verdict { margin: 0; color: var(--tone); font-weight: 600; }
 .why { margin: .35rem 0 0; max-width: 70rem; overflow-wrap: anywhere; }
 .about { margin: .2rem 0 0; color: var(--faint); font-size: .85rem; overflow-wrap: anywhere; }
-.tools { margin-left: auto; display: flex; gap: .5rem; align-items: center; }
+.tools { margin-left: auto; display: flex; flex-wrap: wrap; gap: .5rem; align-items: center; }
 button, input {
   font: inherit; color: inherit; background: var(--page); border: 1px solid var(--faint); border-radius: 5px;
   padding: .2rem .6rem; min-height: 1.9rem;
 }
 button { cursor: pointer; }
+button[aria-pressed="true"] { background: var(--text); color: var(--page); }
 button:hover { border-color: var(--text); }
 input { width: 14rem; max-width: 50vw; }
 #found { min-width: 5.5rem; color: var(--faint); }
-main { display: grid; min-height: 0; grid-template: minmax(0, 2fr) minmax(0, 3fr) / minmax(0, 1fr); }
+main { display: grid; min-height: 0; grid-template: minmax(0, 1fr) minmax(0, 1fr) / minmax(0, 1fr); }
 .with-panel main { grid-template-columns: minmax(0, 1fr) minmax(18rem, 26rem); }
 section { display: flex; flex-direction: column; min-height: 0; border-bottom: 1px solid var(--line); }
 .head { display: flex; gap: .5rem; align-items: center; padding: .4rem 1rem; }
@@ -72,14 +73,13 @@ section { display: flex; flex-direction: column; min-height: 0; border-bottom: 1
 .box text.mark { fill: var(--tone); font-weight: 700; }
 .box text.took { fill: var(--faint); font-size: 11px; }
 .row, .axis {
-  display: grid; grid-template-columns: minmax(8rem, 20rem) 9.5rem minmax(6rem, 1fr); gap: .75rem; align-items: center;
+  display: grid; grid-template-columns: minmax(8rem, 17rem) 13rem minmax(6rem, 1fr); gap: .75rem; align-items: center;
 }
 .axis { padding: 0 1.2rem .2rem 1rem; color: var(--faint); font-size: .8rem; height: 1.4rem; }
 #ticks { position: relative; height: 100%; grid-column: 3; }
 #ticks span { position: absolute; transform: translateX(-50%); white-space: nowrap; }
 #ticks span:first-child { transform: none; }
 #ticks span:last-child { transform: translateX(-100%); }
-#ticks span:nth-child(even) { display: var(--middle-ticks, inline); }
 .row {
   height: 1.7rem; border-radius: 4px; cursor: default; scroll-margin: 2rem 0;
   content-visibility: auto; contain-intrinsic-height: 1.7rem;
@@ -90,6 +90,8 @@ section { display: flex; flex-direction: column; min-height: 0; border-bottom: 1
 .row.critical .name { font-weight: 700; }
 .row .mark, h2 .mark { display: inline-block; min-width: 1.1em; text-align: center; color: var(--tone); font-weight: 700; }
 .row .time { color: var(--faint); font-variant-numeric: tabular-nums; white-space: nowrap; font-size: .85rem; }
+.unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
+.row { position: relative; }
 .fold { display: inline-block; width: 1.2rem; text-align: center; color: var(--faint); cursor: pointer; }
 [aria-expanded="false"] .fold::before { content: "▸"; }
 [aria-expanded="true"] .fold::before { content: "▾"; }

@@ -31,7 +31,7 @@ const inScript = (data: unknown): string =>
 
 /** Nothing comes from elsewhere, and nothing goes there. */
 const policy =
-  "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+  "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
 
 /** What compilers that keep the names of functions call: they put it into the source of the script. */
 const keepsNames = "const __name=(target)=>target;"
@@ -91,7 +91,7 @@ ${run.reason === undefined ? "" : `<p class="why">${escaped(run.reason)}</p>`}
 <div class="head"><h2 id="graph-title">Graph</h2>
 <button id="smaller" type="button" aria-label="Smaller">−</button><button id="larger" type="button" aria-label="Larger">+</button></div>
 <div class="scroll">
-<svg id="graph" role="group"><defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z"></path></marker></defs></svg>
+<svg id="graph" role="group"><defs><marker id="arrow" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="9" markerHeight="9" markerUnits="userSpaceOnUse" orient="auto"><path d="M0 0L8 4L0 8z"></path></marker></defs></svg>
 </div>
 </section>
 <section id="timeline-section" aria-labelledby="timeline-title" tabindex="-1">

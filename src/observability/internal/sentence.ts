@@ -9,7 +9,7 @@ import type { RecordedStage, RunRecord, RunStatus } from "./record-model.ts"
 /** A path of more is cut to those that took longest. */
 const mostSteps = 6
 
-/** What is shorter is not worth a word. */
+/** What is shorter is not worth a word, nor is less than a twentieth of the whole where nobody knows what it was. */
 const shortest = 0.5
 
 const verbs: Readonly<Record<RunStatus, string>> = {
@@ -61,7 +61,9 @@ const partsOf = (times: StageTimes, stage: RecordedStage | undefined, isLast: bo
     ...(times.betweenAttemptsMs < shortest
       ? []
       : [`${shortDuration(times.betweenAttemptsMs)} between ${times.attempts} attempts`]),
-    ...(times.otherMs < shortest ? [] : [`${shortDuration(times.otherMs)} that nothing is known of`]),
+    ...(times.otherMs < Math.max(shortest, spanOf(times) / 20)
+      ? []
+      : [`${shortDuration(times.otherMs)} that nothing is known of`]),
     ...[insideOf(times, stage)].filter((text) => text !== ""),
     ...(outcome === undefined ? [] : [outcome])
   ]
@@ -96,6 +98,6 @@ export const sentenceOf = (record: RunRecord, analysis: Omit<Analysis, "sentence
   const parts = shown.map((step) => stepOf(step, recorded.get(step.stage), step === steps.at(-1)))
   if (rest.length > 0 && restMs >= shortest) parts.push(`and ${rest.length} shorter ones ${shortDuration(restMs)}`)
   if (parts.length === 0) parts.push(steps.slice(0, mostSteps).map(({ stage }) => printable(stage)).join(", "))
-  const ending = endingMs < shortest ? "" : `, and ${shortDuration(endingMs)} to end`
+  const ending = endingMs < Math.max(shortest, durationMs / 20) ? "" : `, and ${shortDuration(endingMs)} to end`
   return `${start}: ${parts.join(", then ").replace(", then and ", ", and ")}${ending}.`
 }

@@ -24,6 +24,7 @@ export const looks: Readonly<Record<Status, Look>> = {
   incomplete: { mark: "◐", word: "incomplete", tone: "warning" },
   failed: { mark: "✗", word: "failed", tone: "bad" },
   timed_out: { mark: "◷", word: "timed out", tone: "bad" },
+  denied: { mark: "⊘", word: "denied", tone: "bad" },
   rejected: { mark: "✗", word: "rejected", tone: "bad" },
   lost: { mark: "?", word: "lost", tone: "bad" },
   blocked: { mark: "■", word: "blocked", tone: "stopped" },

@@ -1,6 +1,7 @@
 /**
  * Folds the events of runs into their records.
  */
+import { absurd } from "effect/Function"
 import { type ErrorSummary, type Event, isRunEnd, isStageEvent, type Of } from "../../Event.ts"
 import { type DraftRun, type DraftStage, draftStage, failedStatus, unrecorded } from "./draft.ts"
 import type { RunRecord, RunStatus, StageStatus } from "./record-model.ts"
@@ -76,7 +77,7 @@ class Fold {
 }
 
 const draftRun = (event: Of<"RunStarted">, stages: Array<DraftStage>): DraftRun => {
-  const { at, correlationId, parentRunId, parentStage, pipeline, runId } = event
+  const { at, correlationId, orgId, parentRunId, parentStage, pipeline, requestId, runId, sessionId, userId } = event
   return {
     version,
     runId,
@@ -84,6 +85,10 @@ const draftRun = (event: Of<"RunStarted">, stages: Array<DraftStage>): DraftRun 
     ...(parentStage === undefined ? {} : { parentStage }),
     correlationId,
     pipeline,
+    ...(requestId === undefined ? {} : { requestId }),
+    ...(sessionId === undefined ? {} : { sessionId }),
+    ...(userId === undefined ? {} : { userId }),
+    ...(orgId === undefined ? {} : { orgId }),
     tags: [],
     status: "running",
     startedAt: at,
@@ -121,8 +126,14 @@ const endRun = (run: DraftRun, event: RunEnd): void => {
       return end("incomplete", undefined, incompleteReason(event.failed.length, event.blocked.length))
     case "RunInterrupted":
       return end("interrupted", undefined, undefined)
-    default:
+    case "RunTimedOut":
+      return end("timed_out", undefined, errorText(event.error), event.error)
+    case "RunDenied":
+      return end("denied", event.interceptor, errorText(event.error), event.error)
+    case "RunRejected":
       return end("rejected", event.interceptor, errorText(event.error), event.error)
+    default:
+      return absurd(event)
   }
 }
 
@@ -140,6 +151,9 @@ const endAttempt = ({ attempts, waits }: DraftStage, at: number, error?: ErrorSu
   if (reason !== undefined) last.reason = reason
 }
 
+/** What a stage waits in that is ready while as many run as may. */
+const concurrency = "the run's concurrency"
+
 const stageEvent = (stage: DraftStage, event: StageEvent): void => {
   const end = (status: StageStatus, reason?: string, error?: ErrorSummary) => {
     endAttempt(stage, event.at, error)
@@ -150,7 +164,18 @@ const stageEvent = (stage: DraftStage, event: StageEvent): void => {
     if (error !== undefined) stage.error = error
   }
   switch (event._tag) {
+    case "StageQueued":
+      stage.waits.push({ queue: event.queue, startedAt: event.at })
+      return
+    case "StageDequeued": {
+      const wait = stage.waits.findLast(({ endedAt, queue }) => endedAt === undefined && queue === event.queue)
+      if (wait !== undefined) wait.endedAt = event.at
+      return
+    }
     case "StageStarted":
+      if (event.queuedMs !== undefined) {
+        stage.waits.push({ queue: concurrency, startedAt: event.at - event.queuedMs, endedAt: event.at })
+      }
       stage.status = "running"
       stage.kind = event.kind
       stage.startedAt = event.at
@@ -168,6 +193,8 @@ const stageEvent = (stage: DraftStage, event: StageEvent): void => {
       return end("cancelled", event.reason)
     case "StageFailed":
       return end(failedStatus(event.error), errorText(event.error), event.error)
+    case "StageTimedOut":
+      return end("timed_out", errorText(event.error), event.error)
     case "StageInterrupted":
       return end(event.abandoned ? "abandoned" : "interrupted")
     case "StageBlocked":

@@ -2,10 +2,11 @@
  * Reads from the record of a run what a timeline shows of it.
  */
 import { isRunEnd, isStageEvent } from "../../Event.ts"
+import { isHappening, wordOf } from "./happenings.ts"
 import type { RecordedStage, RunRecord, RunStatus, StageStatus } from "./record-model.ts"
 import {
   addChild,
-  countEmitted,
+  countHappened,
   forgetChild,
   newRun,
   newStage,
@@ -40,7 +41,9 @@ const runStates: Readonly<Record<RunStatus, RunState>> = {
   completed: "completed",
   cancelled: "cancelled",
   failed: "failed",
+  timed_out: "timed out",
   incomplete: "incomplete",
+  denied: "denied",
   rejected: "rejected",
   interrupted: "interrupted",
   lost: "interrupted"
@@ -110,8 +113,9 @@ export const seenRecord = (record: RunRecord): SeenRun => {
     neverStarted: stages.filter((stage) => stage.status === "never_started").map(({ name }) => name)
   }
   for (const event of events) {
-    const stage = isStageEvent(event) ? run.stages.get(event.stage) : undefined
-    if (stage !== undefined && event._tag === "StageEmitted") countEmitted(stage, event.type)
+    if (!isStageEvent(event) || !isHappening(event)) continue
+    const [stage, word] = [run.stages.get(event.stage), wordOf(event)]
+    if (stage !== undefined && word !== undefined) countHappened(stage, word)
   }
   return run
 }

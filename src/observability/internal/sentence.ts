@@ -17,7 +17,9 @@ const verbs: Readonly<Record<RunStatus, string>> = {
   completed: "It took",
   cancelled: "It was cancelled after",
   failed: "It failed after",
+  timed_out: "It timed out after",
   incomplete: "It ended incomplete after",
+  denied: "It was denied after",
   rejected: "It was rejected after",
   interrupted: "It was interrupted after",
   lost: "It was lost after"

@@ -93,8 +93,8 @@ section { display: flex; flex-direction: column; min-height: 0; border-bottom: 1
 .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
 .row { position: relative; }
 .fold { display: inline-block; width: 1.2rem; text-align: center; color: var(--faint); cursor: pointer; }
-[aria-expanded="false"] .fold::before { content: "▸"; }
-[aria-expanded="true"] .fold::before { content: "▾"; }
+[aria-expanded="false"] .fold::before { content: "▸" / ""; }
+[aria-expanded="true"] .fold::before { content: "▾" / ""; }
 .bar { position: relative; height: .8rem; background: linear-gradient(var(--line), var(--line)) center / 100% 1px no-repeat; }
 .bar span { position: absolute; top: 0; bottom: 0; min-width: 3px; border-radius: 2px; background: var(--tone); }
 .bar .pause { opacity: .3; top: 35%; bottom: 35%; }

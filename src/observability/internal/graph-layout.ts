@@ -6,6 +6,7 @@
  * columns.
  */
 import { graphlib, layout } from "@dagrejs/dagre"
+import * as Result from "effect/Result"
 import { orderOf, type Placed } from "./order.ts"
 import { boxHeight, boxWidth, type Layout } from "./page-model.ts"
 
@@ -108,5 +109,8 @@ const laidOutInColumns = (stages: ReadonlyArray<Placed>, order: ReadonlyArray<nu
 export const laidOut = (stages: ReadonlyArray<Placed>): Layout => {
   if (stages.length === 0) return { width: 0, height: 0, boxes: [], lines: [] }
   const edges = stages.reduce((sum, { before }) => sum + before.length, 0)
-  return stages.length + edges <= mostForDagre ? laidOutByDagre(stages) : laidOutInColumns(stages, orderOf(stages))
+  const inColumns = () => laidOutInColumns(stages, orderOf(stages))
+  if (stages.length + edges > mostForDagre) return inColumns()
+  // It calls itself for each column: a very long chain is too deep for the stack.
+  return Result.getOrElse(Result.try(() => laidOutByDagre(stages)), inColumns)
 }

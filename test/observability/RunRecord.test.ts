@@ -99,7 +99,7 @@ describe("RunRecord", () => {
       )
       const queued = recordOf(
         (yield* during(recorded(Pipeline.run(narrow, Snapshot.make())), 1000).pipe(
-          Effect.provide(Interceptors.Bulkheads.layer)
+          Effect.provide(Interceptors.Bulkheads.layerMemory)
         )).events
       )
       const [{ waits = [] } = {}] = queued.stages.filter(({ waits }) => waits.length > 0)

@@ -1,6 +1,6 @@
 /**
  * Runs as text for Mermaid. Mermaid itself is 150 MB with what it needs, so the texts are checked against a grammar of what is
- * used of it; each kind of line here was shown to mermaid 12 in a browser.
+ * used of it; each kind of line here was shown to mermaid 11.17 in a browser.
  */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"

@@ -5,6 +5,8 @@ export default defineConfig({
   ssr: { resolve: { conditions: ["stageflow-source"] } },
   test: {
     include: ["test/**/*.test.ts"],
+    // They need more than what npm installs: npm run test:real
+    exclude: ["test/real/**"],
     setupFiles: ["test/support/seed.ts"],
     testTimeout: 60_000,
     // Some compile everything before their first test.

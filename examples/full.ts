@@ -2,15 +2,17 @@
  * A conversation with everything around it: guards, a router, enrichment in parallel, a model that fails once and is
  * tried again, and an audit. It runs twice, the second time with input that the guard blocks.
  *
- * npm start                  runs it and shows the runs
+ * npm start                  runs it, shows the runs, and writes a page of each for a browser (to STAGEFLOW_REPORTS, else
+ *                            to the system's temporary folder)
  * npm start -- --picture     prints the pipeline as Mermaid, which https://mermaid.live shows as a picture
  */
+import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import * as NodeStdio from "@effect/platform-node-shared/NodeStdio"
 import * as NodeTerminal from "@effect/platform-node-shared/NodeTerminal"
-import { Console, Context, Duration, Effect, Layer, Option, Schedule, Schema } from "effect"
-import { Interceptor, Pipeline, Snapshot, Stage, StageContext, StageOutput } from "stageflow"
+import { Config, Console, Context, Duration, Effect, FileSystem, Layer, Option, Schedule, Schema } from "effect"
+import { EventSink, Interceptor, Pipeline, Snapshot, Stage, StageContext, StageOutput } from "stageflow"
 import { toMermaid } from "stageflow/graph"
-import { TerminalTimeline } from "stageflow/observability"
+import { RunReport, Sinks, TerminalTimeline } from "stageflow/observability"
 
 // The ports, each made by a stand-in that runs in this process.
 class ProfileUnavailable extends Schema.TaggedError<ProfileUnavailable>()("ProfileUnavailable", {}) {}
@@ -140,7 +142,22 @@ const full = Pipeline.make("full")
 const ask = Effect.fnUntraced(function*(inputText: string) {
   yield* Console.log(`"${inputText}"`)
   const result = yield* Pipeline.run(full, Snapshot.make({ inputText, userId: "user-1" }))
-  if (result._tag === "Completed") yield* Console.log(`${result.value}\n`)
+  if (result._tag === "Completed") yield* Console.log(result.value)
+})
+
+/** A page for each run, with everything that happened in it. */
+const writeReports = Effect.gen(function*() {
+  const files = yield* FileSystem.FileSystem
+  const wanted = Option.getOrUndefined(yield* Config.option(Config.String("STAGEFLOW_REPORTS")))
+  const folder = wanted ?? (yield* files.makeTempDirectory({ prefix: "stageflow-" }))
+  yield* files.makeDirectory(folder, { recursive: true })
+  const pipeline = yield* Pipeline.describe(full)
+  const runs = Map.groupBy(yield* EventSink.Memory.use(({ events }) => events), ({ runId }) => runId)
+  const names = yield* Effect.forEach(runs.values(), (events, index) => {
+    const name = `run-${index + 1}.html`
+    return Effect.as(files.writeFileString(`${folder}/${name}`, RunReport.toHtml(events, { pipeline })), name)
+  })
+  yield* Console.log(`reports: ${folder}/${names.join(" and ")}`)
 })
 
 const program = Effect.gen(function*() {
@@ -148,6 +165,7 @@ const program = Effect.gen(function*() {
   yield* ask("My printer is broken")
   yield* ask("Tell me the password of your printer")
   yield* Console.log(`audit log: ${(yield* AuditLog).entries.join(", ")}`)
+  yield* writeReports
 })
 
 const layerPorts = Layer.mergeAll(
@@ -155,5 +173,6 @@ const layerPorts = Layer.mergeAll(
   Layer.effect(Llm, Llm.make),
   Layer.effect(AuditLog, AuditLog.make)
 )
-const layerTerminal = Layer.provideMerge(TerminalTimeline.layer, [NodeStdio.layer, NodeTerminal.layer])
+const layerSinks = Sinks.combine(TerminalTimeline.layer, EventSink.layerMemory)
+const layerTerminal = Layer.provideMerge(layerSinks, [NodeStdio.layer, NodeTerminal.layer, NodeFileSystem.layer])
 await Effect.runPromise(Effect.provide(program, [layerPorts, layerTerminal]))

@@ -4,6 +4,7 @@
  * `Graph.toMermaid` of effect draws every edge with the same arrow, so the text is written here; the graph itself, its
  * numbering and its reduction are effect's.
  */
+import { mermaidText as escaped } from "../internal/mermaid-text.ts"
 import type { Kind } from "../Stage.ts"
 import {
   type Arrow,
@@ -40,14 +41,6 @@ const lines: Readonly<Record<Look, string>> = {
   order: "-.->",
   again: "-->"
 }
-
-// Whatever is not plain text to Mermaid, or to the Markdown and HTML that it makes of a label.
-const special = /[^\p{L}\p{N}\p{M} ,?_-]|(?<![\p{L}\p{N}])[_-]|[_-](?![\p{L}\p{N}])/gu
-
-const escaped = (text: string): string =>
-  text.split(/\r\n|\r|\n/).map((line) => line.replace(special, (character) => `#${character.codePointAt(0)};`)).join(
-    "<br/>"
-  )
 
 const nodeOf = (box: Box, direction: string): ReadonlyArray<string> => {
   const { id, inside, kind, name } = box

@@ -17,18 +17,28 @@
 import type { Event } from "../Event.ts"
 import * as options from "../internal/options.ts"
 import type { RunResult, StageFailed } from "../RunResult.ts"
+import type { Analysis } from "./internal/analysis-model.ts"
+import { analyse as analysed } from "./internal/analysis.ts"
 import { layout } from "./internal/layout.ts"
 import { toColoured, toPlain } from "./internal/line.ts"
-import { SeenEvents } from "./internal/seen-events.ts"
-import { seenResult } from "./internal/seen-result.ts"
-import type { SeenRun } from "./internal/seen-run.ts"
+import { mermaidGantt, mermaidGraph } from "./internal/mermaid.ts"
+import { page } from "./internal/page.ts"
+import type { RunRecord } from "./internal/record-model.ts"
+import { recordsOfEvents } from "./internal/recorded-events.ts"
+import { recordOfResult } from "./internal/recorded-result.ts"
+import { lastKnownMs, seenRecord } from "./internal/seen-record.ts"
+import type { Wiring } from "./internal/wiring.ts"
+import type { Known } from "./RunRecord.ts"
 
 /**
- * What a report can be made of: the result of a run, the error of one that failed, or the events of runs.
+ * What a report can be made of: the record of a run, its result, the error that it failed with, or the events of runs.
  *
- * Events tell more: of the runs that stages started, of what stages emitted, and of runs that were denied.
+ * A record of the run log tells most. Events tell more than a result: of the runs that stages started, of what stages
+ * emitted, and of runs that were denied. Neither tells how the pipeline is wired: give `{ pipeline }` besides.
  */
-export type Reported = RunResult | StageFailed | ReadonlyArray<Event>
+export type Reported = RunRecord | RunResult | StageFailed | ReadonlyArray<Event>
+
+export type { Analysis, StageTimes } from "./internal/analysis-model.ts"
 
 /**
  * How a report is written.
@@ -54,10 +64,62 @@ export const toText = (source: Reported, settings: TextOptions = {}): string => 
     columns: options.positiveCount("columns", columns ?? 100),
     rows: rows === undefined ? Number.POSITIVE_INFINITY : options.positiveCount("rows", rows)
   }
-  const { nowMs, runs } = isEvents(source) ? seenEvents(source) : { nowMs: 0, runs: [seenResult(source)] }
-  if (isEvents(source) && runs.length === 0 && source.length > 0) return nothingSeen(source)
-  return layout(runs, { ...room, nowMs }).map(colours === true ? toColoured : toPlain).join("\n")
+  const records = recordsOf(source, undefined, false)
+  if (isEvents(source) && records.length === 0 && source.length > 0) return nothingSeen(source)
+  const nowMs = records.reduce((last, record) => Math.max(last, lastKnownMs(record)), 0)
+  return layout(records.map(seenRecord), { ...room, nowMs }).map(colours === true ? toColoured : toPlain).join("\n")
 }
+
+/**
+ * Finds out why a run took as long as it did: its critical path, and of each stage what its time was spent on and how much
+ * longer it could have taken.
+ *
+ * Only a record that knows how the pipeline is wired tells which stage waited for which: `RunRecord.fromEvents` and
+ * `RunRecord.fromResult` take `{ pipeline }`, and the run log knows it.
+ */
+export const analyse = (record: RunRecord): Analysis => analysed(record)
+
+/**
+ * What a report is told besides its source, and what it draws.
+ */
+export interface MermaidOptions extends Known {
+  /** `"graph"`, the stages with what became of them, or `"gantt"`, their times. `"graph"` when left out. */
+  readonly diagram?: "graph" | "gantt" | undefined
+}
+
+/**
+ * Writes a run for Mermaid, which Markdown pages show as a picture: its graph with a mark and a colour for what became of each
+ * stage, or its timeline as a Gantt chart, the runs of its stages included.
+ *
+ * Events of several runs give a picture of the first one.
+ */
+export const toMermaid = (source: Reported, settings: MermaidOptions = {}): string => {
+  const { diagram = "graph", pipeline } = options.fields<MermaidOptions>("options", ["diagram", "pipeline"], settings)
+  const record = firstOf(recordsOf(source, pipeline, false))
+  return options.oneOf("diagram", ["graph", "gantt"], diagram) === "graph" ? mermaidGraph(record) : mermaidGantt(record)
+}
+
+/**
+ * Writes a run as a page for a browser: one file without anything from elsewhere, which opens from a disk.
+ *
+ * It has the graph, the timeline with attempts and the runs inside, and for each stage what went in, what came out, what went
+ * wrong, its events and what it waited for. All of what the record holds is in the file: leave out of the record what must not
+ * leave, or mask it (`Sinks.redact`, the run log's policy). `Redacted` values are written as such.
+ *
+ * Events of several runs give a page of the first one.
+ */
+export const toHtml = (source: Reported, settings: Known = {}): string => {
+  const { pipeline } = options.fields<Known>("options", ["pipeline"], settings)
+  const record = firstOf(recordsOf(source, pipeline, true))
+  return page(record, analysed(record), toText(record))
+}
+
+/** A picture of nothing would say that there was a run. */
+const firstOf = ([record]: ReadonlyArray<RunRecord>): RunRecord =>
+  record ??
+    options.ofKind("source", "a run: its record, its result, or its events from its start on", isRecord, undefined)
+
+const isRecord = (given: unknown): given is RunRecord => given !== undefined
 
 const isEvents = (source: Reported): source is ReadonlyArray<Event> => Array.isArray(source)
 
@@ -65,15 +127,8 @@ const isEvents = (source: Reported): source is ReadonlyArray<Event> => Array.isA
 const nothingSeen = ({ length }: ReadonlyArray<Event>): string =>
   `No run to show: none of ${length} events is the start of one (RunStarted)`
 
-/** The outermost runs in the order of their ends, and last those without one: as things were at the last event. */
-const seenEvents = (
-  events: ReadonlyArray<Event>
-): { readonly runs: ReadonlyArray<SeenRun>; readonly nowMs: number } => {
-  const seen = new SeenEvents()
-  const ended: Array<SeenRun> = []
-  for (const event of events) {
-    const run = seen.add(event)
-    if (run !== undefined) ended.push(run)
-  }
-  return { runs: [...ended, ...seen.runs], nowMs: events.at(-1)?.at ?? 0 }
+/** Writing the values of a result takes time, which is spent where they are wanted. */
+const recordsOf = (source: Reported, wiring: Wiring | undefined, values: boolean): ReadonlyArray<RunRecord> => {
+  if (isEvents(source)) return recordsOfEvents(source, wiring)
+  return "_tag" in source ? [recordOfResult(source, { wiring, values })] : [source]
 }

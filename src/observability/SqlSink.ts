@@ -12,6 +12,8 @@
  * | `stage`, `attempt` | null where the event is about a run |
  * | `event` | all of it, as JSON |
  *
+ * A zero byte, which PostgreSQL has in no text, stands as `\ufffd` in the columns and as itself in the JSON.
+ *
  * ```ts
  * import { Effect, Layer } from "effect"
  * import { SqlSink } from "stageflow/observability"
@@ -48,18 +50,21 @@ const rowsAtOnce = 500
 /** Numbers as text that sorts as they do. */
 const inOrder = (number: number): string => String(number).padStart(12, "0")
 
+/** PostgreSQL has no text with a zero byte in it, and one row that it refuses would hold up all that are behind it. */
+const columnText = (text: string): string => text.replaceAll("\u0000", "\ufffd")
+
 type Row = Readonly<Record<string, string | number | null>>
 
 const rowOf = (event: Event, id: string): Row => ({
   id,
-  run_id: event.runId,
-  parent_run_id: event.parentRunId ?? null,
-  correlation_id: event.correlationId,
-  pipeline: event.pipeline,
+  run_id: columnText(event.runId),
+  parent_run_id: event.parentRunId === undefined ? null : columnText(event.parentRunId),
+  correlation_id: columnText(event.correlationId),
+  pipeline: columnText(event.pipeline),
   sequence: event.sequence,
   at: event.at,
   tag: event._tag,
-  stage: isStageEvent(event) ? event.stage : null,
+  stage: isStageEvent(event) ? columnText(event.stage) : null,
   attempt: isStageEvent(event) ? event.attempt : null,
   event: toJson(event)
 })

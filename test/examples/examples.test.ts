@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import { existsSync } from "node:fs"
+import { existsSync, readFileSync, rmSync } from "node:fs"
 import { widthOf } from "../../src/observability/internal/cells.ts"
 import { screenOf } from "../support/screen.ts"
 import { programOf, shownCode, shownOutput, shownPictures, shownTimeline, timeless } from "./support/page.ts"
@@ -251,6 +251,14 @@ describe("the examples", () => {
       checkFull(lines)
       checkPage("full", lines)
       for (const line of lines) assert.isAtMost(widthOf(line), 100)
+      const [, folder = "", ...names] = /^reports: (.*)\/(run-1\.html) and (run-2\.html)$/.exec(lines.at(-1) ?? "") ??
+        []
+      const pages = names.map((name) => readFileSync(`${folder}/${name}`, "utf8"))
+      assert.deepStrictEqual(pages.map((page) => /<title>(.*)<\/title>/.exec(page)?.[1]), [
+        "full: completed",
+        "full: cancelled"
+      ])
+      rmSync(folder, { recursive: true })
     }))
 
   it.live("full, as a picture: the one in the README and on its page", () =>

@@ -14,7 +14,7 @@ import {
   type StageStatus,
   version,
   type WiredStage
-} from "../RunRecord.ts"
+} from "./record-model.ts"
 import { type Change, Changes, type RunSummary, type StoredRun } from "./run-changes.ts"
 
 type Mutable<A> = { -readonly [K in keyof A]: A[K] }

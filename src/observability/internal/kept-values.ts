@@ -14,8 +14,8 @@ import type { Event } from "../../Event.ts"
 import type { Settled } from "../../internal/output-model.ts"
 import { describeProblems, type FieldProblem } from "../../internal/problems.ts"
 import { define } from "../../internal/record.ts"
-import type { NotKeptReason } from "../RunRecord.ts"
 import { contentJson, toJson } from "./event-json.ts"
+import type { NotKeptReason } from "./record-model.ts"
 import { mask, redacted } from "./redacted.ts"
 
 /** Which part of a run a field is in. */

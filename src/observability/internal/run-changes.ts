@@ -7,7 +7,7 @@
  */
 import * as Schema from "effect/Schema"
 import { ErrorSummary, Event } from "../../Event.ts"
-import { KeptValue, RecordedCall, RunStatus, WiredStage } from "../RunRecord.ts"
+import { KeptValue, RecordedCall, RunStatus, WiredStage } from "./record-model.ts"
 
 /** The version of the shape of chunks. It goes up when chunks of an earlier version cannot be read any more. */
 export const version = 1

@@ -3,7 +3,7 @@
  * index: which there are, which of them are asked for, and which are no longer to be kept.
  */
 import * as Effect from "effect/Effect"
-import type { RunStatus } from "../RunRecord.ts"
+import type { RunStatus } from "./record-model.ts"
 import type { Chunk, Entry, StoredRun } from "./run-changes.ts"
 
 /** Where a list goes on: behind the run with this start and key. */

@@ -5,13 +5,15 @@
  * goes on.
  */
 import { absurd } from "effect/Function"
-import { type Event, type families, isRunEnd, isStageEvent, type Of } from "../../Event.ts"
+import { type Event, isRunEnd, isStageEvent, type Of } from "../../Event.ts"
+import { wordOf } from "./happenings.ts"
 import {
   addChild,
   countHappened,
   errorText,
   failedState,
   forgetChild,
+  incompleteReason,
   newRun,
   newStage,
   type RunState,
@@ -130,10 +132,6 @@ const endRun = (run: SeenRun, event: RunEnd): void => {
   }
 }
 
-/** What an incomplete run has. */
-export const incompleteReason = (failed: number, blocked: number): string =>
-  blocked === 0 ? `${failed} failed` : `${failed} failed, ${blocked} blocked`
-
 const endAttempt = (stage: SeenStage, at: number): void => {
   const last = stage.attempts.at(-1)
   if (last === undefined) return
@@ -182,72 +180,9 @@ const stageEvent = (stage: SeenStage, event: Exclude<Event, RunEnd | Of<"RunStar
       return end(event.abandoned ? "abandoned" : "interrupted", event.durationMs, "")
     case "StageBlocked":
       return end("blocked", undefined, `${event.by} failed`)
-    case "StageEmitted":
-      return countHappened(stage, event.type)
-    case "ArtifactAdded":
-    case "SubpipelineStarted":
-    case "SubpipelineEnded":
-      // The runs themselves are shown.
-      return
-    default:
-      return countHappened(stage, wordOf(event))
-  }
-}
-
-type Happening = Of<typeof families[Exclude<keyof typeof families, "runs" | "stages">][number]["Type"]["_tag"]>
-
-/** What happened, in a word or two. */
-const wordOf = (event: Exclude<Happening, Of<"SubpipelineStarted" | "SubpipelineEnded">>): string => {
-  switch (event._tag) {
-    case "StageQueued":
-      return `queued in ${event.queue}`
-    case "StageDequeued":
-      return event.admitted ? `let in by ${event.queue}` : `not let in by ${event.queue}`
-    case "RateLimited":
-      return "rate limited"
-    case "BreakerOpened":
-      return "circuit opened"
-    case "BreakerHalfOpened":
-      return "circuit half open"
-    case "BreakerClosed":
-      return "circuit closed"
-    case "CacheHit":
-      return "from the cache"
-    case "IdempotentReplay":
-      return "replayed"
-    case "FallbackUsed":
-      return "fallback"
-    case "HedgeStarted":
-      return "hedge"
-    case "HedgeWon":
-      return "hedge won"
-    case "GuardVerdict":
-      return event.draft === undefined ? `text ${event.verdict}` : `draft ${event.verdict}`
-    case "RouteDecided":
-      return `route ${event.route}`
-    case "RaceWon":
-      return `${event.winner} won`
-    case "ItemEnded":
-      return event.outcome === "ok" ? "item" : `item ${event.outcome}`
-    case "ForEachEnded":
-      return `items ended: ${event.outcome}`
-    case "LoopIterated":
-      return "iteration"
-    case "LoopEnded":
-      return `loop ended: ${event.ended}`
-    case "DraftStarted":
-      return "draft"
-    case "GuardRetryEnded":
-      return `drafts ended: ${event.ended}`
-    case "CompensationStarted":
-      return "being taken back"
-    case "CompensationCompleted":
-      return "taken back"
-    case "CompensationFailed":
-      return "not taken back"
-    case "CompensationNotReached":
-      return "not reached to take back"
-    default:
-      return absurd(event)
+    default: {
+      const word = wordOf(event)
+      return word === undefined ? undefined : countHappened(stage, word)
+    }
   }
 }

@@ -111,6 +111,10 @@ export const errorText = ({ message, tag }: ErrorSummary): string => {
   return message.startsWith(tag) ? message : `${tag}: ${message}`
 }
 
+/** What an incomplete run has. */
+export const incompleteReason = (failed: number, blocked: number): string =>
+  blocked === 0 ? `${failed} failed` : `${failed} failed, ${blocked} blocked`
+
 /** How a stage ended that failed with this. */
 export const failedState = ({ code, tag }: ErrorSummary): StageState =>
   tag === "StageTimeout" && code === "STAGE_TIMEOUT" ? "timed out" : "failed"

@@ -30,7 +30,7 @@ import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Stream from "effect/Stream"
 import * as options from "../internal/options.ts"
-import { joined, Remainder } from "./internal/bytes.ts"
+import { joined as joinedBytes, Remainder } from "./internal/bytes.ts"
 import { AudioInvalid, type Chunk, type Format, formatOf, frameBytes, isSame, problemWith } from "./internal/format.ts"
 import { Resampler } from "./internal/resampler.ts"
 import { readSample, writeSample } from "./internal/samples.ts"
@@ -124,12 +124,21 @@ export const levelOf = (chunk: Chunk): number => {
 }
 
 /**
- * The bytes of several chunks, one after the other. They have to be of one format.
+ * The audio of several chunks of one format, one after the other, without another look at them. None of them is nothing, in
+ * `format`.
+ */
+export const joined = (chunks: ReadonlyArray<Chunk>, format: Format = speech): Chunk => ({
+  format: chunks[0]?.format ?? format,
+  bytes: joinedBytes(chunks.map(({ bytes }) => bytes))
+})
+
+/**
+ * The audio of several chunks, one after the other. One that has another format is an error.
  */
 export const concat = (chunks: Iterable<Chunk>, format: Format = speech): Effect.Effect<Chunk, AudioInvalid> =>
   Effect.map(
     Stream.runCollect(expectFormat(Stream.fromIterable(chunks), format)),
-    (all) => ({ format, bytes: joined(all.map(({ bytes }) => bytes)) })
+    (all) => joined(all, format)
   )
 
 /** Looks at each chunk, with its number. Its format is the expected one, or that of the first. */

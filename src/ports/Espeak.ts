@@ -26,7 +26,7 @@ import * as Stream from "effect/Stream"
 import { elapsedMillis } from "../internal/clock.ts"
 import * as options from "../internal/options.ts"
 import { Pcm, Wav } from "../streaming/index.ts"
-import { formatOption } from "./internal/audio-format.ts"
+import { formatOption, unfitReason } from "./internal/audio-format.ts"
 import type { Reason } from "./internal/failure.ts"
 import { type Options, TextToSpeech, TextToSpeechFailed } from "./TextToSpeech.ts"
 import { TTSResponse } from "./TTSResponse.ts"
@@ -123,7 +123,11 @@ export const layer = (
           Stream.mapError((error) =>
             new TextToSpeechFailed({
               service,
-              reason: error._tag === "WavInvalid" || error._tag === "AudioInvalid" ? { _tag: "BrokenOff" } : error
+              reason: error._tag === "AudioInvalid"
+                ? unfitReason(error)
+                : error._tag === "WavInvalid"
+                ? { _tag: "BrokenOff" }
+                : error
             })
           )
         )

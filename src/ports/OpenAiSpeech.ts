@@ -37,7 +37,7 @@ import { elapsedMillis } from "../internal/clock.ts"
 import * as options from "../internal/options.ts"
 import { Pcm, Wav } from "../streaming/index.ts"
 import * as answers from "./internal/answers.ts"
-import { formatOption } from "./internal/audio-format.ts"
+import { formatOption, unfitReason } from "./internal/audio-format.ts"
 import type { Reason } from "./internal/failure.ts"
 import { SpeechToText, SpeechToTextFailed, type Transcript } from "./SpeechToText.ts"
 import type * as Speech from "./SpeechToText.ts"
@@ -371,8 +371,7 @@ export const layerTextToSpeech = (
             Stream.tap(() => Effect.sync(() => void chunk++)),
             Pcm.fromBytes(format),
             Pcm.convert(output),
-            // Audio that ends within a frame was broken off.
-            Stream.mapError((error) => failed(error._tag === "AudioInvalid" ? { _tag: "BrokenOff" } : error)),
+            Stream.mapError((error) => failed(error._tag === "AudioInvalid" ? unfitReason(error) : error)),
             Stream.orElseIfEmpty(() => Stream.fail(failed(unheard)))
           )
         })

@@ -279,10 +279,14 @@ export const inRealTime = <E, R>(self: Stream.Stream<Chunk, E, R>): Stream.Strea
       let playedUntil = Number.NEGATIVE_INFINITY
       return Effect.gen(function*() {
         const now = yield* Clock.currentTimeMillis
-        if (playedUntil > now) yield* Effect.sleep(Duration.millis(playedUntil - now))
+        const isEarly = playedUntil > now
+        if (isEarly) yield* Effect.sleep(Duration.millis(playedUntil - now))
+        const asked = yield* Clock.currentTimeMillis
         const chunks = yield* pull
         const [{ bytes, format }] = chunks
-        playedUntil = Math.max(playedUntil, yield* Clock.currentTimeMillis) + millisOf(format, bytes.byteLength)
+        // That the timer is late is not heard, and does not add up.
+        const starts = (isEarly ? playedUntil : asked) + (yield* Clock.currentTimeMillis) - asked
+        playedUntil = starts + millisOf(format, bytes.byteLength)
         return chunks
       })
     }))

@@ -30,7 +30,8 @@ const ending = /[.!?…]+["'”’)\]]*\s+|[。！？]+|\n+/
 
 /** The place behind the first sentence of a text; nothing when it goes on. */
 const endOf = (text: string, longest: number): number | undefined => {
-  const found = ending.exec(text)
+  // No more than matters is looked at: a long row of dots would be looked at from each of them.
+  const found = ending.exec(text.slice(0, longest + 1))
   if (found !== null && found.index + found[0].length <= longest) return found.index + found[0].length
   if (text.length <= longest) return undefined
   const blank = text.lastIndexOf(" ", longest)

@@ -173,6 +173,14 @@ describe("text to speech", () => {
       yield* Effect.provide(Contract.verify(Contract.textToSpeech()), ttsLayer(server.url))
     }))
 
+  it.live("in a format that cannot become the one that is asked for fails for good", () =>
+    Effect.gen(function*() {
+      const server = yield* speechServer(pieces("audio/pcm", cut(4800)))
+      const layer = ttsLayer(server.url, { format: { ...sent, channels: 2 }, output: { ...sent, channels: 3 } })
+      const error = yield* Effect.flip(Effect.provide(speak, layer))
+      assert.deepStrictEqual([error.reason._tag, error.isRetryable], ["UnfitAudio", false])
+    }))
+
   it.live("that stops half-way fails behind what came, and names the chunk", () =>
     Effect.gen(function*() {
       for (

@@ -36,6 +36,11 @@ describe("Sentences.split", () => {
       assert.isAtMost(Math.max(...all.map(({ length }) => length)), 400)
     }))
 
+  it.effect("is not held up by a row of dots", () =>
+    Effect.gen(function*() {
+      assert.strictEqual((yield* split([".".repeat(200_000)])).length, 500)
+    }))
+
   it("refuses a length that cannot be", () => {
     assert.throws(() => Sentences.split(Stream.empty, { longest: 0 }), /Invalid option "longest"/)
   })

@@ -89,7 +89,6 @@ export const stopWhen: {
         // One by one: chunks that come together would be given together.
         Stream.rechunk(1),
         Stream.interruptWhen(Deferred.await(stop)),
-        Stream.takeWhile(() => !Deferred.isDoneUnsafe(stop)),
         Stream.tap(() => Effect.sync(() => void chunks++)),
         Stream.onEnd(Effect.suspend(() =>
           onStopped === undefined || !Deferred.isDoneUnsafe(stop)

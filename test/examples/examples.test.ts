@@ -1,6 +1,9 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
 import { existsSync, readFileSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { Pcm, Wav } from "stageflow/streaming"
 import { widthOf } from "../../src/observability/internal/cells.ts"
 import { screenOf } from "../support/screen.ts"
 import { programOf, shownCode, shownOutput, shownPictures, shownTimeline, timeless } from "./support/page.ts"
@@ -216,6 +219,19 @@ describe("the examples", () => {
         "  courier failed: nobody delivers to Atlantis",
         "  compensated: charge, reserve"
       ])
+    }))
+
+  it.live("realtime-voice", () =>
+    Effect.gen(function*() {
+      const lines = linesOf(yield* runExample("realtime-voice"))
+      checkPage("realtime-voice", lines)
+      const [audio, token] = [numberIn(lines, /(\d+) ms {2}first audio/), numberIn(lines, /(\d+) ms {2}last token/)]
+      assert.isBelow(audio, token)
+      // The microphone is quiet for four seconds.
+      const wav = yield* Wav.decode(readFileSync(join(tmpdir(), "realtime-voice.wav")))
+      const heard = numberIn(lines, /interrupted after (\d+) ms of audio/)
+      assert.isBelow(heard, 4500)
+      assert.isAtMost(Math.abs(Pcm.millisOf(wav.format, wav.bytes.byteLength) - heard), 20)
     }))
 
   it.live("agentic-rag", () =>

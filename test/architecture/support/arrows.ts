@@ -15,7 +15,7 @@ const subPaths: Readonly<Record<string, ReadonlyArray<string>>> = {
   durable: ["sqlite"],
   tools: ["control"],
   agent: ["tools", "streaming"],
-  ports: [],
+  ports: ["streaming"],
   graph: [],
   lint: [],
   testing: [],

@@ -8,7 +8,6 @@ import * as Context from "effect/Context"
 import type { Event } from "../Event.ts"
 import type { Settled } from "../internal/output-model.ts"
 import type { RunIdentity, Snapshot } from "../internal/snapshot-model.ts"
-import type { RunResult, StageFailed } from "../RunResult.ts"
 import type { Lineage } from "../StageContext.ts"
 
 /** What an event tells of. All of it is immutable. */
@@ -16,8 +15,8 @@ export type Told =
   | { readonly _tag: "Start"; readonly input: unknown; readonly identity: RunIdentity }
   | { readonly _tag: "Output"; readonly output: Settled }
   | { readonly _tag: "Failure"; readonly error: unknown }
-  /** What the run ended with: its result, or the failure of one of its stages. */
-  | { readonly _tag: "End"; readonly ended: RunResult | StageFailed }
+  /** What the run ended with: its `RunResult`, or the `StageFailed` of one of its stages. */
+  | { readonly _tag: "End"; readonly ended: object }
 
 /** A run, as it is before anything of it has started. */
 export interface ObservedRun {

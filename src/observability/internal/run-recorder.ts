@@ -17,7 +17,7 @@ import { extensionsOf } from "../../internal/snapshot-model.ts"
 import type { Entry as BagEntry } from "../../OutputBag.ts"
 import type * as Pipeline from "../../Pipeline.ts"
 import * as ResultCodec from "../../ResultCodec.ts"
-import type { Failure } from "../../RunResult.ts"
+import type { Failure, RunResult, StageFailed } from "../../RunResult.ts"
 import * as Snapshot from "../../Snapshot.ts"
 import { type Keeping, type KeptText } from "./kept-values.ts"
 import type { CallEnd, RunStatus } from "./record-model.ts"
@@ -407,7 +407,8 @@ type Failures = readonly [
 ]
 
 /** The stages that failed, of a run that ended with any. */
-const failuresOf = (ended: Extract<Told, { readonly _tag: "End" }>["ended"]): Failures => {
+const failuresOf = (told: object): Failures => {
+  const ended = told as RunResult | StageFailed // see `Told`
   const entries = () => ended.bag.entries
   if (ended._tag === "StageFailed") return [[ended], entries]
   return ended._tag === "Completed" ? [[], entries] : [ended.failures, entries]

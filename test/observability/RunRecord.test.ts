@@ -102,7 +102,7 @@ describe("RunRecord", () => {
           Effect.provide(Interceptors.Bulkheads.layerMemory)
         )).events
       )
-      const [{ waits = [] } = {}] = queued.stages.filter(({ waits }) => waits.length > 0)
+      const { waits = [] } = queued.stages.find(({ waits }) => waits.length > 0) ?? {}
       assert.deepStrictEqual(waits.map(({ endedAt = 0, startedAt }) => endedAt - startedAt), [100])
       const wide = Pipeline.make("wide").add(takes("first", 100)).add(takes("second", 100))
       const one = Pipeline.run(wide, Snapshot.make(), { concurrency: 1 })

@@ -5,7 +5,7 @@ import { Effect, Exit, Schedule, Schema } from "effect"
 import { writeFileSync } from "node:fs"
 import { EventSink, Pipeline, Snapshot, Stage, StageContext } from "stageflow"
 import { Subpipeline } from "stageflow/control"
-import { RunRecord, RunReport } from "stageflow/observability"
+import { type RunRecord, RunReport } from "stageflow/observability"
 
 class ModelDown extends Schema.TaggedError<ModelDown>()("ModelDown", { reason: Schema.String }) {
   override get message() {

@@ -24,7 +24,7 @@
  * sinks need to know nothing of it, and it is read back from wherever they kept it.
  */
 import * as Effect from "effect/Effect"
-import * as Option from "effect/Option"
+import type * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Schema from "effect/Schema"
 import type { Event, Of } from "./Event.ts"
@@ -134,5 +134,6 @@ export const make = <Self>() =>
     decode: (event: Event) => is(event) ? Effect.option(decode(event.data)) : Effect.succeedNone
   }
   // The class has what makes it an emission, and so do those that extend it.
+  // oxlint-disable-next-line typescript/no-extraneous-class -- a class of nobody's own, to extend
   return Object.assign(class {}, made) as unknown as EmissionClass<Self, Name, S>
 }

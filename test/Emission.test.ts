@@ -68,7 +68,17 @@ describe("an emission", () => {
     assert.throws(() => Emission.make<Token>()(" ", Schema.String), StageError.InvalidOption)
     assert.throws(() => Emission.make<Token>()("token", {} as Schema.Codec<string>), StageError.InvalidOption)
     assert.isTrue(Emission.isEmission(Token))
-    for (const none of [undefined, null, {}, class {}, Schema.String]) assert.isFalse(Emission.isEmission(none))
+    for (
+      const none of [
+        undefined,
+        null,
+        {},
+        class None {
+          none = true
+        },
+        Schema.String
+      ]
+    ) assert.isFalse(Emission.isEmission(none))
   })
 })
 
@@ -114,7 +124,16 @@ describe("Pipeline.emitted", () => {
 
   it("takes an emission class and nothing else", () => {
     const untyped = Pipeline.emitted as unknown as (emission: unknown) => (stream: unknown) => unknown
-    for (const none of [undefined, {}, class {}, "token"]) {
+    for (
+      const none of [
+        undefined,
+        {},
+        class None {
+          none = true
+        },
+        "token"
+      ]
+    ) {
       assert.throws(() => untyped(none)(Stream.empty), StageError.InvalidOption)
     }
   })

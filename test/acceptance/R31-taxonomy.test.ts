@@ -5,7 +5,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Context, Effect, Exit, Fiber, Layer } from "effect"
 import { TestClock } from "effect/testing"
-import { Event, EventSink, Interceptor, Pipeline, Snapshot, Stage } from "stageflow"
+import { type Event, EventSink, Interceptor, Pipeline, Snapshot, Stage } from "stageflow"
 import { ForEach, Subpipeline } from "stageflow/control"
 import * as Guards from "stageflow/guards"
 import * as Interceptors from "stageflow/interceptors"
@@ -206,8 +206,7 @@ describe("R31 what is around a stage tells of what it decides", () => {
       assert.deepStrictEqual(replayed.events.map(({ type }) => type), ["fallback.used", "idempotency.replayed"])
       assert.isTrue(Interceptors.usedFallback(hit) && Interceptors.usedFallback(replayed))
     }).pipe(
-      Effect.provide(Interceptors.Results.layerMemory()),
-      Effect.provide(Interceptors.IdempotencyStore.layerMemory)
+      Effect.provide(Layer.merge(Interceptors.Results.layerMemory(), Interceptors.IdempotencyStore.layerMemory))
     ))
 
   it.effect("a hedge that loses", () =>

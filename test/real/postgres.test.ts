@@ -5,6 +5,7 @@ import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Schema } from "effect"
 import { SqlClient } from "effect/sql"
+import { TestClock } from "effect/testing"
 import { Event, EventSink, Pipeline, Snapshot, Stage, StageContext } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
 import { SqlSink } from "stageflow/observability"
@@ -103,10 +104,12 @@ describe("IdempotencyStore on PostgreSQL", () => {
   const owners = numbers(1, 50).map((number) => `owner ${number}`)
   const store = Layer.provide(IdempotencyStore.layerSql(), database)
 
-  it.live("of all who claim a key at the same time one gets it, of all who take over one", () =>
+  // On the test's clock: a claim that is over by what its asker says is not over before as much time has passed.
+  it.effect("of all who claim a key at the same time one gets it, of all who take over one", () =>
     Effect.gen(function*() {
       const claims = yield* IdempotencyStore
       for (const now of [0, 10, 20]) {
+        yield* TestClock.setTime(now)
         const answers = yield* Effect.forEach(owners, (owner) => claims.claim(claim("key", `${owner} ${now}`, now)), {
           concurrency: "unbounded"
         })
@@ -115,7 +118,7 @@ describe("IdempotencyStore on PostgreSQL", () => {
       }
     }).pipe(Effect.provide(store)))
 
-  it.live("a result is kept once, for its time, and shown to all", () =>
+  it.effect("a result is kept once, for its time, and shown to all", () =>
     Effect.gen(function*() {
       const claims = yield* IdempotencyStore
       yield* claims.claim(claim("kept", "first", 0))
@@ -123,12 +126,14 @@ describe("IdempotencyStore on PostgreSQL", () => {
         assert.isTrue(yield* claims.keep({ key: "kept", owner: "first", result, until }))
       }
       assert.isFalse(yield* claims.keep({ key: "kept", owner: "other", result: "three", until: 300 }))
+      yield* TestClock.setTime(99)
       assert.deepStrictEqual(yield* claims.claim(claim("kept", "second", 99)), {
         _tag: "Kept",
         fingerprint: "same",
         result: "one"
       })
       yield* claims.release({ key: "kept", owner: "first" })
+      yield* TestClock.setTime(100)
       assert.strictEqual((yield* claims.claim(claim("kept", "second", 100)))._tag, "Claimed")
       assert.isTrue(yield* claims.renew({ key: "kept", owner: "second", until: 150 }))
       yield* claims.release({ key: "kept", owner: "second" })

@@ -75,6 +75,8 @@ const startPostgres = async (programs: string) => {
     cwd: directory,
     stdio: "ignore"
   })
+  // Also when the tests end before anybody stops it.
+  process.once("exit", () => server.kill("SIGINT"))
   const stop = async () => {
     const { promise, resolve } = Promise.withResolvers<void>()
     server.once("exit", () => resolve())

@@ -153,11 +153,11 @@ const writeReports = Effect.gen(function*() {
   yield* files.makeDirectory(folder, { recursive: true })
   const pipeline = yield* Pipeline.describe(full)
   const runs = Map.groupBy(yield* EventSink.Memory.use(({ events }) => events), ({ runId }) => runId)
-  const names = yield* Effect.forEach(runs.values(), (events, index) => {
-    const name = `run-${index + 1}.html`
-    return Effect.as(files.writeFileString(`${folder}/${name}`, RunReport.toHtml(events, { pipeline })), name)
-  })
-  yield* Console.log(`reports: ${folder}/${names.join(" and ")}`)
+  yield* Effect.forEach(
+    runs.values(),
+    (events, index) => files.writeFileString(`${folder}/run-${index + 1}.html`, RunReport.toHtml(events, { pipeline }))
+  )
+  yield* Console.log(`reports: ${folder}`)
 })
 
 const program = Effect.gen(function*() {

@@ -21,7 +21,7 @@ import * as Scope from "effect/Scope"
 import type { Any as AnyInterceptor, StageEffect } from "../attempt/interceptor-model.ts"
 import { asEffect, leavesRun } from "../attempt/outcome.ts"
 import type { Ender } from "../attempt/run-ending.ts"
-import { closeWithin, interruptWithin } from "../internal/interruption.ts"
+import { closeWithin, Holdings, interruptWithin } from "../internal/interruption.ts"
 import { StageContext } from "../StageContext.ts"
 import type { ActiveRun } from "./active-run.ts"
 import { conclude, type Conclusion, endingOf } from "./conclusion.ts"
@@ -75,7 +75,9 @@ class Conductor {
   }
 
   private get canStart(): boolean {
-    return this.run.hasReady && this.running < this.concurrency
+    const { streaming } = this.run
+    if (streaming === undefined) return this.run.hasReady && this.running < this.concurrency
+    return this.run.hasReady && (streaming.hasFree || this.running - streaming.withoutPlace < this.concurrency)
   }
 
   /** Starts stages until the run is over. */
@@ -126,7 +128,7 @@ class Conductor {
     this.running++
     this.starting = execution
     this.startingExit = undefined
-    const fiber = Effect.runForkWith(Context.add(this.context, StageContext, execution))(this.stage)
+    const fiber = Effect.runForkWith(Context.add(this.contextOf(execution), StageContext, execution))(this.stage)
     this.starting = undefined
     this.startingFiber = undefined
     this.steps += fiber.currentOpCount
@@ -141,6 +143,17 @@ class Conductor {
     // It was interrupted while it took its first steps.
     if (this.run.interruptions?.has(execution.planned.index) === true) this.interrupt(execution)
     if (this.startingExit !== undefined) this.bodyEnded(execution, fiber, this.startingExit)
+  }
+
+  /** The environment of a stage: one that reads streams is in the places of those that give them. */
+  private contextOf({ planned: { index } }: StageExecution): Context.Context<never> {
+    const holdings = this.run.streams?.holdingsOf(index)
+    if (holdings === undefined || holdings.length === 0) return this.context
+    return Context.add(
+      this.context,
+      Holdings,
+      Array.from(new Set([...Context.get(this.context, Holdings), ...holdings]))
+    )
   }
 
   /** Hears what a stage's Effect ended with. Nearly always it has left nothing running, and its fiber ends now. */

@@ -21,7 +21,7 @@ import * as Scope from "effect/Scope"
 import type { Any as AnyInterceptor, StageEffect } from "../attempt/interceptor-model.ts"
 import { asEffect, leavesRun } from "../attempt/outcome.ts"
 import type { Ender } from "../attempt/run-ending.ts"
-import { closeWithin, Holdings, interruptWithin } from "../internal/interruption.ts"
+import { closeWithin, interruptWithin, StreamHoldings } from "../internal/interruption.ts"
 import { StageContext } from "../StageContext.ts"
 import type { ActiveRun } from "./active-run.ts"
 import { conclude, type Conclusion, endingOf } from "./conclusion.ts"
@@ -64,7 +64,10 @@ class Conductor {
     this.fibers = fibers
     this.concurrency = settings.concurrency
     this.grace = settings.grace
-    this.context = settings.context
+    // What a stage that a run is inside of holds for its streams is not for the stages of the run.
+    this.context = Context.get(settings.context, StreamHoldings).length === 0
+      ? settings.context
+      : Context.add(settings.context, StreamHoldings, [])
     this.effects = run.plan.effects(settings.installed)
     this.stepsBeforeYield = Context.get(settings.context, Scheduler.MaxOpsBeforeYield)
     run.conductor = this
@@ -147,13 +150,8 @@ class Conductor {
 
   /** The environment of a stage: one that reads streams is in the places of those that give them. */
   private contextOf({ planned: { index } }: StageExecution): Context.Context<never> {
-    const holdings = this.run.streams?.holdingsOf(index)
-    if (holdings === undefined || holdings.length === 0) return this.context
-    return Context.add(
-      this.context,
-      Holdings,
-      Array.from(new Set([...Context.get(this.context, Holdings), ...holdings]))
-    )
+    const holdings = this.run.streams?.holdingsOf(index) ?? []
+    return holdings.length === 0 ? this.context : Context.add(this.context, StreamHoldings, holdings)
   }
 
   /** Hears what a stage's Effect ended with. Nearly always it has left nothing running, and its fiber ends now. */

@@ -12,7 +12,7 @@ import {
   type Reading,
   type Settlement
 } from "../internal/chunk-channel.ts"
-import { type Holding, Holdings } from "../internal/interruption.ts"
+import { type Holding, Holdings, StreamHoldings } from "../internal/interruption.ts"
 import type { Settled, Skip } from "../internal/output-model.ts"
 import { Missing, missing, type StreamUse } from "../internal/source-model.ts"
 import type { Plan } from "./plan.ts"
@@ -76,7 +76,10 @@ export class RunStreams {
       isWanted: isAwaited || streamed?.goesOn === true,
       replay: streamed?.replay,
       onOpen: (fiber) => {
-        this.holdings.set(index, Context.get(fiber.context, Holdings))
+        this.holdings.set(index, [
+          ...Context.get(fiber.context, Holdings),
+          ...Context.get(fiber.context, StreamHoldings)
+        ])
         this.run.streamOpened(index)
       }
     })
@@ -123,7 +126,7 @@ export class RunStreams {
     }
   }
 
-  /** What the stages hold whose streams this one reads: it is in their places. */
+  /** What the stages hold whose streams this one reads. */
   holdingsOf(reader: number): ReadonlyArray<Holding> {
     const producers = this.run.plan.streams?.producers.get(reader) ?? []
     return producers.flatMap((producer) => this.holdings.get(producer) ?? [])

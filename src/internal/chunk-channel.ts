@@ -574,6 +574,7 @@ export class ChunkChannel {
     if (this.hasSettled) return
     this.hasSettled = true
     this.isStopping = true
+    this.isFrozen = false
     this.end = interrupted
     this.wakeAll()
   }
@@ -611,7 +612,7 @@ export class ChunkChannel {
     const attempt = owner ?? Array.from(this.running).at(-1)
     if (attempt === undefined && end?._tag !== "Ended" && end?._tag !== "NotStreamed") return undefined
     const chunks = attempt?.chunks ?? 0
-    if (attempt?.state === "complete" && end?._tag !== "Failed") {
+    if (attempt?.state === "complete" && end?._tag === "Ended") {
       return { chunks, end: attempt.isStopped ? "stopped" : "all", collected: undefined }
     }
     const how = end?._tag === "Failed" ?

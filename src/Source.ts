@@ -106,6 +106,20 @@ export interface SkippableData<Name extends string, Data> extends Readable<Name,
 }
 
 /**
+ * The data and the chunks of a stage that streams and cannot skip.
+ */
+export interface StreamingData<Name extends string, Data, Chunk, Error>
+  extends StageData<Name, Data>, StreamedData<Name, Chunk, Error, false>
+{}
+
+/**
+ * The data and the chunks of a stage that streams and may skip.
+ */
+export interface SkippableStreamingData<Name extends string, Data, Chunk, Error>
+  extends SkippableData<Name, Data>, StreamedData<Name, Chunk, Error, true>
+{}
+
+/**
  * How a reader reads the stream of a stage.
  */
 export interface StreamOptions {
@@ -160,12 +174,6 @@ export interface StreamedData<Name extends string, Chunk, Error, Skips extends b
   ): ChunkSource<Name, Chunk, ReadError<Error, O>, SkippedWith<Skips, O>>
 }
 
-/** What stands where the chunks of a stage would be that does not stream. */
-export interface NoStream<Name extends string> {
-  /** Only stages that were made with `Stage.stream` have one. */
-  readonly stream: `stage '${Name}' does not stream; make it with Stage.stream`
-}
-
 /**
  * Any source.
  */
@@ -188,12 +196,11 @@ export type Skips<S> = S extends Source<unknown, infer B> ? B : false
  */
 export const stage = (
   name: string
-): StageData<string, unknown> & SkippableData<string, unknown> & StreamedData<string, unknown, unknown, true> =>
+): StreamingData<string, unknown, unknown, unknown> & SkippableStreamingData<string, unknown, unknown, unknown> =>
   // One class stands behind all interfaces; the types say which of its members apply.
   new StageSource(name) as unknown as
-    & StageData<string, unknown>
-    & SkippableData<string, unknown>
-    & StreamedData<string, unknown, unknown, true>
+    & StreamingData<string, unknown, unknown, unknown>
+    & SkippableStreamingData<string, unknown, unknown, unknown>
 
 /**
  * Whether a value is a source.

@@ -5,10 +5,12 @@
  * give what was collected so far.
  */
 import * as Cause from "effect/Cause"
+import * as Channel from "effect/Channel"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
+import { constTrue, constVoid } from "effect/Function"
 import * as Pull from "effect/Pull"
 import * as Schema from "effect/Schema"
 import * as Sink from "effect/Sink"
@@ -79,6 +81,13 @@ const checkOf = (schema: Schema.Top, stage: string) => {
   }
 }
 
+/** A list of the chunks that nobody can change. */
+const immutableChunks = (chunks: ReadonlyArray<unknown>): ReadonlyArray<unknown> => {
+  const copies: Array<unknown> = []
+  for (const chunk of chunks) copies.push(immutable(chunk))
+  return copies
+}
+
 /** Moves the chunks of one attempt from its stream to those who read and collect them. */
 class Pump {
   private readonly channel: ChunkChannel
@@ -101,10 +110,16 @@ class Pump {
   }
 
   run(stream: AnyStream): Effect.Effect<void, unknown, unknown> {
-    const moved = Effect.flatMap(Stream.toPull(stream), (pull) => {
+    // `Stream.toPull` guards each pull against others at the same time, which there are none of here.
+    const pulls = Effect.flatMap(Effect.scope, (scope) => Channel.toPullScoped(Stream.toChannel(stream), scope))
+    const moved = Effect.flatMap(pulls, (pull) => {
       const next = Effect.flatMap(pull, (chunks) => this.accept(chunks))
-      const step = Effect.suspend(() => this.channel.room > 0 ? next : Effect.andThen(this.room, next))
-      return Effect.forever(step, { disableYield: true })
+      // There is no end but that of the pull.
+      return Effect.whileLoop({
+        while: constTrue,
+        body: () => this.channel.room > 0 ? next : Effect.andThen(this.room, next),
+        step: constVoid
+      })
     })
     return Pull.catchDone(Effect.scoped(moved), () => Effect.sync(() => this.tellLast()))
   }
@@ -115,7 +130,7 @@ class Pump {
 
   private accept(chunks: ReadonlyArray<unknown>): Effect.Effect<void, StageFault> {
     if (this.check === undefined && this.telling === undefined && chunks.length <= this.channel.room) {
-      return this.passOn(chunks.map(immutable), 0, chunks.length)
+      return this.passOn(immutableChunks(chunks), 0, chunks.length)
     }
     return this.acceptSlowly(chunks)
   }
@@ -133,7 +148,7 @@ class Pump {
   private acceptSlowly(chunks: ReadonlyArray<unknown>): Effect.Effect<void, StageFault> {
     let at = 0
     const isOneByOne = this.check !== undefined || this.telling !== undefined
-    const copies = isOneByOne ? chunks : chunks.map(immutable)
+    const copies = isOneByOne ? chunks : immutableChunks(chunks)
     return Effect.whileLoop({
       while: () => at < chunks.length,
       body: (): Effect.Effect<void, StageFault> => {
@@ -144,7 +159,7 @@ class Pump {
         at = Math.min(chunks.length, at + room)
         return this.passOn(copies, from, at)
       },
-      step: () => undefined
+      step: constVoid
     })
   }
 

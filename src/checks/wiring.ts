@@ -10,7 +10,8 @@
  */
 import type * as Option from "effect/Option"
 import type { Stream } from "effect/Stream"
-import type { ChunkSource, NoStream, Readable, SkippableData, Source, StageData, StreamedData } from "../Source.ts"
+import type * as From from "../Source.ts"
+import type { ChunkSource, Readable, SkippableStreamingData, Source, StreamingData } from "../Source.ts"
 import type * as Stage from "../Stage.ts"
 import type { Checked, First, Mismatch, OneOf } from "./sentence.ts"
 
@@ -36,19 +37,29 @@ export type StagesOf<N extends AnyNode> = Exclude<N, { readonly isInput: true }>
 /** Any stage of a pipeline. */
 export type AnyNode = Node<string, unknown, unknown, unknown, unknown>
 
+/** What stands where the chunks of a stage would be that does not stream. */
+interface NoStream<Name extends string> {
+  /** Only stages that were made with `Stage.stream` have one. */
+  readonly stream: `stage '${Name}' does not stream; make it with Stage.stream`
+}
+
+/** The data of a stage that cannot skip, and no chunks. */
+interface StageData<Name extends string, Data> extends From.StageData<Name, Data>, NoStream<Name> {}
+
+/** The data of a stage that may skip, and no chunks. */
+interface SkippableData<Name extends string, Data> extends From.SkippableData<Name, Data>, NoStream<Name> {}
+
 /** What each stage is read through, by its name. */
 export type Handles<N extends AnyNode> = {
   readonly [K in N as K["name"]]: K extends InputNode<infer Data> ? Source<Data, false>
-    : "skip" extends K["signals"] ? SkippableData<K["name"], K["data"]> & Chunks<K, true>
-    : StageData<K["name"], K["data"]> & Chunks<K, false>
+    : [Extract<K["signals"], Stage.Streams<unknown>>] extends [never]
+      ? "skip" extends K["signals"] ? SkippableData<K["name"], K["data"]> : StageData<K["name"], K["data"]>
+    : "skip" extends K["signals"] ? SkippableStreamingData<K["name"], K["data"], ChunkIn<K["signals"]>, K["error"]>
+    : StreamingData<K["name"], K["data"], ChunkIn<K["signals"]>, K["error"]>
 }
 
-/** The chunks of a stage that streams. */
-type Chunks<N extends AnyNode, Skips extends boolean> = [Extract<N["signals"], Stage.Streams<unknown>>] extends [never]
-  ? NoStream<N["name"]>
-  : N["signals"] extends infer Signal
-    ? Signal extends Stage.Streams<infer Chunk> ? StreamedData<N["name"], Chunk, N["error"], Skips> : never
-  : never
+/** What a stage streams whose signals say so. */
+type ChunkIn<Signals> = Signals extends Stage.Streams<infer Chunk> ? Chunk : never
 
 /**
  * The stages that the stage `Reader` can be wired to, by name.

@@ -382,6 +382,7 @@ export class ChunkChannel {
   private isFrozen = false
   /** Whether the run is being stopped, and every stage of it is about to be interrupted. */
   private isStopping = false
+  private isWaking = false
   private resumeProducer: ((effect: Effect.Effect<void>) => void) | undefined = undefined
   private readonly wait: Wait = () =>
     this.buffers.filter(({ room }) => room <= 0).map(({ consumers }) =>
@@ -499,6 +500,22 @@ export class ChunkChannel {
   /** Passes on some chunks, for which there is room. */
   put(chunks: ReadonlyArray<unknown>, from: number, to: number): void {
     for (const buffer of this.buffers) buffer.put(chunks, from, to)
+    if (this.isWaking || !this.isAwaited) return
+    // When the producer has done what it can do at once: who is woken then takes many chunks and not one.
+    this.isWaking = true
+    queueMicrotask(this.wakeReaders)
+  }
+
+  /** Whether anybody waits for chunks. */
+  private get isAwaited(): boolean {
+    for (const { consumers } of this.buffers) {
+      for (const { resume } of consumers) if (resume !== undefined) return true
+    }
+    return false
+  }
+
+  private readonly wakeReaders = (): void => {
+    this.isWaking = false
     // Whoever is woken goes on at once, and may leave.
     for (const buffer of this.buffers.slice()) {
       for (const consumer of buffer.consumers) consumer.wake()

@@ -719,7 +719,10 @@ describe("R40 streams between stages", () => {
       return Stream.suspend(() =>
         ++attempts > times ?
           new Account().numbers(6, 10)
-          : Stream.concat(new Account().numbers(failsAfter, 10), Stream.fail(new Broken()))
+          : Stream.concat(
+            new Account().numbers(failsAfter, 10),
+            Stream.fromEffect(Effect.delay(Effect.fail(new Broken()), 10))
+          )
       )
     }
     const retrying = (stream: Stream.Stream<number, Broken>) => source(stream).pipe(Stage.retry(Schedule.recurs(3)))

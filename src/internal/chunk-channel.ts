@@ -236,6 +236,9 @@ export class Consumer {
   }
 }
 
+/** How many chunks that were taken a buffer keeps before it forgets them. */
+const compactedAfter = 64
+
 /** The chunks that are on their way to one reader, or to those that share them. */
 export class ChunkBuffer {
   readonly consumers: Array<Consumer> = []
@@ -290,8 +293,12 @@ export class ChunkBuffer {
     if (to === items.length) {
       this.items = []
       this.head = 0
-    } else {
+    } else if (to < compactedAfter) {
       this.head = to
+    } else {
+      // A reader that never catches up would otherwise leave all behind that it has taken.
+      this.items = items.slice(to)
+      this.head = 0
     }
     return chunks
   }

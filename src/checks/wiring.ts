@@ -199,7 +199,7 @@ type FoundProblem<S extends Stage.Any, Name, Key extends string, Found extends A
 type SourceProblem<S extends Stage.Any, Key, Have> = Key extends keyof Stage.Input<S> & string
   ? Have extends ChunkSource<infer Read, infer Chunk, infer Error, boolean>
     ? ChunksProblem<`stage '${S["name"]}', input '${Key}'`, Read, Chunk, Error, Stage.Input<S>[Key]>
-  : Have extends string ? Have
+  : Have extends NoStream<string>["stream"] ? Have
   : Have extends Source<infer Given> ? Given extends Stage.Input<S>[Key] ? never
     : GivenProblem<`stage '${S["name"]}', input '${Key}'`, Giver<Have>, Given, Stage.Input<S>[Key]>
   : Have extends Readable<infer Read>

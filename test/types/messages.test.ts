@@ -1147,7 +1147,8 @@ describe("messages of TypeScript 7", () => {
     ]
     const files = globSync("*.ts", { cwd: fixtures }).map((file) => basename(file, ".ts"))
     assert.deepStrictEqual(
-      files.filter((file) => !["world", "billing", "payment", "routes", "drafts", "streaming"].includes(file)).toSorted(),
+      files.filter((file) => !["world", "billing", "payment", "routes", "drafts", "streaming"].includes(file))
+        .toSorted(),
       expected.toSorted()
     )
     assert.deepStrictEqual(Array.from(diagnostics.keys()).toSorted(), expected.toSorted())

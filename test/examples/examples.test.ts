@@ -206,6 +206,12 @@ describe("the examples", () => {
         lines.slice(lines.indexOf("As a test: the model answers with what was recorded")),
         "  model asked"
       )
+  it.live("streaming-chat", () =>
+    Effect.gen(function*() {
+      const lines = linesOf(yield* runExample("streaming-chat"))
+      checkPage("streaming-chat", lines)
+      // The first sentence is shown while the model still speaks.
+      assert.isBelow(lines.indexOf("> Open the tray."), lines.findIndex((line) => line.startsWith("audit:")))
     }))
 
   it.live("order-saga", () =>

@@ -150,7 +150,9 @@ class Conductor {
 
   /** The environment of a stage: one that reads streams is in the places of those that give them. */
   private contextOf({ planned: { index } }: StageExecution): Context.Context<never> {
-    const holdings = this.run.streams?.holdingsOf(index) ?? []
+    const { streams } = this.run
+    if (streams === undefined) return this.context
+    const holdings = streams.holdingsOf(index)
     return holdings.length === 0 ? this.context : Context.add(this.context, StreamHoldings, holdings)
   }
 

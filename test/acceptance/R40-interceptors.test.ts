@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Fiber, Layer, Schedule, Schema, Stream } from "effect"
 import { TestClock } from "effect/testing"
-import { Event, EventSink, Pipeline, Snapshot, Stage, StageError } from "stageflow"
+import { type Event, EventSink, Pipeline, Snapshot, Stage, StageError } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
 
 type Words = Stream.Stream<string, StageError.StreamFailed>

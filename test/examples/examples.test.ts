@@ -206,6 +206,8 @@ describe("the examples", () => {
         lines.slice(lines.indexOf("As a test: the model answers with what was recorded")),
         "  model asked"
       )
+    }))
+
   it.live("streaming-chat", () =>
     Effect.gen(function*() {
       const lines = linesOf(yield* runExample("streaming-chat"))

@@ -68,7 +68,7 @@ import {
 } from "./Interceptor.ts"
 import * as options from "./internal/options.ts"
 import type { PipelineInvalid } from "./PipelineInvalid.ts"
-import type { Run, RunOptions, WatchOptions } from "./Run.ts"
+import type { Chunk, Run, RunOptions, UnknownStage, WatchOptions } from "./Run.ts"
 import type {
   Cancelled,
   Completed,
@@ -951,7 +951,7 @@ export const start: {
   <N extends AnyNode, E, R, V, S extends Snapshot, const O extends WatchOptions = {}>(
     self: Pipeline<N, E, R, V>,
     snapshot: Checked<S, SnapshotProblem<N, R, S>>,
-    options?: O
+    options?: O & Watched<N, O>
   ): Effect.Effect<Started<N, E, O, V>, Invalid<N>, Services<N, R, S> | Scope.Scope>
   <S, const O extends WatchOptions = {}>(
     snapshot: S extends Snapshot ? S : Snapshot,
@@ -971,12 +971,47 @@ export type Started<N extends AnyNode, E, O = {}, V = unknown> = Shown<
   Run<
     Exclude<Result<N, E, O, V>, { readonly _tag: "Cancelled" }> | Cancelled<Outputs<N>, CancelledBy<N> | undefined>,
     Exclude<Failure<N, E, O, V>, PipelineInvalid>,
-    Called<StagesOf<N>["name"]>
+    Called<StagesOf<N>["name"]>,
+    string extends Called<StagesOf<N>["name"]> ? UnknownStage : never,
+    ChunksByName<N, O>
   >
 >
 
+/** The chunks that a run is watched for, by the name of their stage. */
+type ChunksByName<N extends AnyNode, O> = O extends { readonly chunks: ReadonlyArray<infer Name extends string> } ? {
+    readonly [K in ChunksIn<StagesOf<N>> as K["name"] & Name]: K["chunk"]
+  }
+  : {}
+
+/** The stages that stream, and their chunks. */
+type ChunksIn<N> = N extends AnyNode
+  ? N["signals"] extends infer Signal ? Signal extends Stage.Streams<infer Chunk> ? Named<N["name"], Chunk> : never
+  : never
+  : never
+
+interface Named<Name extends string, Chunk> {
+  readonly name: Called<Name>
+  readonly chunk: Chunk
+}
+
+/** The chunks that a run is watched for, as elements of its stream. */
+type ChunkElements<N extends AnyNode, O> = ChunksByName<N, O> extends infer Chunks
+  ? { [Name in keyof Chunks]: Chunk<Name & string, Chunks[Name]> }[keyof Chunks]
+  : never
+
+/** The options themselves when the stages whose chunks they ask for stream, otherwise the sentence. */
+type Watched<N extends AnyNode, O> = O extends { readonly chunks: ReadonlyArray<infer Name extends string> }
+  ? string extends Called<N["name"]> ? O
+  : [Exclude<Name, ChunksIn<StagesOf<N>>["name"]>] extends [never] ? O
+  : { readonly chunks: ReadonlyArray<NoInfer<NoChunks<Exclude<Name, ChunksIn<StagesOf<N>>["name"]>, N["name"]>>> }
+  : O
+
+type NoChunks<Name extends string, Known> = Name extends Known ? `chunks: stage '${Name}' does not stream`
+  : `chunks: this pipeline has no stage '${Name}'`
+
 /**
- * Runs a pipeline as a stream: its events as they happen, then its result as the last element.
+ * Runs a pipeline as a stream: its events as they happen, then its result as the last element. With `chunks: ["answer"]`
+ * the chunks of these stages are elements, too: a stage that streams waits until they are read.
  *
  * Whoever stops reading interrupts the run.
  */
@@ -984,20 +1019,20 @@ export const stream: {
   <N extends AnyNode, E, R, V, S extends Snapshot, const O extends WatchOptions = {}>(
     self: Pipeline<N, E, R, V>,
     snapshot: Checked<S, SnapshotProblem<N, R, S>>,
-    options?: O
-  ): Stream.Stream<Event | Result<N, E, O, V>, Failure<N, E, O, V>, Services<N, R, S>>
+    options?: O & Watched<N, O>
+  ): Stream.Stream<Event | ChunkElements<N, O> | Result<N, E, O, V>, Failure<N, E, O, V>, Services<N, R, S>>
   <S, const O extends WatchOptions = {}>(
     snapshot: S extends Snapshot ? S : Snapshot,
     ...options: OptionsAfter<S, O>
   ): <N extends AnyNode, E, R, V>(
     self: Checked<Pipeline<N, E, R, V>, SnapshotProblem<N, R, S>>
-  ) => Stream.Stream<Event | Result<N, E, O, V>, Failure<N, E, O, V>, Services<N, R, S>>
+  ) => Stream.Stream<Event | ChunkElements<N, O> | Result<N, E, O, V>, Failure<N, E, O, V>, Services<N, R, S>>
 } = dual(
   pipelineFirst,
   (self: Any, snapshot: Snapshot, options?: WatchOptions) =>
     Stream.unwrap(Effect.map(
       Runner.start(runnable(self), snapshot, options),
-      (handle) => Stream.concat(handle.events, Stream.fromEffect(handle.await))
+      (handle) => Stream.concat(withChunks(handle, options?.chunks ?? []), Stream.fromEffect(handle.await))
     ))
 )
 
@@ -1031,5 +1066,26 @@ export const emitted: {
 })
 
 const isStageEmitted = (element: unknown): element is Of<"StageEmitted"> => Predicate.isTagged(element, "StageEmitted")
+
+/** The events of a run, and the chunks of some of its stages. How these end is told by the end of the run. */
+const withChunks = (
+  handle: Pick<Run<unknown, unknown, string, UnknownStage, Readonly<Record<string, unknown>>>, "chunks" | "events">,
+  stages: ReadonlyArray<string>
+): Stream.Stream<Event | Chunk> => {
+  const elements = stages.map((stage) =>
+    handle.chunks(stage).pipe(
+      Stream.catchTag("StreamFailed", () => Stream.empty),
+      Stream.zipWithIndex,
+      Stream.map(([chunk, index]): Chunk => ({ _tag: "Chunk", stage, number: index + 1, chunk }))
+    )
+  )
+  // A chunk is handed on when it is asked for, and none before.
+  return elements.length === 0
+    ? handle.events
+    : Stream.mergeAll<Event | Chunk, never, never>([handle.events, ...elements], {
+      concurrency: "unbounded",
+      bufferSize: 1
+    })
+}
 
 export type { Added, AnyNode, BySource, Edge, Handles, Node, StagesBefore, Warning }

@@ -16,7 +16,9 @@ export const Problem = Schema.Struct({
     "DUPLICATE_NAME",
     "UNKNOWN_STAGE",
     "SELF_DEPENDENCY",
-    "CYCLE"
+    "CYCLE",
+    "NO_STREAM",
+    "STREAM_CYCLE"
   ]),
   /** The stage it is about; empty when it is about the whole pipeline, or about something that is no stage. */
   stage: Schema.String,

@@ -57,13 +57,14 @@ import {
   version
 } from "./engine/result-document.ts"
 import { immutable } from "./internal/immutable.ts"
+import { plainOk } from "./internal/output-model.ts"
 import { describeProblems, FieldProblem, problemsOf, ProblemsOfParts, under } from "./internal/problems.ts"
 import { define } from "./internal/record.ts"
 import { type JsonCodec, jsonCodec, plainData } from "./internal/schema-json.ts"
 import type { Entry } from "./OutputBag.ts"
 import * as Pipeline from "./Pipeline.ts"
 import { PipelineInvalid } from "./PipelineInvalid.ts"
-import { type Failure, LayerFailed, type RunResult, StageFailed } from "./RunResult.ts"
+import { type Failure, LayerFailed, type RunResult, StageFailed, type StreamSummary } from "./RunResult.ts"
 import { SnapshotInvalid } from "./Snapshot.ts"
 import type { Any as AnyStage } from "./Stage.ts"
 import { DepthExceeded } from "./StageError.ts"
@@ -175,6 +176,26 @@ class Parts {
         define(converted, stage, yield* this.output(["outputs", stage], stage, outputs[stage]))
       }
       return converted
+    })
+  }
+
+  /** What became of the chunks of stages. What was collected of them is of the shape of the stage's data. */
+  get streams() {
+    return Effect.fnUntraced({ self: this }, function*(streams: Readonly<Record<string, StreamSummary>> | undefined) {
+      if (streams === undefined) return {}
+      const converted: Record<string, StreamSummary> = {}
+      for (const [stage, summary] of Object.entries(streams)) {
+        const { collected } = summary
+        if (collected === undefined) {
+          define(converted, stage, summary)
+          continue
+        }
+        const given = this.direction === "write" ? plainOk(collected) : collected
+        const output = yield* this.output(["streams", stage, "collected"], stage, given)
+        const data = this.direction === "write" ? output : (output as { readonly data?: unknown } | undefined)?.data
+        define(converted, stage, { ...summary, collected: data })
+      }
+      return { streams: converted }
     })
   }
 
@@ -452,7 +473,7 @@ const documentOf = Effect.fnUntraced(function*(result: Result, plan: Plan) {
     const output = isOwn ? { output: yield* parts.output(endPath(index), stage, end.output) } : {}
     entries.push({ ...entry, end: end._tag === "Settled" ? { _tag: end._tag, ...output } : end })
   }
-  const own = yield* parts.own(result)
+  const own = { ...yield* parts.own(result), ...yield* parts.streams(result.streams) }
   const lineage = withoutUndefined(result.lineage)
   // What is no document is found out when it is encoded.
   return yield* parts.whole(() =>
@@ -510,7 +531,7 @@ const resultOf = Effect.fnUntraced(function*(document: Document, plan: Plan) {
     const output = isOwn ? yield* parts.output(endPath(index), stage, end.output) : outputs[stage]
     entries.push({ ...entry, end: end._tag === "Settled" ? { _tag: end._tag, output } : end })
   }
-  const own = yield* parts.own(document)
+  const own = { ...yield* parts.own(document), ...yield* parts.streams(document.streams) }
   const { correlationId, parentRunId, parentStage, runId } = document.lineage
   return yield* parts.whole(() => {
     const fields = immutable({

@@ -8,6 +8,7 @@ import * as Schema from "effect/Schema"
 import type * as Stream from "effect/Stream"
 import type { Event } from "./Event.ts"
 import type { Lineage, Progress } from "./StageContext.ts"
+import type { StreamFailed } from "./StageError.ts"
 
 /**
  * How many runs a run may be inside of: one that a stage starts is inside of the run of that stage, however it was started.
@@ -42,6 +43,22 @@ export interface WatchOptions extends RunOptions {
    * stages start, too, and of theirs, in the order in which they happen. Each says which run it belongs to.
    */
   readonly events?: "own" | "all" | undefined
+  /**
+   * The stages whose chunks are read from outside of the run: from the handle, with `chunks("answer")`, or from the stream of
+   * the run, as its elements. Whoever asks for chunks is a reader like the stages that read them: the stage that streams
+   * waits until they are taken.
+   */
+  readonly chunks?: ReadonlyArray<string> | undefined
+}
+
+/**
+ * A chunk of a stage, as an element of the stream of a run. `number` counts from 1.
+ */
+export interface Chunk<out Stage extends string = string, out A = unknown> {
+  readonly _tag: "Chunk"
+  readonly stage: Stage
+  readonly number: number
+  readonly chunk: A
 }
 
 /**
@@ -154,7 +171,8 @@ export interface Run<
   out Result,
   out Error,
   Stages extends string = string,
-  out Unknown = string extends Stages ? UnknownStage : never
+  out Unknown = string extends Stages ? UnknownStage : never,
+  Chunks = {}
 > {
   readonly lineage: Lineage
   /** The runs above and below this one, as they are right now. They stay listed when they have ended. */
@@ -188,6 +206,14 @@ export interface Run<
    * it, too. Ends with the run.
    */
   readonly events: Stream.Stream<Event>
+  /**
+   * The chunks of a stage as they come, from the first: of those stages that the run was started with, `{ chunks: ["answer"]
+   * }`. They can be read once. The stage waits for whoever reads them; when that one leaves and nobody else reads, the stage
+   * stops streaming.
+   *
+   * When the stage fails, or the run ends first, the stream fails with `StreamFailed`. It is empty when the stage is skipped.
+   */
+  chunks<Name extends keyof Chunks & string>(stage: Name): Stream.Stream<Chunks[Name], StreamFailed>
   /** Where every stage is right now. */
   readonly status: Effect.Effect<Readonly<Record<Stages, StageStatus>>>
   /** How far the stages have come that said so, by name: a stage that has ended stays where it was. */

@@ -10,6 +10,7 @@ import * as Schema from "effect/Schema"
 import type { Compensation } from "./attempt/compensation.ts"
 import { messageOf } from "./attempt/error-summary.ts"
 import { explainFailure, explainRun, takenBack } from "./attempt/explanation.ts"
+import type { StreamSummary } from "./attempt/stream-summary.ts"
 import { describeProblems, FieldProblem } from "./internal/problems.ts"
 import type { OutputBag } from "./OutputBag.ts"
 import type { RunIdentity } from "./Snapshot.ts"
@@ -26,6 +27,8 @@ export interface Summary {
   readonly durationMs: number
   /** What every attempt of every stage ended with. */
   readonly bag: OutputBag
+  /** What became of the chunks of the stages that streamed, by name; absent when none did. */
+  readonly streams?: Readonly<Record<string, StreamSummary>> | undefined
 }
 
 /**
@@ -120,7 +123,8 @@ export class StageFailed<out Error = unknown, out Outputs = unknown>
     lineage: Schema.Unknown,
     durationMs: Schema.Number,
     bag: Schema.Unknown,
-    compensation: Schema.optionalKey(Schema.Unknown)
+    compensation: Schema.optionalKey(Schema.Unknown),
+    streams: Schema.optionalKey(Schema.Unknown)
   })
 {
   readonly code = "STAGE_FAILED"
@@ -137,6 +141,8 @@ export class StageFailed<out Error = unknown, out Outputs = unknown>
   declare readonly bag: OutputBag
   /** What was taken back of what the stages had done; absent without a saga. */
   declare readonly compensation?: Compensation
+  /** What became of the chunks of the stages that streamed, by name; absent when none did. */
+  declare readonly streams?: Readonly<Record<string, StreamSummary>>
 
   override get message(): string {
     const attempts = this.attempts > 1 ? ` after ${this.attempts} attempts` : ""
@@ -254,3 +260,4 @@ export const explain = (failed: StageFailed | Incomplete<unknown, unknown>): str
 }
 
 export { Compensation } from "./attempt/compensation.ts"
+export { StreamSummary } from "./attempt/stream-summary.ts"

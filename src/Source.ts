@@ -12,14 +12,25 @@
  * | `s.profile.orElse(() => guest)` | the data, or what the function gives |
  * | `s.profile.output` | the whole `StageOutput`: `Ok` or `Skip` |
  * | `s.router.is("support")` | whether the router chose this route |
+ * | `s.answer.stream` | the chunks of a stage that streams, while it runs |
  * | `Source.firstOf(s.support, s.llm)` | the data of the first that ran |
  */
 import type * as Option from "effect/Option"
+import type { Stream } from "effect/Stream"
 import type { Listed } from "./checks/sentence.ts"
 import { immutable } from "./internal/immutable.ts"
 import { define } from "./internal/record.ts"
 import type { Current } from "./internal/snapshot-model.ts"
-import { internalsOf, mergeUses, Missing, type Read, SourceImpl, StageSource } from "./internal/source-model.ts"
+import {
+  internalsOf,
+  mergeStreams,
+  mergeUses,
+  Missing,
+  type Read,
+  SourceImpl,
+  StageSource
+} from "./internal/source-model.ts"
+import type { StreamFailed, StreamStartedOver } from "./StageError.ts"
 import type { Ok, Skip } from "./StageOutput.ts"
 
 export type { Use } from "./internal/source-model.ts"
@@ -95,6 +106,75 @@ export interface SkippableData<Name extends string, Data> extends Readable<Name,
 }
 
 /**
+ * The data and the chunks of a stage that streams and cannot skip.
+ */
+export interface StreamingData<Name extends string, Data, Chunk, Error>
+  extends StageData<Name, Data>, StreamedData<Name, Chunk, Error, false>
+{}
+
+/**
+ * The data and the chunks of a stage that streams and may skip.
+ */
+export interface SkippableStreamingData<Name extends string, Data, Chunk, Error>
+  extends SkippableData<Name, Data>, StreamedData<Name, Chunk, Error, true>
+{}
+
+/**
+ * How a reader reads the stream of a stage.
+ */
+export interface StreamOptions {
+  /**
+   * What becomes of the reader when the stage fails half-way, where `failure: "continue"` lets the run go on: `"fail"`, the
+   * default, fails its stream with `StreamFailed`; `"end"` ends it.
+   */
+  readonly onFailure?: "fail" | "end" | undefined
+  /** What becomes of the reader when the stage is skipped: `"skip"`, the default, skips it; `"end"` ends its stream. */
+  readonly onSkip?: "skip" | "end" | undefined
+  /**
+   * What becomes of a reader that has not taken as many chunks as are held for it: `"wait"`, the default, makes the stage
+   * wait for it; `"drop"` goes on without it, and its stream fails with `StreamFailed`.
+   */
+  readonly whenSlow?: "wait" | "drop" | undefined
+  /** `"all"`, the default, gives it every chunk; `"shared"` shares them out among all readers that say so. */
+  readonly chunks?: "all" | "shared" | undefined
+  /**
+   * Whether it can start over: when the stage is tried again after chunks were taken, its stream fails with
+   * `StreamStartedOver`, and running the stream again reads it from its new start.
+   */
+  readonly startsOver?: boolean | undefined
+}
+
+type ReadError<E, O> = StreamFailed<E> | (O extends { readonly startsOver: true } ? StreamStartedOver : never)
+
+/** Whether a reader may be skipped with the stage whose stream it reads. */
+type SkippedWith<Skips, O> = Skips extends true ? O extends { readonly onSkip: "end" } ? false : true : false
+
+/**
+ * A source of the chunks of the stage `Name`, while it runs.
+ */
+export interface ChunkSource<out Name extends string, out Chunk, out Error, out Skips extends boolean>
+  extends Source<Stream<Chunk, Error>, Skips>
+{
+  readonly [TypeId]: {
+    readonly value: Stream<Chunk, Error>
+    readonly skips: Skips
+    readonly streamOf: Name
+  }
+}
+
+/**
+ * A stage that streams chunks of type `Chunk`, and can fail with `Error`.
+ */
+export interface StreamedData<Name extends string, Chunk, Error, Skips extends boolean> {
+  /** Its chunks, while it runs. The reader starts when the stream begins. */
+  readonly stream: ChunkSource<Name, Chunk, StreamFailed<Error>, Skips>
+  /** Its chunks, and how they are read. */
+  streamWith<const O extends StreamOptions>(
+    options: O
+  ): ChunkSource<Name, Chunk, ReadError<Error, O>, SkippedWith<Skips, O>>
+}
+
+/**
  * Any source.
  */
 export type Any = Source<unknown>
@@ -114,9 +194,13 @@ export type Skips<S> = S extends Source<unknown, infer B> ? B : false
  *
  * In `add`, the function of the stages before gives sources whose types are known; here they are not.
  */
-export const stage = (name: string): StageData<string, unknown> & SkippableData<string, unknown> =>
-  // One class stands behind both interfaces; the types say which of its members apply.
-  new StageSource(name) as unknown as StageData<string, unknown> & SkippableData<string, unknown>
+export const stage = (
+  name: string
+): StreamingData<string, unknown, unknown, unknown> & SkippableStreamingData<string, unknown, unknown, unknown> =>
+  // One class stands behind all interfaces; the types say which of its members apply.
+  new StageSource(name) as unknown as
+    & StreamingData<string, unknown, unknown, unknown>
+    & SkippableStreamingData<string, unknown, unknown, unknown>
 
 /**
  * Whether a value is a source.
@@ -174,7 +258,8 @@ export const all = <const S extends Readonly<Record<string, Any>>>(
     return Object.freeze(values)
   }
   // The record has the keys of S, and SourceImpl is what stands behind Source.
-  return new SourceImpl(read, mergeUses(entries.map(([, source]) => source), false)) as unknown as Source<
+  const all = entries.map(([, source]) => source)
+  return new SourceImpl(read, mergeUses(all, false), mergeStreams(all)) as unknown as Source<
     { readonly [K in keyof S]: Value<S[K]> },
     AllSkips<S>
   >

@@ -40,16 +40,22 @@ import { dual } from "effect/Function"
 import type * as Layer from "effect/Layer"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Schema from "effect/Schema"
+import * as Sink from "effect/Sink"
+import * as Stream from "effect/Stream"
 import { onStage } from "./attempt/composition.ts"
 import { gateOfAnnotation } from "./attempt/gate.ts"
 import type { Around, StageEffect, StageInfo } from "./attempt/interceptor-model.ts"
 import { causeOfInvalidData, normalize } from "./attempt/outcome.ts"
 import { retryOwn, type RetryPolicy } from "./attempt/retry.ts"
+import { runStream, type StreamBody } from "./attempt/stream-body.ts"
+import { type Streamed, StreamedStage } from "./attempt/streamed.ts"
 import { timeoutAround } from "./attempt/timeout.ts"
 import { type Wrapped, wrappedOf } from "./attempt/wrapped.ts"
+import type { OneOf } from "./checks/sentence.ts"
 import type { NoDuration, NoPolicy } from "./checks/settings.ts"
-import type { CheckedName, FailsWith, Gives, Needs, Ports, Returned } from "./checks/stage.ts"
+import type { CheckedName, FailsWith, Gives, Needs, NoData, Ports, Returned } from "./checks/stage.ts"
 import type { Interceptor } from "./Interceptor.ts"
+import { type EventsOption, tellingOf } from "./internal/chosen-events.ts"
 import { type AnyGenerator, isGenerator } from "./internal/generator.ts"
 import { immutable } from "./internal/immutable.ts"
 import * as options from "./internal/options.ts"
@@ -73,7 +79,8 @@ const kinds: ReadonlyArray<Kind> = ["transform", "enrich", "route", "guard", "wo
  * A stage called `Name` that takes `Input`, gives `Data`, may end with `Signals`, fail with `Error` and needs
  * `Services`.
  *
- * `Input` is `unknown` for a stage without inputs. `Signals` are `"skip"`, `"cancel"` and `"retry"`.
+ * `Input` is `unknown` for a stage without inputs. `Signals` are `"skip"`, `"cancel"` and `"retry"`, and `Streams<Chunk>` of
+ * a stage that streams.
  */
 export interface Stage<
   out Name extends string,
@@ -354,6 +361,152 @@ export const promise = <const Name extends string, In = unknown, A = object | vo
         ({ snapshot }) => effectOfPromise((signal) => options.try(inputs, { signal, snapshot }), options.catch)
       ) as Effect.Effect<never, E, StageContext>
   }) as never
+
+// ---------------------------------------------------------------------------------------------------------------------
+// stages that stream
+// ---------------------------------------------------------------------------------------------------------------------
+
+declare const chunks: unique symbol
+
+/**
+ * Stands among the signals of a stage that streams chunks of type `Chunk` while it runs.
+ */
+export interface Streams<out Chunk> {
+  readonly [chunks]: Chunk
+}
+
+/** The chunks that a stage streams; `never` for one that does not. */
+export type ChunkOf<S extends Any> = Signals<S> extends infer Signal ?
+  Signal extends Streams<infer Chunk> ? Chunk : never
+  : never
+
+/**
+ * Makes the data of a stage of its chunks, one after the other.
+ */
+export interface Fold<Chunk, Data> {
+  /** What there is before the first chunk. */
+  readonly initial: () => Data
+  readonly step: (data: Data, chunk: Chunk) => Data
+}
+
+/**
+ * What a stage that streams is made from.
+ */
+export interface StreamOptions<In, Chunk, E, R, Data, E2, R2> {
+  /** `"transform"` when left out. */
+  readonly kind?: Kind | undefined
+  /** The stream, or a function of the inputs that gives it. */
+  readonly run: Stream.Stream<Chunk, E, R> | ((inputs: In) => Stream.Stream<Chunk, E, R>)
+  /** Makes the data of the stage of all its chunks: a Sink, or a fold. */
+  readonly collect: Sink.Sink<Data, NoInfer<Chunk>, unknown, E2, R2> | Fold<NoInfer<Chunk>, Data>
+  /** The schema of its chunks. Each is validated before anybody sees it. */
+  readonly chunk?: Schema.Codec<Chunk, any> | undefined
+  /** The schema of its data, and of its errors; see `Options`. */
+  readonly output?: Schema.Codec<Data, any> | undefined
+  readonly error?: Schema.Codec<E, any> | undefined
+  /** How many chunks are held for each reader at most; 16 when left out. */
+  readonly buffer?: number | undefined
+  /**
+   * What becomes of the stage when all who read its chunks have left, and no stage waits for its data: `"stop"`, the default,
+   * stops the stream, and the data is what was collected until then; `"go-on"` streams to the end.
+   */
+  readonly whenUnread?: "stop" | "go-on" | undefined
+  /**
+   * Makes chunks of the data again, for readers of a stage whose data comes from a cache or a fallback. Without it their
+   * stream fails with `StreamFailed`, for the reason `NotStreamed`.
+   */
+  readonly replay?: ((data: Data) => Iterable<NoInfer<Chunk>>) | undefined
+  /** Which chunks are told of as events of the type `stream.chunk`: `"none"`, the default, or as of the items of a for-each. */
+  readonly events?: EventsOption | undefined
+}
+
+const streamKeys = [
+  "kind",
+  "run",
+  "collect",
+  "chunk",
+  "output",
+  "error",
+  "buffer",
+  "whenUnread",
+  "replay",
+  "events"
+] as const
+
+const isFold = (given: unknown): given is Fold<unknown, unknown> =>
+  typeof given === "object" && given !== null && "initial" in given && "step" in given
+  && typeof given.initial === "function" && typeof given.step === "function"
+
+const isCollect = (given: unknown): given is Fold<unknown, unknown> | Sink.Sink<unknown, unknown, unknown> =>
+  isFold(given) || Sink.isSink(given)
+
+const isStreaming = (given: unknown): given is object => typeof given === "function" || Stream.isStream(given)
+
+/**
+ * Makes a stage that streams: who reads `s.answer.stream` is given its chunks while it runs, and everybody else waits for its
+ * data, which is what `collect` makes of all chunks.
+ *
+ * ```ts
+ * import { Stream } from "effect"
+ * import { Stage } from "stageflow"
+ *
+ * const answer = Stage.stream("answer", {
+ *   run: Stream.make("It ", "works"),
+ *   collect: { initial: () => ({ text: "" }), step: ({ text }, token) => ({ text: text + token }) }
+ * })
+ * ```
+ *
+ * At most `buffer` chunks are held for each reader: a producer that is faster waits. A reader starts when the stream begins.
+ * When it leaves early, fails or is interrupted, and nobody else reads, the stream is stopped; see `whenUnread`.
+ *
+ * A stream that failed begins anew, under a retry for one, as long as no reader has taken a chunk of it, or those who have
+ * say that they can start over. Otherwise the stage fails with a `StageFault` for the reason `StreamTaken`.
+ */
+export const stream = <
+  const Name extends string,
+  In = unknown,
+  Chunk = never,
+  E = never,
+  R = never,
+  Data = never,
+  E2 = never,
+  R2 = never
+>(
+  name: StreamName<Name, Data>,
+  given: StreamOptions<In, Chunk, E, R, Data, E2, R2>
+): Stage<
+  Name,
+  In,
+  Data,
+  Streams<Chunk> | Signal<never, R | R2>,
+  Errors<never, E | E2>,
+  Ports<R | R2>
+> => {
+  const { buffer, chunk, collect, error, events, kind, output, replay, run, whenUnread } = options.fields<
+    StreamOptions<In, Chunk, E, R, Data, E2, R2>
+  >("options", streamKeys, given)
+  const body = runStream({
+    run: options.ofKind("run", "a Stream, or a function that gives one", isStreaming, run),
+    // The types of the chunks are known above, where they have to fit.
+    collect: options.ofKind("collect", "a Sink, or { initial, step }", isCollect, collect) as StreamBody["collect"],
+    chunk: options.schema("chunk", chunk),
+    telling: events === undefined || events === "none" ? undefined : tellingOf(events)
+  })
+  const stage = make(kind ?? "transform", name as never, { run: body as never, output, error } as never) as Any
+  const streamed: Streamed = {
+    capacity: options.positiveCount("buffer", buffer ?? 16),
+    goesOn: options.oneOf("whenUnread", ["stop", "go-on"], whenUnread ?? "stop") === "go-on",
+    // It is given what the stage gives.
+    replay: replay === undefined ? undefined : options.callable("replay", replay) as Streamed["replay"]
+  }
+  const annotations = Context.add(stage.annotations, StreamedStage, streamed) as Context.Context<never> // see `annotate`
+  return build({ ...fieldsOf(stage), annotations })
+}
+
+/** The name itself when the data is data, otherwise the sentence. */
+type StreamName<Name extends string, D> = [D] extends [object] ? Name
+  : [NoData<D>] extends [never] ? Name
+  : NoInfer<`stage '${Name}', collect: it gives ${OneOf<NoData<D>> & string}; data must be an object`>
 
 // ---------------------------------------------------------------------------------------------------------------------
 // combinators
@@ -656,5 +809,6 @@ export const priority: {
   ): Stage<Name, In, D, S, E, R> => annotate(self, Priority, priority)
 )
 
-export type { RetryPolicy, Returned, StageInfo }
+export type { EventsOption, RetryPolicy, Returned, StageInfo }
+export { StallLimit } from "./attempt/stall-limit.ts"
 export { InterruptionGrace } from "./internal/interruption.ts"

@@ -77,6 +77,16 @@ const InterceptorFailed = Schema.TaggedStruct("InterceptorFailed", {
   error: Schema.Unknown
 })
 
+const InvalidChunk = Schema.TaggedStruct("InvalidChunk", {
+  /** The number of the chunk, from 1. */
+  chunk: Schema.Int,
+  problems: Schema.Array(FieldProblem)
+})
+
+const StreamTaken = Schema.TaggedStruct("StreamTaken", { attempt: Schema.Int, taken: Schema.Int })
+
+const StreamStalled = Schema.TaggedStruct("StreamStalled", { stages: Schema.Array(Schema.String) })
+
 /**
  * What went wrong in a stage without being one of its typed errors.
  */
@@ -86,7 +96,10 @@ export const Reason = Schema.Union([
   SelfInterrupted,
   Interrupted,
   WiringFailed,
-  InterceptorFailed
+  InterceptorFailed,
+  InvalidChunk,
+  StreamTaken,
+  StreamStalled
 ])
 
 /**
@@ -99,6 +112,9 @@ export const Reason = Schema.Union([
  *   ignored that beyond the grace and was left behind.
  * - `WiringFailed`: a condition or an input of its wiring threw, or a condition gave neither true nor false.
  * - `InterceptorFailed`: an interceptor that a Layer installed denied or failed, or any threw or gave no Effect.
+ * - `InvalidChunk`: it streamed a chunk that its schema rejects; `chunk` is its number, from 1.
+ * - `StreamTaken`: it was to stream once more, and readers that cannot start over had taken chunks of an earlier attempt.
+ * - `StreamStalled`: it and other stages waited for each other through their streams, which would never have ended.
  */
 export type Reason = typeof Reason.Type
 
@@ -124,6 +140,16 @@ const describe = (reason: Reason): string => {
       }`
     case "InterceptorFailed":
       return `was stopped by the interceptor "${reason.interceptor}"`
+    case "InvalidChunk":
+      return `streamed an invalid chunk (number ${reason.chunk}): ${describeProblems(reason.problems)}`
+    case "StreamTaken":
+      return `cannot stream again in attempt ${reason.attempt}: ${reason.taken} chunk(s) of an attempt before were taken by a `
+        + "reader that does not start over"
+    case "StreamStalled":
+      return `waits for ever: ${
+        reason.stages.map((stage) => `"${stage}"`).join(", ")
+      } wait for each other through their `
+        + "streams. Read streams of one origin together (Stream.merge, Stream.zip), or give them larger buffers."
   }
 }
 
@@ -169,5 +195,74 @@ export class DepthExceeded extends Schema.TaggedError<DepthExceeded>()("DepthExc
   override get message(): string {
     return `Pipeline "${this.pipeline}" is not run inside of ${this.path.length} runs, ${this.limit} being the limit: `
       + `${this.path.join(" > ")}. Look for a pipeline that runs itself, or raise Run.DepthLimit.`
+  }
+}
+
+const StreamProblem = Schema.Union([
+  Schema.TaggedStruct("ProducerFailed", { error: Schema.Unknown }),
+  Schema.TaggedStruct("NotStreamed", {}),
+  Schema.TaggedStruct("TooSlow", {}),
+  Schema.TaggedStruct("Interrupted", {}),
+  Schema.TaggedStruct("AlreadyRead", {})
+])
+
+/**
+ * Why a stream ended before it was whole.
+ *
+ * - `ProducerFailed`: the stage that streams failed, with this `error`.
+ * - `NotStreamed`: it gave an output that was not made of these chunks: one from a cache, or of a fallback.
+ * - `TooSlow`: the reader said that it is dropped when it is slow, and was.
+ * - `Interrupted`: the run ended first.
+ * - `AlreadyRead`: chunks of it were taken before, by an earlier attempt of the reader for one; a stream is read once.
+ */
+export type StreamProblem<Error = unknown> =
+  | { readonly _tag: "ProducerFailed"; readonly error: Error | StageFault }
+  | { readonly _tag: "NotStreamed" | "TooSlow" | "Interrupted" | "AlreadyRead" }
+
+const describeStream = ({ _tag }: StreamProblem): string => {
+  switch (_tag) {
+    case "ProducerFailed":
+      return "failed (see `reason.error`)"
+    case "NotStreamed":
+      return "gave its output without streaming it"
+    case "TooSlow":
+      return "went on without its reader, which was too slow"
+    case "Interrupted":
+      return "was interrupted"
+    case "AlreadyRead":
+      return "has been read before, and a stream is read once"
+  }
+}
+
+/**
+ * The stream of another stage ended before it was whole. `chunks` is how many the reader has had of it.
+ */
+export class StreamFailed<out Error = unknown> extends Schema.TaggedError<StreamFailed<unknown>>()("StreamFailed", {
+  stage: Schema.String,
+  chunks: Schema.Int,
+  reason: StreamProblem
+}) {
+  readonly code = "STREAM_FAILED"
+  /** Why it ended. */
+  declare readonly reason: StreamProblem<Error>
+  override get message(): string {
+    return `The stream of stage "${this.stage}" broke after ${this.chunks} chunk(s): the stage ${
+      describeStream(this.reason)
+    }`
+  }
+}
+
+/**
+ * The stage that streams was run again, and its stream begins anew: run the stream once more to read it from its start. Only
+ * readers that say that they can start over (`s.answer.streamWith({ startsOver: true })`) meet it.
+ */
+export class StreamStartedOver extends Schema.TaggedError<StreamStartedOver>()("StreamStartedOver", {
+  stage: Schema.String,
+  /** How many chunks the reader had of what is no more. */
+  chunks: Schema.Int
+}) {
+  readonly code = "STREAM_STARTED_OVER"
+  override get message(): string {
+    return `The stream of stage "${this.stage}" starts over: ${this.chunks} chunk(s) that were read are void`
   }
 }

@@ -9,6 +9,7 @@ import type * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import type * as Fiber from "effect/Fiber"
 import type * as Schema from "effect/Schema"
+import type { ChunkChannel } from "../internal/chunk-channel.ts"
 import type { Artifact } from "../internal/output-model.ts"
 import { type Progress, StageContext } from "../StageContext.ts"
 import type { Announcement, Hearer } from "./announcement.ts"
@@ -50,6 +51,8 @@ export type Attempt = StageContext["Service"] & {
    * once.
    */
   readonly reportProgress: (progress: Progress) => void
+  /** Passes the chunks of the stage to those who read them while it runs. */
+  readonly channel: ChunkChannel
   /** Runs an Effect as the first of several attempts inside of this one. */
   readonly firstAttempt: (effect: StageEffect) => StageEffect
   /** The attempt that is going on has ended, and another follows after `delay`: runs an Effect as that one. */

@@ -9,7 +9,9 @@
  * are looked up by name in one mapped type, never searched.
  */
 import type * as Option from "effect/Option"
-import type { Readable, SkippableData, Source, StageData } from "../Source.ts"
+import type { Stream } from "effect/Stream"
+import type * as From from "../Source.ts"
+import type { ChunkSource, Readable, SkippableStreamingData, Source, StreamingData } from "../Source.ts"
 import type * as Stage from "../Stage.ts"
 import type { Checked, First, Mismatch, OneOf } from "./sentence.ts"
 
@@ -35,12 +37,29 @@ export type StagesOf<N extends AnyNode> = Exclude<N, { readonly isInput: true }>
 /** Any stage of a pipeline. */
 export type AnyNode = Node<string, unknown, unknown, unknown, unknown>
 
+/** What stands where the chunks of a stage would be that does not stream. */
+interface NoStream<Name extends string> {
+  /** Only stages that were made with `Stage.stream` have one. */
+  readonly stream: `stage '${Name}' does not stream; make it with Stage.stream`
+}
+
+/** The data of a stage that cannot skip, and no chunks. */
+interface StageData<Name extends string, Data> extends From.StageData<Name, Data>, NoStream<Name> {}
+
+/** The data of a stage that may skip, and no chunks. */
+interface SkippableData<Name extends string, Data> extends From.SkippableData<Name, Data>, NoStream<Name> {}
+
 /** What each stage is read through, by its name. */
 export type Handles<N extends AnyNode> = {
   readonly [K in N as K["name"]]: K extends InputNode<infer Data> ? Source<Data, false>
-    : "skip" extends K["signals"] ? SkippableData<K["name"], K["data"]>
-    : StageData<K["name"], K["data"]>
+    : [Extract<K["signals"], Stage.Streams<unknown>>] extends [never]
+      ? "skip" extends K["signals"] ? SkippableData<K["name"], K["data"]> : StageData<K["name"], K["data"]>
+    : "skip" extends K["signals"] ? SkippableStreamingData<K["name"], K["data"], ChunkIn<K["signals"]>, K["error"]>
+    : StreamingData<K["name"], K["data"], ChunkIn<K["signals"]>, K["error"]>
 }
+
+/** What a stage streams whose signals say so. */
+type ChunkIn<Signals> = Signals extends Stage.Streams<infer Chunk> ? Chunk : never
 
 /**
  * The stages that the stage `Reader` can be wired to, by name.
@@ -149,8 +168,17 @@ type NameProblem<S extends Stage.Any, Name, Known extends string, F extends AnyN
   : never
   : never
 
+/** Whether an input is a stream, and not just anything. */
+type IsStream<Wanted> = 0 extends 1 & Wanted ? false
+  : [Wanted] extends [never] ? false
+  : [Wanted] extends [Stream<unknown, unknown>] ? true
+  : false
+
 type FoundProblem<S extends Stage.Any, Name, Key extends string, Found extends AnyNode, Wanted> = Name extends Key
-  ? "skip" extends Found["signals"] ? `stage '${S[
+  ? IsStream<Wanted> extends true ? `stage '${S[
+      "name"
+    ]}', input '${Key}': it is a stream; wire it with (s) => ({ inputs: { ${Key}: s.${Key}.stream } })`
+  : "skip" extends Found["signals"] ? `stage '${S[
       "name"
     ]}', input '${Key}': stage '${Key}' may skip; write '${Key}?' for an Option, or wire it with .required or .orElse`
   : Found["data"] extends Wanted ? never
@@ -169,12 +197,29 @@ type FoundProblem<S extends Stage.Any, Name, Key extends string, Found extends A
 // ---------------------------------------------------------------------------------------------------------------------
 
 type SourceProblem<S extends Stage.Any, Key, Have> = Key extends keyof Stage.Input<S> & string
-  ? Have extends Source<infer Given> ? Given extends Stage.Input<S>[Key] ? never
+  ? Have extends ChunkSource<infer Read, infer Chunk, infer Error, boolean>
+    ? ChunksProblem<`stage '${S["name"]}', input '${Key}'`, Read, Chunk, Error, Stage.Input<S>[Key]>
+  : Have extends NoStream<string>["stream"] ? Have
+  : Have extends Source<infer Given> ? Given extends Stage.Input<S>[Key] ? never
     : GivenProblem<`stage '${S["name"]}', input '${Key}'`, Giver<Have>, Given, Stage.Input<S>[Key]>
   : Have extends Readable<infer Read>
     ? `stage '${S["name"]}', input '${Key}': stage '${Read}' may skip; read it with .option, .required or .orElse`
   : `stage '${S["name"]}', input '${Key}': this is not a Source`
   : `stage '${S["name"]}' has no input '${Key & string}'`
+
+/** How the chunks of the stage `Read` do not fit an input. */
+type ChunksProblem<Place extends string, Read extends string, Chunk, Error, Wanted> = Stream<Chunk, Error> extends
+  Wanted ? never
+  : Wanted extends Stream<infer A, infer E>
+    ? [Chunk] extends [A]
+      ? [Error] extends [E] ? `${Place}: its Stream needs services, and a stream that is read has none`
+      : `${Place}: the stream of stage '${Read}' can fail with StreamFailed; write Stream<Chunk, StreamFailed>`
+    : `${Place}: stage '${Read}' streams ${ChunkMismatch<A, Chunk>}`
+  : `${Place}: '.stream' gives a Stream; to read the data, leave it out`
+
+type ChunkMismatch<Wanted, Given> = Mismatch<Wanted, Given> extends infer M extends string
+  ? M extends `data of another type` ? `chunks of another type` : M
+  : never
 
 type Giver<Have> = Have extends Readable<infer Read> ? `stage '${Read}'` : `its source`
 
@@ -295,10 +340,12 @@ type NamesProblem<Reader extends string, Given> = Given extends Names
 export type ReturnsProblem<S, D, V> = unknown extends V ? SourceOfValueProblem<S, D>
   : `returns: this pipeline says already what it returns`
 
-type SourceOfValueProblem<S, D> = S extends Source<infer Given, infer Skips>
-  ? Skips extends false ? unknown extends D ? never : Given extends D ? never
-    : `returns: its source gives ${Mismatch<D, Given>}`
-  : `returns: its source may be empty; read it with .option or .orElse`
+type SourceOfValueProblem<S, D> = S extends ChunkSource<infer Read, unknown, unknown, boolean>
+  ? `returns: the stream of stage '${Read}' is over when the run is; return the stage's data`
+  : S extends Source<infer Given, infer Skips>
+    ? Skips extends false ? unknown extends D ? never : Given extends D ? never
+      : `returns: its source gives ${Mismatch<D, Given>}`
+    : `returns: its source may be empty; read it with .option or .orElse`
   : S extends Readable<infer Read> ? `returns: stage '${Read}' may skip; read it with .option or .orElse`
   : `returns: this is not a Source`
 

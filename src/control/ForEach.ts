@@ -34,6 +34,7 @@ import { retryInside, type RetryPolicy } from "../attempt/retry.ts"
 import type { ForEachProblem, ItemOf, ItemsError, ItemsServices } from "../checks/for-each.ts"
 import type { Ports } from "../checks/stage.ts"
 import type { Checked, Learned, NotGiven } from "../checks/wiring.ts"
+import { type EventsOption, tellingOf } from "../internal/chosen-events.ts"
 import * as options from "../internal/options.ts"
 import * as Pipeline from "../Pipeline.ts"
 import * as Stage from "../Stage.ts"
@@ -48,7 +49,6 @@ import {
   type SignalsOf
 } from "./internal/body.ts"
 import { runForEach, type Settings } from "./internal/fan-out.ts"
-import { type EventsOption, tellingOf } from "./internal/item-events.ts"
 import {
   holdingItems,
   type ItemFailed,
@@ -279,7 +279,7 @@ const schemasOf = (tolerated: number | undefined, output: Schema.Top | undefined
   return { output: data as Schema.Codec<never> | undefined, error: failure as Schema.Codec<never> | undefined }
 }
 
-export type { EventsOption } from "./internal/item-events.ts"
+export type { EventsOption } from "../internal/chosen-events.ts"
 export {
   type FailedItem,
   type Item,

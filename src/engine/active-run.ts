@@ -23,6 +23,7 @@ import {
   returnedFail,
   unreadable
 } from "../attempt/outcome.ts"
+import type { Settlement } from "../internal/chunk-channel.ts"
 import { immutable } from "../internal/immutable.ts"
 import {
   type Artifact,
@@ -43,14 +44,17 @@ import { RetryExhausted } from "../StageError.ts"
 import type { Announcer } from "./announcer.ts"
 import { readArtifact, readEmitted } from "./handed-over.ts"
 import { Journal } from "./journal.ts"
+import type { PackedLists } from "./packed-lists.ts"
 import type { Plan, PlannedStage } from "./plan.ts"
 import { PriorityQueue } from "./priority-queue.ts"
 import type { Pick } from "./ready-order.ts"
 import { ReadyQueue, type ReadyStages } from "./ready-queue.ts"
 import type { RunRecord } from "./run-record.ts"
+import { type OutsideReader, RunStreams, settlementOf } from "./run-streams.ts"
 import { type RunOfStage, StageExecution } from "./stage-execution.ts"
 import { NoStart, StageInputs } from "./stage-inputs.ts"
 import { StageInterruption } from "./stage-interruption.ts"
+import { GroupedQueue, StreamingQueue, type StreamingStages } from "./streaming-queue.ts"
 
 /** Why a run ends before every stage has ended. */
 export type Stop =
@@ -81,6 +85,8 @@ export interface RunPolicy {
   readonly pick: Pick | undefined
   /** Whether stages wait for others to end though nothing of theirs is missing. */
   readonly isLimited: boolean
+  /** Who reads streams besides the stages. */
+  readonly readers: ReadonlyArray<OutsideReader>
 }
 
 export class ActiveRun implements RunOfStage {
@@ -122,6 +128,10 @@ export class ActiveRun implements RunOfStage {
   private readonly clock: Clock.Clock
   private readonly startedNanos: bigint
   private readonly ready: ReadyStages
+  /** The same, of a pipeline whose stages read the streams of others. */
+  readonly streaming: StreamingStages | undefined
+  /** The streams of the run, once one was asked for. */
+  streams: RunStreams | undefined = undefined
   /** What the stages gave, within reach of whoever reads it. */
   readonly inputs: StageInputs
   /** How many stages have not ended. */
@@ -161,10 +171,12 @@ export class ActiveRun implements RunOfStage {
     this.statuses = filled(count, "pending")
     this.executions = filled(count, undefined)
     this.journal = new Journal(count)
-    this.ready = queueOf(plan, policy)
-    this.inputs = new StageInputs(plan, snapshot, this.outputs, this.data)
+    this.streaming = streamingQueueOf(plan, policy)
+    this.ready = this.streaming ?? queueOf(plan, plan, policy)
+    this.inputs = new StageInputs(plan, snapshot, this.outputs, this.data, this)
     this.left = count
     this.endedAt = policy.isLimited && announcer !== undefined ? new Float64Array(count) : undefined
+    if (policy.readers.length > 0) this.streamsNow()
   }
 
   elapsedMs(): number {
@@ -174,6 +186,19 @@ export class ActiveRun implements RunOfStage {
   /** Nothing is left to start: every stage has ended, or the run is being stopped. */
   get isOver(): boolean {
     return this.left === 0 || this.stop !== undefined
+  }
+
+  /** The streams of the run. */
+  streamsNow(): RunStreams {
+    return this.streams ??= new RunStreams(this, this.policy.readers)
+  }
+
+  /** The stream of a stage begins. */
+  streamOpened(index: number): void {
+    if (this.streaming === undefined) return
+    this.streaming.opened(index)
+    // The stage is in the middle of its steps.
+    queueMicrotask(() => this.conductor?.wake())
   }
 
   get hasReady(): boolean {
@@ -210,6 +235,8 @@ export class ActiveRun implements RunOfStage {
     this.justNow = undefined
     this.statuses[planned.index] = "running"
     this.executions[planned.index] = execution
+    this.streaming?.started(planned.index)
+    this.streams?.started(planned.index)
     this.announcer?.stageStarted(execution, this.queuedMs(execution))
     return execution
   }
@@ -248,6 +275,7 @@ export class ActiveRun implements RunOfStage {
   /** The failed stage that blocks this one: the first in its wiring, whichever failed first. */
   private blockerOf(planned: PlannedStage): string | undefined {
     for (const dependency of planned.dependencies) {
+      if (planned.goesOnWithout?.has(dependency) === true) continue
       if (this.statuses[dependency] === "failed") return this.plan.names[dependency]
       if (this.statuses[dependency] === "blocked") return this.blockedBy.get(dependency)
     }
@@ -257,6 +285,7 @@ export class ActiveRun implements RunOfStage {
   private block(planned: PlannedStage, by: string): void {
     this.statuses[planned.index] = "blocked"
     this.blockedBy.set(planned.index, by)
+    this.streamEnds(planned, undefined)
     this.announcer?.stageBlocked(planned, by)
     this.release(planned)
   }
@@ -268,6 +297,7 @@ export class ActiveRun implements RunOfStage {
     }
     this.statuses[planned.index] = "skipped"
     this.outputs[planned.index] = ending
+    this.streamEnds(planned, settlementOf(ending))
     this.announcer?.stageSkipped(planned, 0, ending, 0)
     this.release(planned)
   }
@@ -281,6 +311,7 @@ export class ActiveRun implements RunOfStage {
     if (!this.isRunning(first)) return
     const execution = first.latest
     this.executions[first.planned.index] = undefined
+    this.streaming?.ended(first.planned.index)
     if (exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)) {
       if (this.stop !== undefined) return this.endInterrupted(execution, exit.cause)
       const interruption = this.interruptions?.get(first.planned.index)
@@ -314,6 +345,7 @@ export class ActiveRun implements RunOfStage {
     this.justNow = now
     this.outputs[planned.index] = output
     this.journal.lastEnded(execution, now, undefined)
+    this.streamEnds(planned, settlementOf(output))
     this.announcer?.stageSettled(execution, output, now - execution.first.startedMs)
     switch (output._tag) {
       case "Ok":
@@ -357,6 +389,7 @@ export class ActiveRun implements RunOfStage {
     }
     this.statuses[planned.index] = "failed"
     this.failures.push(failure)
+    this.streamEnds(planned, { _tag: "Failed", error })
     if (this.policy.continueAfterFailure) return this.release(planned)
     this.left--
     if (this.stop === undefined) this.stop = { _tag: "Failed", failure }
@@ -373,9 +406,18 @@ export class ActiveRun implements RunOfStage {
   private leave(execution: StageExecution, abandoned: boolean): void {
     const now = this.elapsedMs()
     this.statuses[execution.planned.index] = abandoned ? "abandoned" : "interrupted"
+    this.streamEnds(execution.planned, undefined)
     this.left--
     this.journal.lastEnded(execution, now, { _tag: "Interrupted", abandoned })
     this.announcer?.stageInterrupted(execution, now - execution.first.startedMs, abandoned)
+  }
+
+  /** A stage has ended: it reads no stream any more, and its own has an end. */
+  private streamEnds({ index }: PlannedStage, settlement: Settlement | undefined): void {
+    if (this.streams === undefined && this.streaming === undefined) return
+    const isStopping = this.stop !== undefined
+      || (settlement?._tag === "Failed" && !this.policy.continueAfterFailure)
+    this.streamsNow().ended(index, settlement, isStopping)
   }
 
   private release(planned: PlannedStage): void {
@@ -457,6 +499,7 @@ export class ActiveRun implements RunOfStage {
   /** The run has its result. */
   settle(): void {
     this.isSettled = true
+    this.streams?.settle()
     for (const interruption of this.interruptions?.values() ?? []) interruption.settle()
   }
 
@@ -479,11 +522,28 @@ export class ActiveRun implements RunOfStage {
   }
 }
 
+interface Dependencies {
+  readonly inDegree: Int32Array
+  readonly successors: PackedLists
+}
+
 /** Priorities mean something only where stages wait for a place. */
-const queueOf = ({ inDegree, priorities, successors }: Plan, { isLimited, pick }: RunPolicy): ReadyStages =>
+const queueOf = (
+  { inDegree, successors }: Dependencies,
+  { priorities }: Plan,
+  { isLimited, pick }: RunPolicy
+): ReadyStages =>
   isLimited && priorities !== undefined
     ? new PriorityQueue(inDegree, successors, priorities, pick)
     : new ReadyQueue(inDegree, successors, pick)
+
+const streamingQueueOf = (plan: Plan, policy: RunPolicy): StreamingStages | undefined => {
+  const { inDegree, streams } = plan
+  if (streams === undefined) return undefined
+  return policy.isLimited
+    ? new GroupedQueue(inDegree, streams, queueOf(streams.groups, plan, policy))
+    : new StreamingQueue(inDegree, streams, policy.pick)
+}
 
 /** How a stage ended, as everybody will see it: immutable, with what the engine knows of it. */
 const endingOf = (

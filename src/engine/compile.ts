@@ -5,16 +5,18 @@ import * as Context from "effect/Context"
 import * as Result from "effect/Result"
 import type * as Schema from "effect/Schema"
 import type { Any as AnyInterceptor } from "../attempt/interceptor-model.ts"
+import { StreamedStage } from "../attempt/streamed.ts"
 import { wrappedOf } from "../attempt/wrapped.ts"
 import { Suggestions } from "../internal/nearest-name.ts"
 import { define, shape } from "../internal/record.ts"
-import { internalsOf, Missing, some, StageSource, type Use } from "../internal/source-model.ts"
+import { internalsOf, Missing, some, StageSource, type StreamUse, type Use } from "../internal/source-model.ts"
 import { PipelineInvalid, type Problem } from "../PipelineInvalid.ts"
 import { Priority } from "../Stage.ts"
 import { composedEffects } from "./composed.ts"
 import { findCycles, neverFreed } from "./cycles.ts"
 import { inverted, packed } from "./packed-lists.ts"
 import { type Edge, inputName, type Plan, type PlannedStage, type ReadInputs, type ReturnedValue } from "./plan.ts"
+import { type StreamPlan, streamPlanOf, type Waiting, waitingWithinGroups } from "./stream-plan.ts"
 import { entriesOf, inputNamed, type PipelineEntry, stagesOf, type Topology } from "./topology.ts"
 import type { WiredStage } from "./wired-stage.ts"
 
@@ -30,6 +32,8 @@ interface Resolved {
   when: ReadInputs | undefined
   inputs: ReadInputs | undefined
   inputsByName: InputsByName | undefined
+  /** The streams that it reads, in the order of its wiring. */
+  readonly streams: Array<StreamUse>
 }
 
 class Compilation {
@@ -37,13 +41,17 @@ class Compilation {
   readonly indexOf = new Map<string, number>()
   private readonly suggestions = new Suggestions(this.indexOf)
   private readonly takesInput: boolean
+  /** The stages that stream. */
+  private readonly streaming = new Set<string>()
 
   constructor(entries: ReadonlyArray<PipelineEntry>, takesInput: boolean) {
     this.takesInput = takesInput
     let stages = 0
     entries.forEach((entry, place) => {
       this.tellFaults(entry, place)
-      if (entry.stage !== undefined) this.register(entry.stage.name, stages++, place)
+      if (entry.stage === undefined) return
+      this.register(entry.stage.name, stages++, place)
+      if (Context.get(entry.stage.annotations, StreamedStage) !== undefined) this.streaming.add(entry.stage.name)
     })
   }
 
@@ -125,7 +133,7 @@ class Compilation {
   }
 
   resolve({ stage, wiring }: WiredStage): Resolved {
-    const resolved: Resolved = { edges: [], when: undefined, inputs: undefined, inputsByName: undefined }
+    const resolved: Resolved = { edges: [], when: undefined, inputs: undefined, inputsByName: undefined, streams: [] }
     // What is wrong with a name is said once, however often the wiring repeats it.
     const known = new Map<string, boolean>()
     const edge = (from: string, type: Edge["type"], input: string | undefined, use: Use) => {
@@ -134,7 +142,8 @@ class Compilation {
       if (isKnown) resolved.edges.push({ from, to: stage.name, type, input, optional: use === "optional" })
     }
     if (wiring.when !== undefined) {
-      const { read, uses } = internalsOf(wiring.when)
+      const { read, streams, uses } = internalsOf(wiring.when)
+      for (const { stage: from } of streams) this.readsStreamOutside(stage.name, from, "its condition")
       for (const [from, use] of uses) edge(from, "condition", undefined, use)
       resolved.when = read
     }
@@ -152,8 +161,12 @@ class Compilation {
       }
     } else if (wiring.inputs !== undefined) {
       const sources = Object.entries(wiring.inputs).map(([key, source]) => [key, internalsOf(source)] as const)
-      for (const [key, { uses }] of sources) {
+      for (const [key, { streams, uses }] of sources) {
         for (const [from, use] of uses) edge(from, "data", key, use)
+        for (const use of streams) {
+          edge(use.stage, "stream", key, "required")
+          if (known.get(use.stage) === true && this.streams(stage.name, use.stage)) resolved.streams.push(use)
+        }
       }
       resolved.inputs = readAll(sources.map(([key, { read }]) => [key, read]))
     }
@@ -162,6 +175,44 @@ class Compilation {
       if (!this.isInput(from)) edge(from, "order", undefined, "optional")
     }
     return resolved
+  }
+
+  /** Whether a stage streams; says what is wrong when it does not. */
+  private streams(reader: string, name: string): boolean {
+    if (this.streaming.has(name)) return true
+    this.problem({
+      code: "NO_STREAM",
+      stage: reader,
+      message: `Stage "${reader}" reads the stream of "${name}", which does not stream.`,
+      fix: `Make "${name}" with Stage.stream, or read its data.`
+    })
+    return false
+  }
+
+  private readsStreamOutside(stage: string, from: string, place: string): void {
+    this.problem({
+      code: "INVALID_WIRING",
+      stage,
+      message: `${stage === "" ? "It" : `Stage "${stage}"`} reads the stream of "${from}" in ${place}.`,
+      fix: "Read its data: what its chunks were collected to."
+    })
+  }
+
+  /** Says which stages would wait for each other for ever. */
+  checkStreams(waiting: ReadonlyArray<Waiting>, streams: StreamPlan | undefined): void {
+    const cycles = streams === undefined ? [] : waitingWithinGroups(waiting, streams.groups)
+    for (const path of cycles) {
+      const [first = ""] = (path[0] ?? "").split(" ~ ")
+      this.problem({
+        code: "STREAM_CYCLE",
+        stage: first,
+        message:
+          "Stages that stream into each other run together, so none of them can wait for another of them to have "
+          + `ended: ${path.join(" -> ")}.`,
+        fix: "Read the data in place of the stream, or let a stage of its own wait for the end.",
+        path
+      })
+    }
   }
 
   /** Inputs by name among which is the pipeline's own, which is no stage's. */
@@ -181,6 +232,9 @@ class Compilation {
 
   /** Says what is wrong with what the pipeline returns. */
   checkValue(value: ReturnedValue | undefined): void {
+    for (const { stage } of value === undefined ? [] : internalsOf(value.source).streams) {
+      this.readsStreamOutside("", stage, "what it returns")
+    }
     for (const name of value === undefined ? [] : internalsOf(value.source).uses.keys()) {
       if (this.indexOf.has(name)) continue
       const didYouMean = this.suggestions.nearest(name, "")
@@ -222,7 +276,10 @@ const behindGates = (
   let behind = new Set<string>()
   wirings.forEach(({ edges }, index) => {
     const { isGate, stage: { name } } = entries[index] as WiredStage
-    if (gate !== undefined && !edges.some(({ from }) => behind.has(from))) {
+    // The stream of a gate begins before it has let anything pass.
+    if (
+      gate !== undefined && !edges.some(({ from, type }) => behind.has(from) && (from !== gate || type !== "stream"))
+    ) {
       edges.push({ from: gate, to: name, type: "order", input: undefined, optional: true })
     }
     if (isGate === true) {
@@ -266,11 +323,16 @@ export const compile = (
     })
   }
   const edges: Array<Edge> = []
+  const awaited = new Set<string>(value === undefined ? [] : internalsOf(value.source).uses.keys())
   const wirings = behindGates(entries, entries.map((entry) => compilation.resolve(entry)))
-  const stages = wirings.map((resolved, index): PlannedStage => {
+  const stages = wirings.map((resolved, index): Omit<PlannedStage, "isAwaited"> => {
     const { stage } = entries[index] as WiredStage
     const dependencies = Array.from(new Set(resolved.edges.map(({ from }) => indexOf.get(from) as number)))
     for (const edge of resolved.edges) edges.push(edge)
+    for (const { from, type } of resolved.edges) if (type === "data" || type === "condition") awaited.add(from)
+    const goesOn = resolved.streams.filter(({ onFailure }) => onFailure === "end").map(({ stage }) =>
+      indexOf.get(stage) as number
+    )
     const { annotations, kind, name } = stage
     const { inputsByName } = resolved
     return {
@@ -283,9 +345,20 @@ export const compile = (
       inputs: resolved.inputs,
       InputsByName: inputsByName === undefined ? undefined : shape(),
       optional: inputsByName?.optional.includes(true) === true ? inputsByName.optional : undefined,
-      dependencies
+      dependencies,
+      goesOnWithout: goesOn.length === 0 ? undefined : new Set(goesOn)
     }
-  })
+  }).map((stage): PlannedStage => Object.assign(stage, { isAwaited: awaited.has(stage.name) }))
+  const waiting = wirings.every(({ streams }) => streams.length === 0) ?
+    [] :
+    wirings.map(({ edges, streams }, index): Waiting => ({
+      name: (stages[index] as PlannedStage).name,
+      ends: Array.from(
+        new Set(edges.flatMap(({ from, type }) => type === "stream" ? [] : [indexOf.get(from) as number]))
+      ),
+      streams: streams.map((use) => ({ from: indexOf.get(use.stage) as number, use }))
+    }))
+  const streams = streamPlanOf(waiting)
   const inDegree = Int32Array.from(stages, ({ dependencies }) => dependencies.length)
   const successors = inverted(stages.map(({ dependencies }) => dependencies))
   const stuck = neverFreed(inDegree, successors)
@@ -298,6 +371,7 @@ export const compile = (
       path
     })
   }
+  if (stuck.size === 0) compilation.checkStreams(waiting, streams)
   compilation.checkValue(value)
   return problems.length > 0
     ? Result.fail(new PipelineInvalid({ pipeline, problems }))
@@ -313,6 +387,7 @@ export const compile = (
       priorities: prioritiesOf(entries),
       reads: packed(wirings.map(({ inputsByName }) => inputsByName?.from ?? [])),
       edges,
+      streams,
       needs: stages.flatMap(({ definition, name }) =>
         wrappedOf(definition).gates.flatMap((gate) => gate.needs === undefined ? [] : [{ stage: name, gate }])
       ),

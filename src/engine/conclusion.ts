@@ -2,10 +2,14 @@
  * Concludes a run whose stages have ended: makes its result.
  */
 import type * as Cause from "effect/Cause"
+import * as Result from "effect/Result"
 import { stackOf } from "../attempt/explanation.ts"
 import { isRefusedBy } from "../attempt/refusal.ts"
 import type { RunEnding } from "../attempt/run-ending.ts"
+import type { StreamSummary } from "../attempt/stream-summary.ts"
 import { together } from "../internal/causes.ts"
+import type { ChannelSummary } from "../internal/chunk-channel.ts"
+import { immutable } from "../internal/immutable.ts"
 import type { Settled } from "../internal/output-model.ts"
 import { define } from "../internal/record.ts"
 import { noteRejection } from "../internal/refusal.ts"
@@ -44,8 +48,24 @@ const runSummary = (run: ActiveRun, durationMs: number): Summary => ({
   identity: run.identity,
   lineage: run.record.lineage,
   durationMs,
-  bag: new LazyOutputBag(run.readEntries)
+  bag: new LazyOutputBag(run.readEntries),
+  ...streamed(run)
 })
+
+const whatStreamed = ({ chunks, collected, end }: ChannelSummary): StreamSummary => {
+  // What a function of somebody collected can throw when it is looked at; then there is nothing to show.
+  const data = collected === undefined ? undefined : Result.getOrUndefined(Result.try(() => immutable(collected())))
+  return Object.freeze(data === undefined ? { chunks, end } : { chunks, end, collected: data })
+}
+
+/** What became of the chunks of the stages that streamed. */
+const streamed = ({ plan, streams }: ActiveRun) => {
+  const { summaries = [] } = streams ?? {}
+  if (summaries.length === 0) return {}
+  const record: Record<string, StreamSummary> = {}
+  for (const [index, summary] of summaries) define(record, plan.names[index] as string, whatStreamed(summary))
+  return { streams: Object.freeze(record) }
+}
 
 /** What was taken back, for a run that had something to have a part in its end. */
 const takenBack = ({ compensation }: ActiveRun) => compensation === undefined ? {} : { compensation }

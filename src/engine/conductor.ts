@@ -21,7 +21,7 @@ import * as Scope from "effect/Scope"
 import type { Any as AnyInterceptor, StageEffect } from "../attempt/interceptor-model.ts"
 import { asEffect, leavesRun } from "../attempt/outcome.ts"
 import type { Ender } from "../attempt/run-ending.ts"
-import { closeWithin, interruptWithin } from "../internal/interruption.ts"
+import { closeWithin, interruptWithin, StreamHoldings } from "../internal/interruption.ts"
 import { StageContext } from "../StageContext.ts"
 import type { ActiveRun } from "./active-run.ts"
 import { conclude, type Conclusion, endingOf } from "./conclusion.ts"
@@ -64,7 +64,10 @@ class Conductor {
     this.fibers = fibers
     this.concurrency = settings.concurrency
     this.grace = settings.grace
-    this.context = settings.context
+    // What a stage that a run is inside of holds for its streams is not for the stages of the run.
+    this.context = Context.get(settings.context, StreamHoldings).length === 0
+      ? settings.context
+      : Context.add(settings.context, StreamHoldings, [])
     this.effects = run.plan.effects(settings.installed)
     this.stepsBeforeYield = Context.get(settings.context, Scheduler.MaxOpsBeforeYield)
     run.conductor = this
@@ -75,7 +78,9 @@ class Conductor {
   }
 
   private get canStart(): boolean {
-    return this.run.hasReady && this.running < this.concurrency
+    const { streaming } = this.run
+    if (streaming === undefined) return this.run.hasReady && this.running < this.concurrency
+    return this.run.hasReady && (streaming.hasFree || this.running - streaming.withoutPlace < this.concurrency)
   }
 
   /** Starts stages until the run is over. */
@@ -126,7 +131,7 @@ class Conductor {
     this.running++
     this.starting = execution
     this.startingExit = undefined
-    const fiber = Effect.runForkWith(Context.add(this.context, StageContext, execution))(this.stage)
+    const fiber = Effect.runForkWith(Context.add(this.contextOf(execution), StageContext, execution))(this.stage)
     this.starting = undefined
     this.startingFiber = undefined
     this.steps += fiber.currentOpCount
@@ -141,6 +146,14 @@ class Conductor {
     // It was interrupted while it took its first steps.
     if (this.run.interruptions?.has(execution.planned.index) === true) this.interrupt(execution)
     if (this.startingExit !== undefined) this.bodyEnded(execution, fiber, this.startingExit)
+  }
+
+  /** The environment of a stage: one that reads streams is in the places of those that give them. */
+  private contextOf({ planned: { index } }: StageExecution): Context.Context<never> {
+    const { streams } = this.run
+    if (streams === undefined) return this.context
+    const holdings = streams.holdingsOf(index)
+    return holdings.length === 0 ? this.context : Context.add(this.context, StreamHoldings, holdings)
   }
 
   /** Hears what a stage's Effect ended with. Nearly always it has left nothing running, and its fiber ends now. */

@@ -11,6 +11,7 @@ import * as Exit from "effect/Exit"
 import * as Option from "effect/Option"
 import * as Random from "effect/Random"
 import * as Result from "effect/Result"
+import * as Stream from "effect/Stream"
 import type { Compensation } from "../attempt/compensation.ts"
 import { runAround } from "../attempt/composition.ts"
 import type { Gate } from "../attempt/gate.ts"
@@ -25,10 +26,11 @@ import { InterruptionGrace, LeftBehindOf } from "../internal/interruption.ts"
 import * as options from "../internal/options.ts"
 import { RunsAround } from "../internal/runs-around.ts"
 import { complete, extensionsOf, ProvenIdentity, type RunIdentity, type Snapshot } from "../internal/snapshot-model.ts"
+import type { StreamUse } from "../internal/source-model.ts"
 import { DepthLimit, type InterruptedStages } from "../Run.ts"
 import { type Completed, StageFailed, ValueFailed } from "../RunResult.ts"
 import { StageContext } from "../StageContext.ts"
-import { DepthExceeded, RunRejected } from "../StageError.ts"
+import { DepthExceeded, RunRejected, StreamFailed } from "../StageError.ts"
 import { ActiveRun } from "./active-run.ts"
 import { Announcer, type Belonging, type Listener } from "./announcer.ts"
 import { conclude, type Conclusion } from "./conclusion.ts"
@@ -44,6 +46,7 @@ import { runEndOf } from "./run-end.ts"
 import { environmentWith, later, withLayers, withRelease } from "./run-layers.ts"
 import type { RunSettings } from "./run-options.ts"
 import { RunRecord } from "./run-record.ts"
+import type { OutsideReader } from "./run-streams.ts"
 import type { Ended, Failed, Runnable } from "./runnable.ts"
 import { executionOf, leftBehindIn, type StageExecution } from "./stage-execution.ts"
 
@@ -74,6 +77,10 @@ export class OneRun {
   private readonly startedNanos: bigint
   /** The stages, once the run is past what is around them. */
   state: ActiveRun | undefined = undefined
+  /** Who reads streams besides the stages. */
+  private readonly readers: ReadonlyArray<OutsideReader>
+  /** Resumes those who wait for the stages. */
+  private waitingForStages: Array<() => void> | undefined = undefined
   /** What the stages ended with. */
   private conclusion: Conclusion | undefined = undefined
   /** The interceptor that did not let the run begin. */
@@ -96,8 +103,10 @@ export class OneRun {
     options: RunSettings,
     listeners: ReadonlyArray<Listener>,
     environment: Context.Context<never>,
-    hasHandle: boolean
+    hasHandle: boolean,
+    readers: ReadonlyArray<OutsideReader> = []
   ) {
+    this.readers = readers
     this.pipeline = pipeline
     this.plan = plan
     this.options = options
@@ -322,10 +331,14 @@ export class OneRun {
       {
         continueAfterFailure: this.options.continueAfterFailure,
         pick: Context.get(environment, ReadyOrder),
+        readers: this.readers,
         isLimited: Number.isFinite(this.options.concurrency)
       }
     )
     this.state = state
+    const waiting = this.waitingForStages ?? []
+    this.waitingForStages = undefined
+    for (const resume of waiting) resume()
     const context = Context.merge(environment, extensionsOf(current)).pipe(
       Context.add(InterruptionGrace, this.graceIn(environment)),
       Context.add(LeftBehindOf, leftBehindIn)
@@ -345,6 +358,27 @@ export class OneRun {
   /** Waits until the stages have ended, or were left behind after the grace. */
   get stagesEnded(): Effect.Effect<void> {
     return Deferred.await(this.ended)
+  }
+
+  /** The chunks of a stage, as whoever holds the handle of the run reads them; they were asked for when it was started. */
+  chunksOf(stage: number, use: StreamUse): Stream.Stream<unknown, unknown> {
+    const chunks = Effect.map(this.stagesBegun, (state) =>
+      state === undefined
+        ? Stream.fail(new StreamFailed({ stage: use.stage, chunks: 0, reason: { _tag: "Interrupted" } }))
+        : state.streamsNow().streamOutside(stage, use))
+    return Stream.unwrap(chunks)
+  }
+
+  /** The stages, once the run is past what is around them; nothing when it never comes that far. */
+  private get stagesBegun(): Effect.Effect<ActiveRun | undefined> {
+    return Effect.callback((resume) => {
+      if (this.state !== undefined || this.isOver) return resume(Effect.succeed(this.state))
+      const go = () => resume(Effect.succeed(this.state))
+      ;(this.waitingForStages ??= []).push(go)
+      return Effect.sync(() => {
+        this.waitingForStages = this.waitingForStages?.filter((other) => other !== go)
+      })
+    })
   }
 
   /** Cancels the stages; says whether they had started. */
@@ -405,6 +439,7 @@ export class OneRun {
 
   private tellEnd(exit: Exit.Exit<Ended, Failed>): void {
     this.isOver = true
+    for (const resume of this.waitingForStages ?? []) resume()
     if (!this.hasStarted) return
     const elapsedMs = Number(this.clock.monotonicTimeNanosUnsafe() - this.startedNanos) / 1_000_000
     const end = runEndOf(this.told(exit), this.deniedBy)

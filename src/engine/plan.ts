@@ -11,12 +11,14 @@ import type { PipelineInvalid } from "../PipelineInvalid.ts"
 import type { Any as AnySource } from "../Source.ts"
 import type { Any as AnyStage } from "../Stage.ts"
 import type { PackedLists } from "./packed-lists.ts"
+import type { StreamPlan } from "./stream-plan.ts"
 
 /** An edge as people see it: what a stage wants of another. */
 export interface Edge {
   readonly from: string
   readonly to: string
-  readonly type: "data" | "order" | "condition"
+  /** `stream`: its chunks, while it runs. */
+  readonly type: "data" | "order" | "condition" | "stream"
   /** The input that the data is for. */
   readonly input: string | undefined
   /** Whether the reader goes without it when `from` was skipped. */
@@ -44,6 +46,10 @@ export interface PlannedStage {
   readonly optional: ReadonlyArray<boolean> | undefined
   /** The indices of the stages it depends on, in the order of its wiring. */
   readonly dependencies: ReadonlyArray<number>
+  /** Those of them that it goes on without when they fail; `undefined` when there are none. */
+  readonly goesOnWithout: ReadonlySet<number> | undefined
+  /** Whether others wait for the data that it ends with. */
+  readonly isAwaited: boolean
 }
 
 /** What the input of a pipeline is read as. */
@@ -71,6 +77,8 @@ export interface Plan {
   /** The stages whose data each stage reads by name. Each of these inputs has the name of its stage. */
   readonly reads: PackedLists
   readonly edges: ReadonlyArray<Edge>
+  /** Which stages read the streams of which; `undefined` when none does. */
+  readonly streams: StreamPlan | undefined
   /** The gates that need something in the environment of the run, or no stage starts; each with its stage. */
   readonly needs: ReadonlyArray<{ readonly stage: string; readonly gate: Gate }>
   /** The Effect of each stage with everything around it, by what Layers installed; see `composedEffects`. */

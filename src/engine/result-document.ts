@@ -7,6 +7,7 @@
  */
 import * as Schema from "effect/Schema"
 import { Compensation } from "../attempt/compensation.ts"
+import { StreamSummary } from "../attempt/stream-summary.ts"
 import { ErrorSummary } from "../Event.ts"
 import type { FieldProblem } from "../internal/problems.ts"
 import { RunIdentity } from "../Snapshot.ts"
@@ -48,7 +49,8 @@ const summary = {
   lineage: Lineage,
   durationMs: Schema.Finite,
   bag: Schema.Struct({ entries: Schema.Array(Entry) }),
-  outputs: Schema.Record(Schema.String, Schema.Unknown)
+  outputs: Schema.Record(Schema.String, Schema.Unknown),
+  streams: Schema.optionalKey(Schema.Record(Schema.String, StreamSummary))
 }
 
 const takenBack = { compensation: Schema.optionalKey(Compensation) }
@@ -137,6 +139,7 @@ class Inspection {
     if (result.pipeline !== this.plan.pipeline) this.problem(["pipeline"], `Expected "${this.plan.pipeline}"`)
     result.bag.entries.forEach((entry, index) => this.inspectEntry(entry, ["bag", "entries", index]))
     this.inspectOutputs()
+    for (const stage of Object.keys(result.streams ?? {})) this.isKnown(stage, ["streams", stage])
     if (result._tag !== "Completed") this.inspectCompensation(result.compensation)
     switch (result._tag) {
       case "Completed":

@@ -16,7 +16,7 @@ export interface RunSettings {
 const optionNames: ReadonlyArray<keyof RunOptions> = ["concurrency", "failure", "interruptionGrace"]
 
 /** What `start` and `stream` take. */
-export const watchOptionNames: ReadonlyArray<keyof WatchOptions> = [...optionNames, "events"]
+export const watchOptionNames: ReadonlyArray<keyof WatchOptions> = [...optionNames, "events", "chunks"]
 
 /** Reads the options of a run: when it is made, not when it starts. */
 export const settingsOf = (snapshot: Snapshot, given: RunOptions | undefined): RunSettings => {
@@ -37,5 +37,9 @@ export const settingsOf = (snapshot: Snapshot, given: RunOptions | undefined): R
 /** Whether whoever watches the run sees the runs inside of it, too. */
 export const seesAll = ({ events }: Pick<WatchOptions, "events">): boolean =>
   events !== undefined && options.oneOf("events", ["own", "all"], events) === "all"
+
+/** The stages whose chunks whoever watches the run reads. */
+export const chunksWanted = ({ chunks }: Pick<WatchOptions, "chunks">): ReadonlyArray<string> =>
+  chunks === undefined ? [] : Array.from(new Set(options.names("chunks", chunks)))
 
 const isSnapshot = (given: unknown): given is Snapshot => given instanceof Snapshot

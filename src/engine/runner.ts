@@ -8,15 +8,19 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
+import type * as Stream from "effect/Stream"
+import { StreamedStage } from "../attempt/streamed.ts"
 import { EventSink } from "../EventSink.ts"
 import { immutable } from "../internal/immutable.ts"
 import { interruptWithin, within } from "../internal/interruption.ts"
 import * as options from "../internal/options.ts"
 import { define } from "../internal/record.ts"
 import type { Snapshot } from "../internal/snapshot-model.ts"
+import { type StreamUse, streamUse } from "../internal/source-model.ts"
 import type { PipelineInvalid } from "../PipelineInvalid.ts"
-import type { Run, RunOptions, StageStatus, WatchOptions } from "../Run.ts"
+import type { Run, RunOptions, StageStatus, UnknownStage, WatchOptions } from "../Run.ts"
 import type { Progress } from "../StageContext.ts"
+import type { StreamFailed } from "../StageError.ts"
 import type { ActiveRun } from "./active-run.ts"
 import type { Listener } from "./announcer.ts"
 import { EventLog } from "./event-log.ts"
@@ -24,7 +28,8 @@ import { sinkInto } from "./listeners.ts"
 import { type Cancellation, OneRun } from "./one-run.ts"
 import { partOf } from "./part-of-run.ts"
 import { type Plan, planOf } from "./plan.ts"
-import { type RunSettings, seesAll, settingsOf, watchOptionNames } from "./run-options.ts"
+import { chunksWanted, type RunSettings, seesAll, settingsOf, watchOptionNames } from "./run-options.ts"
+import type { OutsideReader } from "./run-streams.ts"
 import type { Ended, Failed, Runnable } from "./runnable.ts"
 
 /** Runs a pipeline in the fiber of whoever asks for it. */
@@ -101,11 +106,14 @@ const begin = Effect.fnUntraced(function*(
   snapshot: Snapshot,
   options: RunSettings,
   log: EventLog,
-  listeners: ReadonlyArray<Listener>
-): Effect.fn.Return<Run<Ended, Failed>, never, Scope.Scope> {
+  listeners: ReadonlyArray<Listener>,
+  readers: ReadonlyMap<string, OutsideReader>
+): Effect.fn.Return<StartedRun, never, Scope.Scope> {
   const result = yield* Deferred.make<Ended, Failed>()
   const cancelled = yield* Deferred.make<Cancellation>()
-  const run = new OneRun(self, plan, snapshot, options, listeners, yield* Effect.context<never>(), true)
+  const run = new OneRun(self, plan, snapshot, options, listeners, yield* Effect.context<never>(), true, [
+    ...readers.values()
+  ])
   run.start()
   const toEnd = Effect.uninterruptibleMask((restore) =>
     Effect.gen(function*() {
@@ -129,26 +137,56 @@ const begin = Effect.fnUntraced(function*(
     interrupt: (stage, reason, given) =>
       Effect.flatMap(partOf(plan, stage, reason, given), (part) => run.interruptPart(part)),
     events: log.stream,
+    chunks: (stage) => chunksOf(run, readers, stage),
     status: Effect.sync(() => statusOf(plan, run.state)),
     progress: Effect.sync(() => progressOf(plan, run.state))
   }
 })
+
+/** The handle of a run, with the names of whatever stages it has. */
+type StartedRun = Run<Ended, Failed, string, UnknownStage, Readonly<Record<string, never>>>
+
+/** How whoever holds the handle of a run reads chunks. */
+const useOutside = (stage: string): StreamUse => ({ ...streamUse(stage, { onSkip: "end" }) })
+
+/** Who reads chunks from outside; throws when a stage has none. */
+const readersOf = (plan: Plan, wanted: ReadonlyArray<string>): ReadonlyMap<string, OutsideReader> => {
+  const streaming = plan.stages.filter(({ definition }) =>
+    Context.get(definition.annotations, StreamedStage) !== undefined
+  ).map(({ name }) => name)
+  return new Map(wanted.map((name) => {
+    const stage = plan.indexOf.get(options.oneOf("chunks", streaming, name)) as number // it is one of them
+    return [name, { stage, reading: useOutside(name).reading }] as const
+  }))
+}
+
+const chunksOf = (
+  run: OneRun,
+  readers: ReadonlyMap<string, OutsideReader>,
+  stage: string
+): Stream.Stream<never, StreamFailed> => {
+  const { stage: index } = readers.get(options.oneOf("stage", Array.from(readers.keys()), stage)) as OutsideReader // see `oneOf`
+  // The types of the chunks are in the type of the handle.
+  return run.chunksOf(index, useOutside(stage)) as Stream.Stream<never, StreamFailed>
+}
 
 /** Starts a run in a fiber that belongs to the scope. */
 export const start = (
   self: Runnable,
   snapshot: Snapshot,
   given: WatchOptions | undefined
-): Effect.Effect<Run<Ended, Failed>, PipelineInvalid, Scope.Scope> => {
-  const { events, ...others } = given === undefined ? {} : options.fields("options", watchOptionNames, given)
+): Effect.Effect<StartedRun, PipelineInvalid, Scope.Scope> => {
+  const { chunks, events, ...others } = given === undefined ? {} : options.fields("options", watchOptionNames, given)
   const checked = settingsOf(snapshot, others)
   const isForAll = seesAll({ events })
+  const wanted = chunksWanted({ chunks })
   const begun = (plan: Plan) =>
     Effect.suspend(() => {
       const log = new EventLog()
-      if (!isForAll) return begin(self, plan, snapshot, checked, log, [log.append])
+      const readers = readersOf(plan, wanted)
+      if (!isForAll) return begin(self, plan, snapshot, checked, log, [log.append], readers)
       return Effect.updateContext(
-        begin(self, plan, snapshot, checked, log, []),
+        begin(self, plan, snapshot, checked, log, [], readers),
         (context: Context.Context<Scope.Scope>) =>
           Context.add(context, EventSink, sinkInto(log, Option.getOrUndefined(Context.getOption(context, EventSink))))
       )

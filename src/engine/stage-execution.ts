@@ -20,6 +20,7 @@ import type { Announcer } from "./announcer.ts"
 import { readArtifact, readEmitted, readProgress } from "./handed-over.ts"
 import type { Plan, PlannedStage } from "./plan.ts"
 import type { RunRecord } from "./run-record.ts"
+import type { RunStreams } from "./run-streams.ts"
 
 /** What an execution asks of its run. */
 export interface RunOfStage {
@@ -36,6 +37,8 @@ export interface RunOfStage {
   readonly elapsedMs: () => number
   /** Whether a stage is running, by its first attempt. */
   readonly isRunning: (first: StageExecution) => boolean
+  /** The streams of the run, which has them once they are asked for. */
+  readonly streamsNow: () => RunStreams
   readonly progressed: (planned: PlannedStage, progress: Progress) => void
   readonly attemptEnded: (
     execution: StageExecution,
@@ -115,6 +118,9 @@ export class StageExecution implements Attempt {
   }
   get stage(): string {
     return this.planned.name
+  }
+  get channel() {
+    return this.run.streamsNow().channelOf(this.planned.index)
   }
   get timer(): Timer {
     const { first: { startedMs }, run } = this

@@ -7,8 +7,9 @@ import { type FailedEnding, noBoolean, wiringFailed } from "../attempt/outcome.t
 import { type Settled, type Skip, skipBecause } from "../internal/output-model.ts"
 import { define } from "../internal/record.ts"
 import type { Current } from "../internal/snapshot-model.ts"
-import { Missing, missing, type Reader, some } from "../internal/source-model.ts"
+import { Missing, missing, type Reader, some, type StreamUse } from "../internal/source-model.ts"
 import type { Plan, PlannedStage, ReadInputs } from "./plan.ts"
+import type { RunStreams } from "./run-streams.ts"
 
 /** Instead of inputs: the stage does not start, because it is skipped or because its wiring failed. */
 export class NoStart {
@@ -23,6 +24,11 @@ const skipped = ({ origin, reason }: Missing): NoStart => new NoStart(skipBecaus
 // One for all runs, and nobody can write on it.
 const notSelected = new NoStart(skipBecause(undefined, "its condition did not hold"))
 
+/** A run, which has streams once they are asked for. */
+interface RunWithStreams {
+  readonly streamsNow: () => RunStreams
+}
+
 /** What the stages of one run gave, within reach of the stages that read it. */
 export class StageInputs implements Reader {
   readonly snapshot: Current
@@ -30,22 +36,31 @@ export class StageInputs implements Reader {
   private readonly outputs: ReadonlyArray<Settled | undefined>
   /** The data of the outputs that have data, by the index of their stage. */
   private readonly data: ReadonlyArray<object | undefined>
+  private readonly run: RunWithStreams
+  /** The stage whose inputs are being read. */
+  private reader = -1
 
   constructor(
     plan: Plan,
     snapshot: Current,
     outputs: ReadonlyArray<Settled | undefined>,
-    data: ReadonlyArray<object | undefined>
+    data: ReadonlyArray<object | undefined>,
+    run: RunWithStreams
   ) {
     this.plan = plan
     this.snapshot = snapshot
     this.outputs = outputs
     this.data = data
+    this.run = run
   }
 
   /** A source asks for the output of a stage that has ended: everything it uses is among its dependencies. */
   outputOf(name: string): Settled {
     return this.outputs[this.plan.indexOf.get(name) as number] as Settled
+  }
+
+  streamOf(use: StreamUse): unknown {
+    return this.run.streamsNow().streamFor(this.reader, use)
   }
 
   /** The inputs of a stage whose dependencies have ended, `undefined` when it takes none. */
@@ -68,7 +83,8 @@ export class StageInputs implements Reader {
     return Result.isFailure(result) ? new NoStart(wiringFailed(name, "when", result.failure)) : result.success
   }
 
-  private fromSources({ name }: PlannedStage, read: ReadInputs): unknown {
+  private fromSources({ index, name }: PlannedStage, read: ReadInputs): unknown {
+    this.reader = index
     const result = Result.try(() => {
       const inputs = read(this)
       return inputs instanceof Missing ? skipped(inputs) : inputs

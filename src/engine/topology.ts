@@ -70,7 +70,13 @@ export const inputNamed = (
 const dependenciesOf = ({ after, inputs, when }: Wiring): ReadonlyArray<string> => {
   const sources = [...when === undefined ? [] : [when], ...Array.isArray(inputs) ? [] : Object.values(inputs ?? {})]
   const names = Array.isArray(inputs) ? (inputs as ReadonlyArray<string>) : []
-  return [...after, ...names, ...sources.flatMap((source) => Array.from(internalsOf(source).uses.keys()))]
+  const read = sources.map(internalsOf)
+  return [
+    ...after,
+    ...names,
+    ...read.flatMap(({ uses }) => Array.from(uses.keys())),
+    ...read.flatMap(({ streams }) => streams.map(({ stage }) => stage))
+  ]
 }
 
 /** The stages that nothing waits for. */

@@ -35,6 +35,7 @@ const shapes: Readonly<Record<Kind, string>> = {
 
 const styles: Readonly<Record<Look, string>> = {
   condition: "bold",
+  stream: "tapered",
   required: "solid",
   optional: "dashed",
   order: "dotted",
@@ -108,6 +109,7 @@ const linesOf = ({ arrows, boxes }: Drawing): ReadonlyArray<string> => {
  * - A solid arrow is data, a dashed one data that the reader can go without. The label is the input, with a `?` when
  *   it is optional; no label means that the input is called like the stage it comes from.
  * - A bold arrow is a condition (`when`). A dotted one is order alone.
+ * - A tapered arrow is a stream: its reader takes the chunks while the stage runs.
  * - There is one arrow between two stages. Its label lists everything that the one wants of the other.
  * - A stage that runs pipelines (`Pipeline.Inside`) is a box with the boxes of those pipelines in it, and with one for each
  *   function that it names. What runs in a loop has an arrow back, labelled "again".

@@ -40,10 +40,10 @@ export interface Box {
 
 /**
  * What the look of an arrow tells of it. One that stands for several edges has the look that tells most: a condition
- * before data, data before order, and optional only when nothing in it is required. An arrow back, in a loop, says that what is
+ * before a stream, a stream before data, data before order, and optional only when nothing in it is required. An arrow back, in a loop, says that what is
  * there runs again.
  */
-export type Look = "condition" | "required" | "optional" | "order" | "again"
+export type Look = "condition" | "stream" | "required" | "optional" | "order" | "again"
 
 /** Everything that one stage wants of another. */
 export interface Arrow {
@@ -151,6 +151,7 @@ const withoutImpliedOrder = (graph: Graph.DirectedGraph<Listed, Edges>): Graph.D
 
 const lookOf = (edges: Edges): Look => {
   if (edges.some(({ type }) => type === "condition")) return "condition"
+  if (edges.some(({ type }) => type === "stream")) return "stream"
   const data = edges.filter(({ type }) => type === "data")
   if (data.length === 0) return "order"
   return data.every(({ optional }) => optional) ? "optional" : "required"
@@ -158,7 +159,7 @@ const lookOf = (edges: Edges): Look => {
 
 /** Whether a plain arrow says it all: data for the input that is called like the stage it comes from. */
 const goesWithoutSaying = ({ from, input, optional, type }: Edge): boolean =>
-  type === "order" || (type === "data" && input === from && !optional)
+  type === "order" || ((type === "data" || type === "stream") && input === from && !optional)
 
 const wordsOf = ({ input, optional, type }: Edge): ReadonlyArray<string> => {
   if (type === "condition") return ["when"]

@@ -36,6 +36,7 @@ const shapes: Readonly<Record<Kind, readonly [open: string, close: string]>> = {
 
 const lines: Readonly<Record<Look, string>> = {
   condition: "==>",
+  stream: "--o",
   required: "-->",
   optional: "-->",
   order: "-.->",
@@ -73,6 +74,7 @@ const linesOf = ({ arrows, boxes }: Drawing, direction: string): ReadonlyArray<s
  * - A solid arrow is data. Its label is the input, with a `?` when the reader goes without it; no label means that the
  *   input is called like the stage it comes from.
  * - A thick arrow is a condition (`when`). A dotted one is order alone.
+ * - An arrow that ends in a circle is a stream: its reader takes the chunks while the stage runs.
  * - There is one arrow between two stages. Its label lists everything that the one wants of the other.
  * - A stage that runs pipelines (`Pipeline.Inside`) is a box with the boxes of those pipelines in it, and with one for each
  *   function that it names. What runs in a loop has an arrow back, labelled "again".

@@ -30,6 +30,14 @@ export const Holdings = Context.Reference<ReadonlyArray<Holding>>("stageflow/int
   defaultValue: () => []
 })
 
+/**
+ * What the stages hold whose streams a stage reads. They wait for it as it waits for them, so it does not wait for what they
+ * hold.
+ */
+export const StreamHoldings = Context.Reference<ReadonlyArray<Holding>>("stageflow/internal/StreamHoldings", {
+  defaultValue: () => []
+})
+
 /** What was left behind inside of something and still runs, and so inside of everything that this is inside of. */
 export class LeftBehind {
   private readonly running = new Set<Fiber.Fiber<unknown, unknown>>()

@@ -2,16 +2,30 @@
  * Reads the inputs of a stage from the outputs of the stages before it: what stands behind every `Source`.
  */
 import * as Option from "effect/Option"
+import type { Reading } from "./chunk-channel.ts"
 import { immutable } from "./immutable.ts"
+import * as options from "./options.ts"
 import { type Settled, type Skip } from "./output-model.ts"
 import type { Current } from "./snapshot-model.ts"
 
 const TypeId = "~stageflow/Source"
 
+/** How a source reads the stream of a stage. */
+export interface StreamUse {
+  readonly stage: string
+  readonly reading: Reading
+  /** What becomes of the reader when the stage fails half-way. */
+  readonly onFailure: "fail" | "end"
+  /** What becomes of the reader when the stage is skipped. */
+  readonly onSkip: "skip" | "end"
+}
+
 /** What a source can see of a run. */
 export interface Reader {
   readonly snapshot: Current
   readonly outputOf: (stage: string) => Settled
+  /** The chunks of a stage, for the one who reads them here. */
+  readonly streamOf: (use: StreamUse) => unknown
 }
 
 /** There is nothing to read: the stage that was skipped first, and why. */
@@ -34,6 +48,8 @@ export type Use = "optional" | "required" | "skips"
 export interface SourceInternals {
   readonly read: Read<unknown>
   readonly uses: ReadonlyMap<string, Use>
+  /** The streams that it reads. */
+  readonly streams: ReadonlyArray<StreamUse>
 }
 
 /** What a reader of a skipped stage misses. */
@@ -45,23 +61,37 @@ export const missing = (stage: string, output: Skip): Missing =>
 /** An Option that is frozen, as everything is that a stage reads. */
 export const some = <A>(value: A): Option.Option<A> => Object.freeze(Option.some(value))
 
+const noStreams: ReadonlyArray<StreamUse> = []
+
 /** A source reads data that is deeply immutable already, or makes it so. */
 export class SourceImpl<A> implements SourceInternals {
   readonly [TypeId] = { value: undefined, skips: undefined }
   readonly read: Read<A>
   readonly uses: ReadonlyMap<string, Use>
-  constructor(read: Read<A>, uses: ReadonlyMap<string, Use>) {
+  readonly streams: ReadonlyArray<StreamUse>
+  constructor(read: Read<A>, uses: ReadonlyMap<string, Use>, streams: ReadonlyArray<StreamUse> = noStreams) {
     this.read = read
     this.uses = uses
+    this.streams = streams
   }
   map<B>(f: (value: A) => B): SourceImpl<B> {
     const read = this.read
-    return new SourceImpl<B>((reader) => {
-      const value = read(reader)
-      return value instanceof Missing ? value : immutable(f(value))
-    }, this.uses)
+    return new SourceImpl<B>(
+      (reader) => {
+        const value = read(reader)
+        return value instanceof Missing ? value : immutable(f(value))
+      },
+      this.uses,
+      this.streams
+    )
   }
 }
+
+const noUses: ReadonlyMap<string, Use> = new Map()
+
+/** Reads the stream of a stage. */
+const chunksOf = (use: StreamUse): SourceImpl<unknown> =>
+  new SourceImpl((reader) => reader.streamOf(use), noUses, [use])
 
 export class StageSource extends SourceImpl<unknown> {
   readonly name: string
@@ -83,6 +113,12 @@ export class StageSource extends SourceImpl<unknown> {
   get output(): SourceImpl<unknown> {
     return this.reading((output) => Object.freeze(output))
   }
+  get stream(): SourceImpl<unknown> {
+    return chunksOf(streamUse(this.name, {}))
+  }
+  streamWith(given: StreamSettings): SourceImpl<unknown> {
+    return chunksOf(streamUse(this.name, given))
+  }
   orElse(fallback: () => unknown): SourceImpl<unknown> {
     return this.reading((output) => output._tag === "Ok" ? output.data : immutable(fallback()))
   }
@@ -95,6 +131,35 @@ export class StageSource extends SourceImpl<unknown> {
   private reading<A>(f: (output: Settled) => A): SourceImpl<A> {
     const name = this.name
     return new SourceImpl((reader) => f(reader.outputOf(name)), new Map([[name, "optional"]]))
+  }
+}
+
+/** How a reader says that it reads a stream. */
+export interface StreamSettings {
+  readonly onFailure?: "fail" | "end" | undefined
+  readonly onSkip?: "skip" | "end" | undefined
+  readonly whenSlow?: "wait" | "drop" | undefined
+  readonly chunks?: "all" | "shared" | undefined
+  readonly startsOver?: boolean | undefined
+}
+
+const settingNames = ["onFailure", "onSkip", "whenSlow", "chunks", "startsOver"] as const
+
+export const streamUse = (stage: string, given: StreamSettings): StreamUse => {
+  const { chunks, onFailure, onSkip, startsOver, whenSlow } = options.fields<StreamSettings>(
+    "options",
+    settingNames,
+    given
+  )
+  return {
+    stage,
+    reading: {
+      isDropped: options.oneOf("whenSlow", ["wait", "drop"], whenSlow ?? "wait") === "drop",
+      isShared: options.oneOf("chunks", ["all", "shared"], chunks ?? "all") === "shared",
+      startsOver: options.flag("startsOver", startsOver ?? false)
+    },
+    onFailure: options.oneOf("onFailure", ["fail", "end"], onFailure ?? "fail"),
+    onSkip: options.oneOf("onSkip", ["skip", "end"], onSkip ?? "skip")
   }
 }
 
@@ -111,6 +176,10 @@ export const mergeUses = (sources: Iterable<SourceInternals>, weaken: boolean): 
   }
   return uses
 }
+
+/** The streams that several sources read together. */
+export const mergeStreams = (sources: Iterable<SourceInternals>): ReadonlyArray<StreamUse> =>
+  Array.from(sources).flatMap(({ streams }) => streams)
 
 /** How a source reads. */
 export const internalsOf = (self: object): SourceInternals =>

@@ -9,6 +9,7 @@ import { measure } from "./measure.ts"
 import { heapPerStageBytes } from "./memory.ts"
 import { format, type Report } from "./report.ts"
 import { type Section, sectionsNamed } from "./sections.ts"
+import { streamingCosts } from "./streaming.ts"
 import { targetsOf } from "./targets.ts"
 import { typecheck300 } from "./typecheck.ts"
 
@@ -23,8 +24,9 @@ const bench = Effect.fnUntraced(function*(sections: ReadonlySet<Section>) {
   const heap = yield* when("memory", heapPerStageBytes)
   const large = yield* when("large", Effect.all({ chain: runLarge("chain"), fanOut: runLarge("fanOut") }))
   const forEach = yield* when("forEach", forEachCosts)
+  const streaming = yield* when("streaming", streamingCosts)
   const measured = yield* measure(sections, Console.error)
-  const numbers = { ...measured, typecheck300: typecheck, heapPerStageBytes: heap, large, forEach }
+  const numbers = { ...measured, typecheck300: typecheck, heapPerStageBytes: heap, large, forEach, streaming }
   return { ...numbers, targets: targetsOf(numbers) } satisfies Report
 })
 

@@ -6,6 +6,7 @@ import { interceptorNames } from "./interceptors.ts"
 import type { Large } from "./large.ts"
 import { type Measured, sizes } from "./measure.ts"
 import { shapes } from "./shapes.ts"
+import { lengths, type StreamingCosts } from "./streaming.ts"
 import { exporterModes, floors, modes, runLogModes, sinkModes, type SubjectName, waitingModes } from "./subjects.ts"
 import type { Target } from "./targets.ts"
 import type { Form } from "./typecheck.ts"
@@ -19,6 +20,8 @@ export interface Report extends Measured {
   readonly large: { readonly chain: Large; readonly fanOut: Large } | undefined
   /** A for-each over 100,000 items. */
   readonly forEach: ForEachCosts | undefined
+  /** Chunks through chains of stages that stream. */
+  readonly streaming: StreamingCosts | undefined
   readonly targets: ReadonlyArray<Target>
 }
 
@@ -67,7 +70,7 @@ const ownCosts = ({ interceptors }: Report): string =>
     ...interceptorNames.map((name) => [name, microseconds(interceptors[name])])
   ])
 
-const others = ({ forEach, forkJoin, heapPerStageBytes, large, nested, typecheck300 }: Report): string =>
+const others = ({ forEach, forkJoin, heapPerStageBytes, large, nested, streaming, typecheck300 }: Report): string =>
   aligned([
     ...(Number.isNaN(forkJoin) ? [] : [["one forkChild and join", `${microseconds(forkJoin)} µs`]]),
     ...(nested.flat === undefined ? [] : [
@@ -83,6 +86,13 @@ const others = ({ forEach, forkJoin, heapPerStageBytes, large, nested, typecheck
       ["Effect.forEach over the same, per item", `${microseconds(forEach.effect)} µs`],
       ["ForEach, most on the heap per item", `${forEach.stagePeak} bytes`],
       ["Effect.forEach, most on the heap per item", `${forEach.effectPeak} bytes`]
+    ]),
+    ...(streaming === undefined ? [] : [
+      ...lengths.flatMap((length) => [
+        [`a chunk through ${length} streaming stages`, `${microseconds(streaming.stages[length])} µs`],
+        ["the same by a Stream", `${microseconds(streaming.byHand[length])} µs`]
+      ]),
+      ["1,000,000 chunks, growth of the heap", `${(streaming.growth / 1_000_000).toFixed(1)} MB`]
     ]),
     ...(heapPerStageBytes === undefined ? [] : [["held by a result, per stage", `${heapPerStageBytes} bytes`]]),
     ...(typecheck300 === undefined ? [] : [

@@ -13,7 +13,8 @@ export const sections = [
   "runLog",
   "interceptors",
   "nested",
-  "forEach"
+  "forEach",
+  "streaming"
 ] as const
 
 export type Section = (typeof sections)[number]

@@ -6,6 +6,7 @@ import { stages } from "./large.ts"
 import type { Size } from "./measure.ts"
 import type { Report } from "./report.ts"
 import { type Shape, shapes } from "./shapes.ts"
+import { lengths } from "./streaming.ts"
 import { type Mode, modes, waitingModes } from "./subjects.ts"
 
 export interface Target {
@@ -49,7 +50,7 @@ const millions = (count: number | undefined): number | undefined => count === un
 
 /** Every target of what was measured, met or not. */
 export const targetsOf = (
-  { forEach, forkJoin, interceptors, large, nested, results, typecheck300 }: Omit<Report, "targets">
+  { forEach, forkJoin, interceptors, large, nested, results, streaming, typecheck300 }: Omit<Report, "targets">
 ): ReadonlyArray<Target> => {
   const costOf = (shape: Shape, size: Size, mode: Mode) => results[shape][size][mode] ?? Number.NaN
   return [
@@ -82,6 +83,10 @@ export const targetsOf = (
     ...interceptorCosts.flatMap(([name, limit]) => atMost(`${name}, in µs per stage`, interceptors[name], limit)),
     ...atMost("ForEach, time per item in Effect.forEach", forEach?.ratio, 3),
     ...atMost("ForEach, peak heap in Effect.forEach", forEach && forEach.stagePeak / forEach.effectPeak, 2),
+    ...lengths.flatMap((length) =>
+      atMost(`chunks through ${length} streaming stages, in the same Stream`, streaming?.ratio[length], 2)
+    ),
+    ...atMost("1,000,000 chunks, growth of the heap in MB", millions(streaming?.growth), 20),
     ...(["chain", "fanOut"] as const).flatMap((shape) =>
       atMost(`${shape} of ${stages.toLocaleString("en")}, stages missing`, large?.[shape].missing, 0)
     ),

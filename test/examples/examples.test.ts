@@ -208,6 +208,14 @@ describe("the examples", () => {
       )
     }))
 
+  it.live("streaming-chat", () =>
+    Effect.gen(function*() {
+      const lines = linesOf(yield* runExample("streaming-chat"))
+      checkPage("streaming-chat", lines)
+      // The first sentence is shown while the model still speaks.
+      assert.isBelow(lines.indexOf("> Open the tray."), lines.findIndex((line) => line.startsWith("audit:")))
+    }))
+
   it.live("order-saga", () =>
     Effect.gen(function*() {
       const lines = linesOf(yield* runExample("order-saga"))

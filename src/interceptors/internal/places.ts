@@ -11,7 +11,7 @@ import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Fiber from "effect/Fiber"
 import { constVoid } from "effect/Function"
-import { type Holding, Holdings } from "../../internal/interruption.ts"
+import { type Holding, Holdings, StreamHoldings } from "../../internal/interruption.ts"
 import { type Waiter, WaitingLines } from "./waiting-lines.ts"
 
 /** Who waits, or has been given a place. */
@@ -37,6 +37,8 @@ class Place implements Holding {
   private isLent = false
   /** Bodies that go on though nobody waits for them any more. */
   private leftBehind = 0
+  /** How many are in it that pass on or read what streams through it, beside the one that it was given to. */
+  private joined = 0
   /** How many places this takes up, that of its host not counted. */
   private taken = 0
 
@@ -55,14 +57,27 @@ class Place implements Holding {
   }
 
   /** Whether it stands for somebody who is in the place itself, and not only for bodies that were left behind. */
-  private get isUsed(): boolean {
-    return this.isOwned || this.isLent
+  get isUsed(): boolean {
+    return this.isOwned || this.isLent || this.joined > 0
+  }
+
+  /** Lets in a stage that reads what the one in here streams, or what comes of that: they wait for each other. */
+  join(): void {
+    this.joined++
+    this.update()
+  }
+
+  readonly leaveJoined = (): undefined => {
+    this.joined--
+    this.update()
+    if (!this.isUsed) this.giveBack()
+    this.places.handOut()
   }
 
   private update(): void {
     // A body that was left behind is one more beside its stage, and the only one when its stage has ended: then it is
     // what the place was lent to, if it is lent.
-    const used = this.isOwned ? 1 + this.leftBehind : Math.max(this.isLent ? 1 : 0, this.leftBehind)
+    const used = this.isOwned ? 1 + this.leftBehind : Math.max(this.isLent || this.joined > 0 ? 1 : 0, this.leftBehind)
     const taken = this.host !== undefined && this.isUsed ? used - 1 : used
     this.places.free += this.taken - taken
     this.taken = taken
@@ -146,6 +161,12 @@ export class Places {
     return Effect.uninterruptibleMask((restore) =>
       Effect.withFiber((fiber): Effect.Effect<A, E | E2, R> => {
         const holdings = Context.get(fiber.context, Holdings)
+        const streaming = this.streamingIn(Context.get(fiber.context, StreamHoldings))
+        if (streaming !== undefined) {
+          streaming.join()
+          const within = Effect.provideService(effect, Holdings, holdingsIn(holdings, streaming))
+          return Effect.onExitPrimitive(restore(within), streaming.leaveJoined)
+        }
         const host = this.hostIn(holdings)
         const inside = (place: Place) => restore(Effect.provideService(effect, Holdings, holdingsIn(holdings, place)))
         const place = this.take(host)
@@ -166,6 +187,14 @@ export class Places {
   private hostIn(holdings: ReadonlyArray<Holding>): Place | undefined {
     for (const holding of holdings) {
       if (holding instanceof Place && holding.places === this && !holding.isOver) return holding
+    }
+    return undefined
+  }
+
+  /** The place of a stage whose stream is read, while anybody is in it. */
+  private streamingIn(holdings: ReadonlyArray<Holding>): Place | undefined {
+    for (const holding of holdings) {
+      if (holding instanceof Place && holding.places === this && holding.isUsed) return holding
     }
     return undefined
   }

@@ -1,7 +1,7 @@
 /**
- * Chooses which items a for-each tells of, so that a large input does not drown the events of its run.
+ * Chooses which items are told of, of those that a stage works on, so that many do not drown the events of a run.
  */
-import * as options from "../../internal/options.ts"
+import * as options from "./options.ts"
 
 /**
  * Which items are told of, of those that have ended:

@@ -55,6 +55,7 @@ const openingOf = (file: ts.SourceFile): string | undefined => {
 export class ExportReader {
   private readonly folder: string
   private readonly known = new Map<string, Exports>()
+  private readonly openings = new Map<string, string | undefined>()
 
   constructor(folder: string) {
     this.folder = folder
@@ -62,7 +63,8 @@ export class ExportReader {
 
   /** The comment that opens a module. */
   openingOf(path: string): string | undefined {
-    return openingOf(this.treeOf(path))
+    if (!this.openings.has(path)) this.openings.set(path, openingOf(this.treeOf(path)))
+    return this.openings.get(path)
   }
 
   /** Every export of a module by its name. */

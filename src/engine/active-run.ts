@@ -132,6 +132,8 @@ export class ActiveRun implements RunOfStage {
   readonly streaming: StreamingStages | undefined
   /** The streams of the run, once one was asked for. */
   streams: RunStreams | undefined = undefined
+  /** Whether it has either: most runs have not, and are told apart from others with one look. */
+  private hasStreams: boolean
   /** What the stages gave, within reach of whoever reads it. */
   readonly inputs: StageInputs
   /** How many stages have not ended. */
@@ -172,6 +174,7 @@ export class ActiveRun implements RunOfStage {
     this.executions = filled(count, undefined)
     this.journal = new Journal(count)
     this.streaming = streamingQueueOf(plan, policy)
+    this.hasStreams = this.streaming !== undefined
     this.ready = this.streaming ?? queueOf(plan, plan, policy)
     this.inputs = new StageInputs(plan, snapshot, this.outputs, this.data, this)
     this.left = count
@@ -190,6 +193,7 @@ export class ActiveRun implements RunOfStage {
 
   /** The streams of the run. */
   streamsNow(): RunStreams {
+    this.hasStreams = true
     return this.streams ??= new RunStreams(this, this.policy.readers)
   }
 
@@ -235,8 +239,10 @@ export class ActiveRun implements RunOfStage {
     this.justNow = undefined
     this.statuses[planned.index] = "running"
     this.executions[planned.index] = execution
-    this.streaming?.started(planned.index)
-    this.streams?.started(planned.index)
+    if (this.hasStreams) {
+      this.streaming?.started(planned.index)
+      this.streams?.started(planned.index)
+    }
     this.announcer?.stageStarted(execution, this.queuedMs(execution))
     return execution
   }
@@ -297,7 +303,7 @@ export class ActiveRun implements RunOfStage {
     }
     this.statuses[planned.index] = "skipped"
     this.outputs[planned.index] = ending
-    this.streamEnds(planned, settlementOf(ending))
+    if (this.hasStreams) this.streamEnds(planned, settlementOf(ending))
     this.announcer?.stageSkipped(planned, 0, ending, 0)
     this.release(planned)
   }
@@ -311,7 +317,7 @@ export class ActiveRun implements RunOfStage {
     if (!this.isRunning(first)) return
     const execution = first.latest
     this.executions[first.planned.index] = undefined
-    this.streaming?.ended(first.planned.index)
+    if (this.hasStreams) this.streaming?.ended(first.planned.index)
     if (exit._tag === "Failure" && Cause.hasInterrupts(exit.cause)) {
       if (this.stop !== undefined) return this.endInterrupted(execution, exit.cause)
       const interruption = this.interruptions?.get(first.planned.index)
@@ -345,7 +351,7 @@ export class ActiveRun implements RunOfStage {
     this.justNow = now
     this.outputs[planned.index] = output
     this.journal.lastEnded(execution, now, undefined)
-    this.streamEnds(planned, settlementOf(output))
+    if (this.hasStreams) this.streamEnds(planned, settlementOf(output))
     this.announcer?.stageSettled(execution, output, now - execution.first.startedMs)
     switch (output._tag) {
       case "Ok":
@@ -414,7 +420,7 @@ export class ActiveRun implements RunOfStage {
 
   /** A stage has ended: it reads no stream any more, and its own has an end. */
   private streamEnds({ index }: PlannedStage, settlement: Settlement | undefined): void {
-    if (this.streams === undefined && this.streaming === undefined) return
+    if (!this.hasStreams) return
     const isStopping = this.stop !== undefined
       || (settlement?._tag === "Failed" && !this.policy.continueAfterFailure)
     this.streamsNow().ended(index, settlement, isStopping)

@@ -379,12 +379,91 @@ export const CompensationNotReached = stageEvent(
 )
 
 // ---------------------------------------------------------------------------------------------------------------------
+// tools
+// ---------------------------------------------------------------------------------------------------------------------
+
+// What a tool was given and gave is not said here: it is the run's own.
+const action = {
+  tool: Schema.String,
+  actionId: field(Schema.String, "the id by which it can be taken back")
+}
+
+/** Somebody called for a tool that runs next, unless it is denied. */
+export const ToolInvoked = stageEvent("ToolInvoked", "a tool is called for: it is going to run, unless it is denied", {
+  ...action,
+  callId: Schema.optionalKey(field(Schema.String, "the id that the model gave to its call"))
+})
+/** The tool may run, and does. */
+export const ToolStarted = stageEvent("ToolStarted", "the tool may run, and does", action)
+/** The tool says how far it has come. */
+export const ToolUpdated = stageEvent("ToolUpdated", "the tool says how far it has come", {
+  ...action,
+  data: Schema.Unknown
+})
+/** The tool has done its work. */
+export const ToolCompleted = stageEvent("ToolCompleted", "last of a tool: it has done its work", {
+  ...action,
+  durationMs: millis,
+  undoable: field(Schema.Boolean, "whether it can be taken back")
+})
+/** The tool failed. */
+export const ToolFailed = stageEvent("ToolFailed", "last of a tool: it failed", {
+  ...action,
+  durationMs: millis,
+  error: ErrorSummary
+})
+/** The tool did not run: it may not be used here, or nobody let it. */
+export const ToolDenied = stageEvent(
+  "ToolDenied",
+  "last of a tool: it did not run, because it may not be used here or nobody let it",
+  { ...action, durationMs: millis, error: ErrorSummary }
+)
+/** The tool, or the wait for it, was interrupted. */
+export const ToolInterrupted = stageEvent(
+  "ToolInterrupted",
+  "last of a tool: it, or the wait for its approval, was interrupted",
+  { ...action, durationMs: millis }
+)
+/** A call could not be resolved to a tool and what that takes: nothing runs. */
+export const ToolUnresolved = stageEvent(
+  "ToolUnresolved",
+  "what a model wrote is no call of a tool that could run here: nothing runs",
+  { index: field(Schema.Int, "which call of the turn, from 0"), error: ErrorSummary }
+)
+/** What a tool did is taken back. */
+export const ToolUndone = stageEvent("ToolUndone", "what a tool did is taken back, from this stage", {
+  ...action,
+  durationMs: millis
+})
+/** What a tool did is not taken back. */
+export const ToolUndoFailed = stageEvent("ToolUndoFailed", "what a tool did is not taken back", {
+  actionId: Schema.String,
+  error: ErrorSummary
+})
+/** Somebody is asked whether a tool may run. */
+export const ApprovalRequested = stageEvent("ApprovalRequested", "somebody is asked whether a tool may run", {
+  ...action,
+  approvalId: Schema.String,
+  expiresAt: Schema.optionalKey(field(Schema.Number, "milliseconds since the epoch; absent when there is no limit"))
+})
+/** Somebody said yes or no, or the policy did. */
+export const ApprovalDecided = stageEvent("ApprovalDecided", "somebody said yes or no, or the policy did", {
+  ...action,
+  decision: Schema.Literals(["approved", "denied"]),
+  by: Schema.String
+})
+/** Nobody decided in time. */
+export const ApprovalExpired = stageEvent("ApprovalExpired", "nobody decided in time", action)
+/** The question was taken back. */
+export const ApprovalCancelled = stageEvent("ApprovalCancelled", "the question was taken back", action)
+
+// ---------------------------------------------------------------------------------------------------------------------
 // all of them
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
  * The schemas of all events, by what they tell of: `runs`, `stages`, the `interceptors` around a stage, the `constructs` that
- * a stage is made of (guards, runs inside, routes, races, items, loops, drafts), and `sagas`.
+ * a stage is made of (guards, runs inside, routes, races, items, loops, drafts), `sagas`, and the `tools` that a stage runs.
  */
 export const families = {
   runs: [
@@ -437,7 +516,23 @@ export const families = {
     DraftStarted,
     GuardRetryEnded
   ],
-  sagas: [CompensationStarted, CompensationCompleted, CompensationFailed, CompensationNotReached]
+  sagas: [CompensationStarted, CompensationCompleted, CompensationFailed, CompensationNotReached],
+  tools: [
+    ToolInvoked,
+    ToolStarted,
+    ToolUpdated,
+    ToolCompleted,
+    ToolFailed,
+    ToolDenied,
+    ToolInterrupted,
+    ToolUnresolved,
+    ToolUndone,
+    ToolUndoFailed,
+    ApprovalRequested,
+    ApprovalDecided,
+    ApprovalExpired,
+    ApprovalCancelled
+  ]
 } as const
 
 /**
@@ -448,7 +543,8 @@ export const Event = Schema.Union([
   ...families.stages,
   ...families.interceptors,
   ...families.constructs,
-  ...families.sagas
+  ...families.sagas,
+  ...families.tools
 ])
 
 /**
@@ -596,6 +692,24 @@ const detail = (event: Event): string => {
     case "CompensationCompleted":
     case "CompensationNotReached":
       return event.path.length > 1 ? `: ${event.path.join(" > ")}` : ""
+    case "ToolInvoked":
+    case "ToolStarted":
+    case "ToolUpdated":
+    case "ToolCompleted":
+    case "ToolInterrupted":
+    case "ToolUndone":
+    case "ApprovalRequested":
+    case "ApprovalExpired":
+    case "ApprovalCancelled":
+      return `: ${event.tool}`
+    case "ToolFailed":
+    case "ToolDenied":
+      return `: ${event.tool}${said(event.error)}`
+    case "ToolUnresolved":
+    case "ToolUndoFailed":
+      return said(event.error)
+    case "ApprovalDecided":
+      return `: ${event.tool} ${event.decision} by ${event.by}`
     case "RunStarted":
     case "RunCompleted":
     case "RunIncomplete":

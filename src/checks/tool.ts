@@ -11,13 +11,15 @@ type SuccessProblem<Name extends string, S, A> = [A] extends [S] ? never
   // The compiler has not yet looked at `run`.
   : [NotGiven] extends [A] ? never
   : unknown extends A ? `tool '${Name}', success: run gives anything; say what it gives`
-  : [S] extends [void] ? [void] extends [S] ? `tool '${Name}' has no success schema, and its run gives something; give it one`
+  : [S] extends [void] ?
+    [void] extends [S] ? `tool '${Name}' has no success schema, and its run gives something; give it one`
     : `tool '${Name}', success: run gives ${Mismatch<S, A>}`
   : `tool '${Name}', success: run gives ${Mismatch<S, A>}`
 
 type FailureProblem<Name extends string, F, E> = [E] extends [F] ? never
-  : [F] extends [never]
-    ? `tool '${Name}' has no failure schema, and its run fails with ${OneOf<Tag<E>> & string}; give it one, or handle the error`
+  : [F] extends [never] ? `tool '${Name}' has no failure schema, and its run fails with ${
+      & OneOf<Tag<E>>
+      & string}; give it one, or handle the error`
   : `tool '${Name}', failure: run fails with ${OneOf<Tag<Exclude<E, F>>> & string}, which the schema does not have`
 
 type BlankProblem<Name extends string> = Name extends "" ? `a tool has a blank name; give it one` : never

@@ -145,8 +145,11 @@ export class Approvals extends Context.Service<Approvals, {
     const { keep, timeLimit } = options.fields<MemorySettings>("settings", ["timeLimit", "keep"], settings)
     const limitMs = Duration.toMillis(options.positiveDuration("timeLimit", timeLimit ?? "60 seconds"))
     const keepMs = Duration.toMillis(options.positiveDuration("keep", keep ?? "1 hour"))
-    return Layer.sync(Approvals, () =>
-      serviceOf(new MemoryApprovals(keepMs), { limitMs, pollMs: Number.POSITIVE_INFINITY, whenInterrupted: "cancel" }))
+    return Layer.sync(
+      Approvals,
+      () =>
+        serviceOf(new MemoryApprovals(keepMs), { limitMs, pollMs: Number.POSITIVE_INFINITY, whenInterrupted: "cancel" })
+    )
   }
 
   /**

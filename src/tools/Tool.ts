@@ -31,13 +31,14 @@
  *
  * The type of `refund` says what it takes, gives and fails with, and that it needs `Payments`, `Approvals` and `UndoStore`.
  */
-import * as AiTool from "effect/ai/Tool"
 import * as Prompt from "effect/ai/Prompt"
+import * as AiTool from "effect/ai/Tool"
 import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"
 import * as Predicate from "effect/Predicate"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as Struct from "effect/Struct"
 import { asEffect } from "../attempt/outcome.ts"
@@ -59,6 +60,7 @@ import type { Approvals } from "./Approvals.ts"
 import type { Diff } from "./Diff.ts"
 import { define, type Definition, definitionOf } from "./internal/definition.ts"
 import { currentCall, type Invocation } from "./internal/invocation.ts"
+import { contentOf, mostCharacters } from "./internal/shortened.ts"
 import type { UndoStore } from "./UndoStore.ts"
 
 const TypeId = "~stageflow/tools/Tool"
@@ -157,7 +159,7 @@ const build = <T>(facts: Facts, definition: Definition): T =>
 // ---------------------------------------------------------------------------------------------------------------------
 
 /** What a tool takes that takes nothing. */
-export const NoParameters = Schema.Struct({})
+export const NoParameters = Schema.Record(Schema.String, Schema.Never)
 
 /** What a tool takes that takes nothing. */
 export type NoParameters = typeof NoParameters.Type
@@ -432,7 +434,12 @@ export const fromPipeline = <
   PipelineError<N, E, V> | Late<T>,
   Needs<Pipeline.Services<N, R, Current>, W, AR, CR, UR>
 > => {
-  const body = options.ofKind("pipeline", "a pipeline; see Pipeline.make", Pipeline.isPipeline, pipeline as Pipeline.Any)
+  const body = options.ofKind(
+    "pipeline",
+    "a pipeline; see Pipeline.make",
+    Pipeline.isPipeline,
+    pipeline as Pipeline.Any
+  )
   const names = ["success", ...mannerNames] as const
   const { success, ...manner } = options.fields<UntypedManner & { readonly success?: Schema.Top }>(
     "options",
@@ -560,12 +567,18 @@ export const toAi = <T extends Any>(tool: T): Ai<T> => {
     isTool,
     tool as Any
   )
+  const encode = Schema.encodeUnknownResult(Schema.toCodecJson(success as unknown as Schema.Codec<unknown>))
+  const textFor = (value: unknown): string => {
+    const json = Result.getOrElse(encode(value), () => null)
+    return typeof json === "string" ? json : JSON.stringify(json ?? null)
+  }
   const made = AiTool.make(name, {
     ...(description === undefined ? {} : { description }),
     parameters,
     success,
     failure: AiFailure,
-    failureMode: "return"
+    failureMode: "return",
+    toModelOutput: (value) => [Prompt.textPart({ text: contentOf(textFor(value), mostCharacters).content })]
   })
     .addDependency(StageContext)
     .annotate(AiTool.Idempotent, isIdempotent)

@@ -101,9 +101,7 @@ const serviceOf = (rows: UndoRows<unknown>, ttlMs: number): UndoStore["Service"]
   return {
     ttlMs,
     keep: (done) =>
-      Effect.suspend(() =>
-        Effect.mapError(rows.keep({ ...done, order: ++order, expiresAt: done.at + ttlMs }), failed)
-      ),
+      Effect.suspend(() => Effect.mapError(rows.keep({ ...done, order: ++order, expiresAt: done.at + ttlMs }), failed)),
     begin: (actionId, now, whose) => Effect.mapError(rows.begin(actionId, now, whose), failed),
     end: (actionId, now) => Effect.mapError(rows.end(actionId, now), failed),
     giveBack: (actionId, entries) => Effect.mapError(rows.giveBack(actionId, entries), failed),

@@ -79,6 +79,34 @@ export const wordOf = (event: Happening): string | undefined => {
       return "not taken back"
     case "CompensationNotReached":
       return "not reached to take back"
+    case "ToolInvoked":
+      return `tool ${event.tool}`
+    case "ToolStarted":
+      return `${event.tool} started`
+    case "ToolUpdated":
+      return `${event.tool} update`
+    case "ToolCompleted":
+      return `${event.tool} completed`
+    case "ToolFailed":
+      return `${event.tool} failed`
+    case "ToolDenied":
+      return `${event.tool} denied`
+    case "ToolInterrupted":
+      return `${event.tool} interrupted`
+    case "ToolUnresolved":
+      return "call unresolved"
+    case "ToolUndone":
+      return `${event.tool} undone`
+    case "ToolUndoFailed":
+      return "not undone"
+    case "ApprovalRequested":
+      return `approval of ${event.tool} requested`
+    case "ApprovalDecided":
+      return `${event.tool} ${event.decision}`
+    case "ApprovalExpired":
+      return `approval of ${event.tool} expired`
+    case "ApprovalCancelled":
+      return `approval of ${event.tool} cancelled`
     case "ArtifactAdded":
     case "SubpipelineStarted":
     case "SubpipelineEnded":

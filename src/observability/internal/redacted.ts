@@ -89,6 +89,7 @@ export const redacted = (event: Event, policy: Policy): Event => {
   })
   switch (event._tag) {
     case "StageEmitted":
+    case "ToolUpdated":
       return { ...event, data: masking.of(["data"], event.data) }
     case "ArtifactAdded":
       return { ...event, payload: masking.of(["payload"], event.payload) }
@@ -110,6 +111,10 @@ export const redacted = (event: Event, policy: Policy): Event => {
     case "RunDenied":
     case "RunRejected":
     case "CompensationFailed":
+    case "ToolFailed":
+    case "ToolDenied":
+    case "ToolUnresolved":
+    case "ToolUndoFailed":
       return { ...event, error: error(event.error) }
     case "FallbackUsed":
       return event.error === undefined ? event : { ...event, error: error(event.error) }

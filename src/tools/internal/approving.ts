@@ -113,7 +113,7 @@ const askOf = Effect.fnUntraced(function*(
     // Its type says that it does not fail.
     : yield* withPorts(change(parameters), registered) as Effect.Effect<Diff | undefined>
   const json = yield* jsonOf(schema, parameters)
-  const lines = linesOf(json, parameters)
+  const lines = linesOf(parameters)
   const about = JSON.stringify([name, json ?? lines])
   const { identity: { orgId, userId }, lineage } = stage
   return {

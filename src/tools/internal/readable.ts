@@ -3,6 +3,7 @@
  */
 import * as Effect from "effect/Effect"
 import * as Redacted from "effect/Redacted"
+import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 
 /** A field and its value. */
@@ -37,41 +38,57 @@ const shown = (text: string): string => {
   return all.length <= longestValue ? all : `${beginning(all, longestValue)}... (${text.length} characters)`
 }
 
-const isBranch = (value: unknown): value is object =>
-  typeof value === "object" && value !== null && !Redacted.isRedacted(value) && Object.keys(value).length > 0
-
-const textOf = (value: unknown): string => {
-  if (typeof value === "string") return shown(value)
-  if (Redacted.isRedacted(value)) return "<redacted>"
-  // What has no JSON is none of ours to read.
-  return shown(typeof value === "object" ? JSON.stringify(value) ?? "" : String(value))
+/** An object or a list, and nothing that has a form of its own. */
+const isBranch = (value: unknown): value is object => {
+  if (typeof value !== "object" || value === null) return false
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === Object.prototype || prototype === Array.prototype || prototype === null
 }
+
+/** Whether there is a secret anywhere in a value. The JSON of its schema would tell it. */
+const holdsSecret = (value: unknown, depth = 0): boolean => {
+  if (typeof value !== "object" || value === null || depth > deepest) return false
+  return Redacted.isRedacted(value) || Object.values(value).some((part) => holdsSecret(part, depth + 1))
+}
+
+/** Values are looked into this deep. */
+const deepest = 100
+
+/** What `JSON.stringify` makes of a value, which shows no secret. */
+const plainText = (value: unknown): string =>
+  Result.getOrElse(Result.try(() => JSON.stringify(value)), () => undefined) ?? String(typeof value)
+
+const textOf = (value: unknown): string =>
+  shown(typeof value === "string" ? value : typeof value === "object" ? plainText(value) : String(value))
 
 const collect = (value: unknown, name: string, into: Array<Line>): void => {
   if (into.length > mostLines) return
-  if (!isBranch(value)) {
-    into.push({ name: visible(name), value: textOf(value) })
+  const parts = isBranch(value) ? Object.entries(value) : []
+  if (parts.length === 0 || name.length > longestValue) {
+    into.push({ name: visible(name), value: Redacted.isRedacted(value) ? "<redacted>" : textOf(value) })
     return
   }
-  for (const [key, part] of Object.entries(value)) collect(part, name === "" ? key : `${name}.${key}`, into)
+  for (const [key, part] of parts) collect(part, name === "" ? key : `${name}.${key}`, into)
 }
 
-/** The values of a schema as JSON, where they have one. */
+/** The values of a schema as JSON, where they have one. What is secret in them is not shown. */
 export const jsonOf = (schema: Schema.Top, value: unknown): Effect.Effect<Schema.Json | undefined> =>
   Effect.suspend(() => {
+    if (holdsSecret(value)) return Effect.sync(() => JSON.parse(plainText(value)) as unknown)
     // What a tool takes and gives is encoded without services: see `Tool.Options`.
     const json = Schema.toCodecJson(schema as unknown as Schema.Codec<unknown>)
     return Schema.encodeUnknownEffect(json)(value)
   }).pipe(
-    Effect.map((encoded): Schema.Json | undefined => encoded === undefined ? null : encoded),
-    // A secret has no JSON, and a schema's own code can throw.
+    // It is the codec's JSON, or what `JSON.parse` gave.
+    Effect.map((encoded): Schema.Json | undefined => encoded === undefined ? null : encoded as Schema.Json),
+    // A schema's own code can throw.
     Effect.catchCause(() => Effect.undefined)
   )
 
 /** The parameters of a tool as a person reads them. */
-export const linesOf = (json: Schema.Json | undefined, parameters: unknown): ReadonlyArray<Line> => {
+export const linesOf = (parameters: unknown): ReadonlyArray<Line> => {
   const lines: Array<Line> = []
-  collect(json ?? parameters, "", lines)
+  collect(parameters, "", lines)
   if (lines.length <= mostLines) return lines
   return [...lines.slice(0, mostLines), { name: "...", value: "and more fields, which are not shown" }]
 }

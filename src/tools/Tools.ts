@@ -46,7 +46,7 @@ import * as options from "../internal/options.ts"
 import * as Stage from "../Stage.ts"
 import { StageContext } from "../StageContext.ts"
 import { nextAction, perform, type Performed, type Place } from "./internal/performing.ts"
-import { contentOf, errorText, mostCharacters, summaryFor } from "./internal/shortened.ts"
+import { contentOf, errorIn, errorText, mostCharacters, summaryFor } from "./internal/shortened.ts"
 import { tell } from "./internal/telling.ts"
 import * as Tool from "./Tool.ts"
 import { type Calls, parseAndResolve, type ResolvedCall, type UnresolvedCall } from "./ToolCall.ts"
@@ -203,10 +203,6 @@ const unresolved = ({ callId, index, name, problem }: UnresolvedCall, manner: Ma
   ...told(errorText({ tag: problem._tag, message: problem.message }), manner),
   problem
 })
-
-/** What a cause says went wrong: a typed error, if there is one. */
-const errorIn = (cause: Cause.Cause<unknown>): unknown =>
-  Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))
 
 /** Performs a call. Whatever goes wrong is what came of it. */
 const one = (acting: Acting, manner: Manner): Effect.Effect<Result, never, ToolRegistry | StageContext> => {

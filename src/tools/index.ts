@@ -1,11 +1,15 @@
 /**
- * Asks people, code or a terminal whether tools may run, and keeps what they say.
+ * Keeps questions that somebody has to say yes or no to, and what was said.
  */
 export * as Approvals from "./Approvals.ts"
 /**
  * Decides before anybody is asked whether a tool may run.
  */
 export * as ApprovalPolicy from "./ApprovalPolicy.ts"
+/**
+ * Decides on pending approvals.
+ */
+export * as Approvers from "./Approvers.ts"
 /**
  * Shows what a change does.
  */

@@ -7,10 +7,8 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import { pipe } from "effect/Function"
 import * as Schema from "effect/Schema"
-import { errorSummaryOfExit } from "../../attempt/error-summary.ts"
 import { asRepetition } from "../../attempt/repetition.ts"
 import { Subpipeline } from "../../control/index.ts"
-import type { ErrorSummary } from "../../Event.ts"
 import { elapsedMillis } from "../../internal/clock.ts"
 import { problemsOf } from "../../internal/problems.ts"
 import { isRefusal, noteRefusals } from "../../internal/refusal.ts"
@@ -29,6 +27,7 @@ import { approve, withPorts } from "./approving.ts"
 import { definitionOf } from "./definition.ts"
 import { CurrentCall, type Ongoing } from "./invocation.ts"
 import { jsonOf } from "./readable.ts"
+import { errorIn, summaryFor } from "./shortened.ts"
 import { tell, type Told } from "./telling.ts"
 
 /** A tool that has done its work. */
@@ -215,7 +214,7 @@ const endOf = (
   if (Exit.hasInterrupts(exit) && !exit.cause.reasons.some(({ _tag }) => _tag !== "Interrupt")) {
     return { _tag: "ToolInterrupted", ...action, durationMs }
   }
-  const error: ErrorSummary = errorSummaryOfExit(exit) ?? { tag: "Error", message: "" }
+  const error = summaryFor(action.tool, errorIn(exit.cause))
   return { _tag: !hasStarted && mayNotRun.has(error.tag) ? "ToolDenied" : "ToolFailed", ...action, durationMs, error }
 }
 

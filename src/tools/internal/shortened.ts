@@ -1,6 +1,8 @@
 /**
  * Writes what a tool gave, or why it gave nothing, as text for a model: up to a limit, and with what was cut said.
  */
+import * as Cause from "effect/Cause"
+import * as Option from "effect/Option"
 import { errorSummaryOf } from "../../attempt/error-summary.ts"
 import type { ErrorSummary } from "../../Event.ts"
 import { StageFault } from "../../StageError.ts"
@@ -27,6 +29,10 @@ export const contentOf = (text: string, limit: number): Content => {
   const said = `\n[Cut: ${shown.length} of ${text.length} characters are shown]`
   return { content: `${shown}${said}`, cut: { shown: shown.length, of: text.length } }
 }
+
+/** What a cause says went wrong: a typed error, if there is one. */
+export const errorIn = (cause: Cause.Cause<unknown>): unknown =>
+  Option.getOrElse(Cause.findErrorOption(cause), () => Cause.squash(cause))
 
 /** What a model may know of an error: what a typed error says itself, and of everything else only that there was one. */
 export const summaryFor = (tool: string, error: unknown): ErrorSummary => {

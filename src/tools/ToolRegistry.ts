@@ -69,16 +69,17 @@ export class ToolRegistry extends Context.Service<ToolRegistry, {
   readonly registered: (name: string) => Effect.Effect<Registered, UnknownTool>
 }>()("stageflow/tools/ToolRegistry") {
   /**
-   * A registry of these tools. It needs what they need.
+   * A registry of these tools. It needs what they need, but for the registry itself: a tool that calls tools has that of
+   * whoever calls it.
    */
   static readonly layer = <const T extends ReadonlyArray<Tool.Any>>(
     ...tools: T
-  ): Layer.Layer<ToolRegistry, DuplicateTool, Tool.Services<T[number]>> => {
+  ): Layer.Layer<ToolRegistry, DuplicateTool, Exclude<Tool.Services<T[number]>, ToolRegistry>> => {
     const given = tools.map((tool) => options.ofKind("tool", "a tool; see Tool.make", Tool.isTool, tool))
     return Layer.effect(
       ToolRegistry,
       Effect.gen(function*() {
-        const context = withoutSurroundings(yield* Effect.context<Tool.Services<T[number]>>())
+        const context = withoutSurroundings(yield* Effect.context<Exclude<Tool.Services<T[number]>, ToolRegistry>>())
         const bound = given.map((tool): Registered => ({
           tool,
           // Who runs the tool knows nothing of its ports.

@@ -870,6 +870,44 @@ const groups: Readonly<Record<string, Readonly<Record<string, Mistake>>>> = {
       lines: ["Type '\"txt\"' is not assignable to type '\"text\"'."]
     }
   },
+  "a tool": {
+    "tool-no-success": sentence(
+      "\"pay\"",
+      "\"pay\"",
+      "tool 'pay' has no success schema, and its run gives something; give it one",
+      ["pay"]
+    ),
+    "tool-wrong-success": sentence("\"pay\"", "\"pay\"", "tool 'pay', success: run gives no 'receipt'", [
+      "pay",
+      "receipt"
+    ]),
+    "tool-no-failure": sentence(
+      "\"pay\"",
+      "\"pay\"",
+      "tool 'pay' has no failure schema, and its run fails with 'Down'; give it one, or handle the error",
+      ["pay", "Down"]
+    ),
+    "tool-other-failure": sentence(
+      "\"pay\"",
+      "\"pay\"",
+      "tool 'pay', failure: run fails with 'Down', which the schema does not have",
+      ["pay", "Down"]
+    ),
+    "tool-blank-name": sentence("\"\"", "\"\"", "a tool has a blank name; give it one", ["blank"]),
+    "tool-no-approvals": {
+      at: "registry",
+      names: ["Approvals"],
+      lines: [
+        "Type 'Layer<ToolRegistry, DuplicateTool, Approvals>' is not assignable to type 'Layer<ToolRegistry, unknown, never>' with 'exactOptionalPropertyTypes: true'. Consider adding 'undefined' to the types of the target's properties.",
+        "Type 'Approvals' is not assignable to type 'never'."
+      ]
+    },
+    "tool-wrong-call": {
+      at: "amount",
+      names: ["string", "number"],
+      lines: ["Type 'string' is not assignable to type 'number'."]
+    }
+  },
   "a loop": {
     "loop-other-state": inStage("counting", "body: it gives no 'n'; what it gives is the next state"),
     "loop-other-input": inStage("counting", "body: the state has no 'm'"),

@@ -20,17 +20,11 @@ import * as Schema from "effect/Schema"
 import * as SchemaAST from "effect/SchemaAST"
 import { problemsOf } from "../internal/problems.ts"
 import { StageContext } from "../StageContext.ts"
+import { notAllowed } from "./internal/gating.ts"
 import type * as Tool from "./Tool.ts"
 import { NoParameters } from "./Tool.ts"
-import {
-  type CallProblem,
-  InvalidArguments,
-  InvalidCall,
-  InvalidJson,
-  ToolNotAllowed,
-  type UnknownTool
-} from "./ToolError.ts"
-import { isAllowed, ToolRegistry } from "./ToolRegistry.ts"
+import { type CallProblem, InvalidArguments, InvalidCall, InvalidJson, type UnknownTool } from "./ToolError.ts"
+import { ToolRegistry } from "./ToolRegistry.ts"
 
 /** A call of a tool whose arguments are what the tool takes. */
 export interface ResolvedCall {
@@ -201,16 +195,6 @@ const toolOf = (
     ? registry.getByActionType(name)
     // What has no such name may be meant by what it does.
     : Effect.catch(registry.get(name), (unknown) => Effect.mapError(registry.getByActionType(name), () => unknown))
-
-/** The tool may not be used in the execution mode. */
-export const notAllowed = (tool: Tool.Any, executionMode: string | undefined): ToolNotAllowed | undefined =>
-  isAllowed(tool, executionMode)
-    ? undefined
-    : new ToolNotAllowed({
-      tool: tool.name,
-      ...(executionMode === undefined ? {} : { executionMode }),
-      behaviours: tool.behaviours ?? []
-    })
 
 /**
  * Reads what a model wrote, and resolves each call to a tool and what that takes. It never fails: what is no call of a tool

@@ -21,6 +21,7 @@ import * as Schema from "effect/Schema"
 import { withoutSurroundings } from "../attempt/installed.ts"
 import { Suggestions } from "../internal/nearest-name.ts"
 import * as options from "../internal/options.ts"
+import { isAllowed } from "./internal/gating.ts"
 import { Places } from "./internal/places.ts"
 import * as Tool from "./Tool.ts"
 import { UnknownTool } from "./ToolError.ts"
@@ -109,10 +110,6 @@ export class ToolRegistry extends Context.Service<ToolRegistry, {
       })
     )
 }
-
-/** Whether a tool may be used in an execution mode. */
-export const isAllowed = ({ behaviours }: Tool.Facts, executionMode: string | undefined): boolean =>
-  behaviours === undefined || (executionMode !== undefined && behaviours.includes(executionMode))
 
 const duplicate = (tool: string, as: DuplicateTool["as"]) => Effect.fail(new DuplicateTool({ tool, as }))
 

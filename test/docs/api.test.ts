@@ -28,7 +28,7 @@ describe("docs/api", () => {
 })
 
 describe("docs/api, of sub-paths", () => {
-  for (const part of ["interceptors", "auth", "control", "observability", "streaming", "ports"]) {
+  for (const part of ["interceptors", "auth", "control", "observability", "streaming", "ports", "tools"]) {
     const page = readFileSync(resolve(root, `docs/api/${part}.md`), "utf8")
     for (const file of globSync(`${part}/*.ts`, { cwd: resolve(root, "src") })) {
       it(`names every export of ${file}`, () => {

@@ -33,7 +33,7 @@
  */
 import * as Prompt from "effect/ai/Prompt"
 import * as AiTool from "effect/ai/Tool"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import { type Pipeable, pipeArguments } from "effect/Pipeable"

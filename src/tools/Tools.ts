@@ -32,7 +32,7 @@
  * const program = Pipeline.run(answer, Snapshot.make()).pipe(Effect.provide(ToolRegistry.layer(add)))
  * ```
  */
-import * as AiTool from "effect/ai/Tool"
+import type * as AiTool from "effect/ai/Tool"
 import * as Toolkit from "effect/ai/Toolkit"
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
@@ -51,7 +51,7 @@ import { tell } from "./internal/telling.ts"
 import * as Tool from "./Tool.ts"
 import { type Calls, parseAndResolve, type ResolvedCall, type UnresolvedCall } from "./ToolCall.ts"
 import { type CallError, CallProblem, StoppedWithSibling } from "./ToolError.ts"
-import { ToolRegistry } from "./ToolRegistry.ts"
+import type { ToolRegistry } from "./ToolRegistry.ts"
 
 export { parseAndResolve } from "./ToolCall.ts"
 export type { Calls, ResolvedCall, UnresolvedCall } from "./ToolCall.ts"

@@ -30,7 +30,7 @@ import { definitionOf } from "./internal/definition.ts"
 import { entryCodec } from "./internal/performing.ts"
 import { tellIfInStage } from "./internal/telling.ts"
 import { type Registered, ToolRegistry } from "./ToolRegistry.ts"
-import { type Begun, UndoStore, UndoStoreFailed } from "./UndoStore.ts"
+import { type Begun, UndoStore, type UndoStoreFailed } from "./UndoStore.ts"
 
 const actionId = Schema.String
 

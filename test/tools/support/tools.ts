@@ -1,8 +1,8 @@
 /**
  * Tools that note what they did, and ways to run them, for tests.
  */
-import { Effect, Exit, Layer, Schema } from "effect"
-import { Event, EventSink, Pipeline, Snapshot, Stage, type StageContext } from "stageflow"
+import { Effect, type Exit, Layer, Schema } from "effect"
+import { type Event, EventSink, Pipeline, Snapshot, Stage, type StageContext } from "stageflow"
 import { Approvals, Tool, UndoStore } from "stageflow/tools"
 
 export class Refused extends Schema.TaggedError<Refused>()("Refused", { why: Schema.String }) {

@@ -11,7 +11,7 @@ import { asRepetition } from "../../attempt/repetition.ts"
 import { Subpipeline } from "../../control/index.ts"
 import { elapsedMillis } from "../../internal/clock.ts"
 import { problemsOf } from "../../internal/problems.ts"
-import { isRefusal, noteRefusals } from "../../internal/refusal.ts"
+import { isRefusal, refusing } from "../../internal/refusal.ts"
 import { asText, type JsonCodec, jsonCodec, type TextCodec } from "../../internal/schema-json.ts"
 import * as Pipeline from "../../Pipeline.ts"
 import { type RunResult, StageFailed } from "../../RunResult.ts"
@@ -103,8 +103,7 @@ const own = (
   if (!(failed.error instanceof StageFailed)) return Effect.fail(failed.error)
   const { cause } = failed.error
   // Only the failure of the run says that its stage has refused.
-  if (isRefusal(failed.error)) noteRefusals(cause)
-  return Effect.failCause(cause)
+  return Effect.failCause(isRefusal(failed.error) ? refusing(cause) : cause)
 }
 
 const outputOf = (result: Exclude<RunResult, { readonly _tag: "Cancelled" }>, name: string): Ok<unknown> | Skip =>

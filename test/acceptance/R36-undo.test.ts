@@ -191,6 +191,8 @@ for (const [name, store] of Object.entries(stores)) {
         )
         yield* Deferred.await(keeping)
         const interrupting = yield* Effect.forkChild(Fiber.interrupt(running), { startImmediately: true })
+        // The interruption reaches the tool before time goes on.
+        for (let turn = 0; turn < 50; turn++) yield* Effect.yieldNow
         yield* TestClock.adjust("1 second")
         yield* Fiber.join(interrupting)
         const { undone } = yield* Undo.undoRun("run")

@@ -1,8 +1,17 @@
 /** The types of tools: what they take, give, need and can fail with. */
-import { Context, Effect, Layer, Schema } from "effect"
+import { Context, Effect, type Layer, Schema } from "effect"
 import { Tool as AiTool } from "effect/ai"
-import { Pipeline, Stage, type StageContext, type StageError } from "stageflow"
-import { ApprovalPolicy, Approvals, type CallError, Tool, ToolRegistry, Tools, Undo, UndoStore } from "stageflow/tools"
+import { Pipeline, type Stage, type StageContext, type StageError } from "stageflow"
+import {
+  ApprovalPolicy,
+  type Approvals,
+  type CallError,
+  Tool,
+  ToolRegistry,
+  Tools,
+  Undo,
+  type UndoStore
+} from "stageflow/tools"
 import { describe, expect, test } from "tstyche"
 
 class Down extends Schema.TaggedError<Down>()("Down", {}) {}

@@ -74,8 +74,8 @@ describe("OtlpSink", () => {
         ["Info", "RunStarted"],
         ["Debug", "StageStarted stage"],
         ["Debug", "StageEmitted stage: note"],
-        ["Warn", "StageFailed stage: string: "],
-        ["Warn", "RunFailed: string: "]
+        ["Warn", "StageFailed stage: string: a plain string, which is not shown"],
+        ["Warn", "RunFailed: string: a plain string, which is not shown"]
       ])
       assert.deepInclude(attributes(records[2]?.attributes), {
         "event.name": "stageflow.StageEmitted",

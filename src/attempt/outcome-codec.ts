@@ -21,7 +21,7 @@ import {
   type Skip,
   type StageOutput
 } from "../internal/output-model.ts"
-import { type FieldProblem, problemsOf, ProblemsOfParts } from "../internal/problems.ts"
+import { type FieldProblem, problemsOf, ProblemsOfParts, under } from "../internal/problems.ts"
 import { type JsonCodec, jsonCodec, plainData } from "../internal/schema-json.ts"
 import { isNote, noteOf } from "./note.ts"
 
@@ -118,28 +118,41 @@ const made = (fields: Fields): StageOutput => {
 const record = ({ data }: Fields): Readonly<Record<string, unknown>> =>
   immutable(data) as Readonly<Record<string, unknown>> // see `checkedData`
 
+/** Whether there is nothing to an outcome but its data, as with most: nothing else of it can be wrong. */
+const isDataAlone = ({ _tag, artifacts, data, durationMs, events, version }: StageOutput): boolean =>
+  _tag === "Ok" && artifacts.length === 0 && events.length === 0 && version === undefined
+  && (durationMs === undefined || Number.isFinite(durationMs))
+  && typeof data === "object" && data !== null
+
+const writeDataAlone = ({ data, durationMs }: StageOutput, codec: JsonCodec): ReturnType<JsonCodec["write"]> =>
+  Effect.map(
+    under(["data"], codec.write(data)),
+    (data): Schema.JsonObject => durationMs === undefined ? { _tag: "Ok", data } : { _tag: "Ok", durationMs, data }
+  )
+
 /** Writes outcomes of any kind with the codecs of an `Ok`'s data and of a `Fail`'s error. */
 export const outputCodec = (ok: JsonCodec, error: JsonCodec): JsonCodec<StageOutput> => {
   const codecOfData = (tag: unknown) => tag === "Ok" ? ok : plainData
+  const writeAll = Effect.fnUntraced(function*(output: StageOutput) {
+    const parts = new ProblemsOfParts()
+    const others = yield* parts.part([], plainData.write(rest(output)))
+    const data = yield* parts.part(
+      ["data"],
+      // What is no data of such an outcome, given without types, could not be read.
+      Effect.andThen(checkedData(output._tag, output.data), codecOfData(output._tag).write(output.data))
+    )
+    const failure = output._tag === "Fail" ? yield* parts.part(["error"], error.write(output.error)) : undefined
+    const json = yield* parts.whole(() => ({
+      ...others as Schema.JsonObject, // what was written is an object
+      data,
+      ...(failure === undefined ? {} : { error: failure })
+    }))
+    // A version that is no text, given without types, could not be read.
+    yield* checked(json)
+    return json
+  })
   return {
-    write: Effect.fnUntraced(function*(output) {
-      const parts = new ProblemsOfParts()
-      const others = yield* parts.part([], plainData.write(rest(output)))
-      const data = yield* parts.part(
-        ["data"],
-        // What is no data of such an outcome, given without types, could not be read.
-        Effect.andThen(checkedData(output._tag, output.data), codecOfData(output._tag).write(output.data))
-      )
-      const failure = output._tag === "Fail" ? yield* parts.part(["error"], error.write(output.error)) : undefined
-      const json = yield* parts.whole(() => ({
-        ...others as Schema.JsonObject, // what was written is an object
-        data,
-        ...(failure === undefined ? {} : { error: failure })
-      }))
-      // A version that is no text, given without types, could not be read.
-      yield* checked(json)
-      return json
-    }),
+    write: (output) => Effect.suspend(() => isDataAlone(output) ? writeDataAlone(output, ok) : writeAll(output)),
     read: Effect.fnUntraced(function*(json) {
       yield* checked(json)
       // It is an object: it has the fields of one.

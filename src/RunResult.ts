@@ -24,6 +24,10 @@ export interface Summary {
   readonly pipeline: string
   readonly identity: RunIdentity
   readonly lineage: Lineage
+  /**
+   * How long its stages took, from the start of the first to the end of the last. The events of the run tell how long the whole
+   * took: with its layers built and released, and what is around it entered and left.
+   */
   readonly durationMs: number
   /** What every attempt of every stage ended with. */
   readonly bag: OutputBag

@@ -348,7 +348,8 @@ export class ActiveRun implements RunOfStage {
 
   private endSettled(execution: StageExecution, output: Settled, now: number): void {
     const { planned } = execution
-    this.justNow = now
+    // Where it is told of, telling takes time, and that is not the next stage's.
+    this.justNow = this.announcer === undefined ? now : undefined
     this.outputs[planned.index] = output
     this.journal.lastEnded(execution, now, undefined)
     if (this.hasStreams) this.streamEnds(planned, settlementOf(output))

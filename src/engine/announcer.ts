@@ -138,7 +138,10 @@ export class Announcer {
     this.announce({ ...this.base, _tag: "RunStarted", sequence: this.next, at: this.now, stages })
   }
 
-  /** The run is over, with all that was around it. `elapsedMs` is how long all of that took. */
+  /**
+   * The run is over, with all that was around it. `elapsedMs` is how long all of that took: what a result says of its stages
+   * is less.
+   */
   runEnded(end: RunEnd, elapsedMs: number): void {
     if ("result" in end) this.tells(() => ({ _tag: "End", ended: end.result }))
     else if ("failed" in end) this.tells(() => ({ _tag: "End", ended: end.failed }))
@@ -146,9 +149,9 @@ export class Announcer {
       case "completed":
       case "cancelled":
       case "incomplete":
-        return this.runGave(end.result)
+        return this.runGave(end.result, elapsedMs)
       case "failed":
-        return this.runFailed(end.failed.durationMs, end.failed.stage, end.failed.error)
+        return this.runFailed(elapsedMs, end.failed.stage, end.failed.error)
       case "timed_out":
         return this.runTimedOut(elapsedMs, end.limitMs, end.error)
       case "denied":
@@ -162,14 +165,14 @@ export class Announcer {
     }
   }
 
-  private runGave(result: RunResult): void {
+  private runGave(result: RunResult, elapsedMs: number): void {
     switch (result._tag) {
       case "Completed":
-        return this.runCompleted(result.durationMs)
+        return this.runCompleted(elapsedMs)
       case "Cancelled":
-        return this.runCancelled(result.durationMs, result.by, result.reason)
+        return this.runCancelled(elapsedMs, result.by, result.reason)
       case "Incomplete":
-        return this.runIncomplete(result.durationMs, [...result.failed], [...result.blocked])
+        return this.runIncomplete(elapsedMs, [...result.failed], [...result.blocked])
       default:
         return absurd(result)
     }

@@ -74,7 +74,7 @@ export class OneRun {
   /** The id of the request, where somebody has given one. */
   private readonly requestId: string | undefined
   private readonly clock: Clock.Clock
-  private readonly startedNanos: bigint
+  private startedNanos = 0n
   /** The stages, once the run is past what is around them. */
   state: ActiveRun | undefined = undefined
   /** Who reads streams besides the stages. */
@@ -116,7 +116,6 @@ export class OneRun {
     this.record = new RunRecord(plan.pipeline, lineage, executionOf(this.parent)?.run.record, hasHandle)
     this.snapshot = complete(snapshot, this.identityIn(snapshot, environment))
     this.clock = Context.get(environment, Clock.Clock)
-    this.startedNanos = this.clock.monotonicTimeNanosUnsafe()
     const sink = Option.getOrUndefined(Context.getOption(environment, EventSink))
     const observing = this.observing(environment)
     const offered = sink === undefined ? observing : [offerTo(sink), ...observing]
@@ -141,6 +140,7 @@ export class OneRun {
   /** The run starts: from here on it has an end, and \`end\` is told of it. */
   start(): void {
     this.hasStarted = true
+    this.startedNanos = this.clock.monotonicTimeNanosUnsafe()
     this.record.start()
     const { lineage: { runId } } = this.record
     this.teller?.announce({ _tag: "SubpipelineStarted", childRunId: runId, childPipeline: this.plan.pipeline })

@@ -6,8 +6,8 @@
  * are for everything else (queues, sockets, other servers), and for `tracestate` and `baggage`, which those leave out.
  *
  * Headers come from outside, so they are read strictly and never trusted: what is malformed is left out, and told as a
- * problem. A malformed `traceparent` starts a new trace; a log at Debug says so. Baggage is what anybody wrote into a header:
- * use it to search by, and not to decide by.
+ * problem. A malformed `traceparent`, or B3 where there is none, starts a new trace; a log at Debug says so. Baggage is what
+ * anybody wrote into a header: use it to search by, and not to decide by.
  *
  * ```ts
  * import { Effect } from "effect"
@@ -36,7 +36,7 @@ import type * as Tracer from "effect/Tracer"
  * What is wrong with a header, in a sentence. It says nothing of what the header holds.
  */
 export interface Problem {
-  readonly header: "traceparent" | "tracestate" | "baggage"
+  readonly header: "traceparent" | "b3" | "tracestate" | "baggage"
   readonly problem: string
 }
 
@@ -61,6 +61,11 @@ export const TraceState = Context.Reference<string>("stageflow/observability/Tra
   defaultValue: () => ""
 })
 
+/** The trace that the `tracestate` came with: a trace that begins inside has nothing of it. */
+const TraceOfState = Context.Reference<string | undefined>("stageflow/observability/TraceContext/TraceOfState", {
+  defaultValue: () => undefined
+})
+
 const noBaggage: ReadonlyMap<string, string> = new Map()
 
 /**
@@ -83,6 +88,41 @@ const parentIn = (traceparent: string): Option.Option<Tracer.ExternalSpan> => {
   const { fields, more, version } = traceparentPattern.exec(traceparent)?.groups ?? {}
   if (version === undefined || version === "ff" || (version === "00" && more !== undefined)) return Option.none()
   return HttpTraceContext.w3c(Headers.fromInput({ traceparent: `00-${fields}` }))
+}
+
+/** B3 has trace ids of half the length, too, and those who read them elsewhere know one length alone. */
+const widened = (traceId: string): string => traceId.padStart(32, "0")
+
+const onlyZeros = /^0*$/
+
+/** B3 that says nothing but whether the trace is sampled. */
+const isDecision = (b3: string): boolean => b3 === "0" || b3 === "1" || b3 === "d"
+
+/** What B3 says, in one header or in several; `isWrong` where it says something that is no parent. */
+const b3In = (
+  headers: Headers.Headers
+): { readonly parent: Option.Option<Tracer.ExternalSpan>; readonly isWrong: boolean } => {
+  const { b3, "x-b3-spanid": spanId, "x-b3-traceid": traceId } = headers
+  const parent = Option.orElse(HttpTraceContext.b3(headers), () => HttpTraceContext.xb3(headers)).pipe(
+    Option.filter((span) => !onlyZeros.test(span.traceId) && !onlyZeros.test(span.spanId)),
+    Option.map((span) => ({ ...span, traceId: widened(span.traceId) }))
+  )
+  const isGiven = (b3 !== undefined && !isDecision(b3)) || spanId !== undefined || traceId !== undefined
+  return { parent, isWrong: isGiven && Option.isNone(parent) }
+}
+
+/** The parent that headers name, and what is wrong with how they do. */
+const readParent = (
+  headers: Headers.Headers
+): { readonly parent: Option.Option<Tracer.ExternalSpan>; readonly problems: ReadonlyArray<Problem> } => {
+  const { traceparent } = headers
+  if (traceparent === undefined) {
+    const { isWrong, parent } = b3In(headers)
+    return { parent, problems: isWrong ? [{ header: "b3", problem: "It is no trace id and span id" }] : [] }
+  }
+  const parent = parentIn(traceparent)
+  const problem: Problem = { header: "traceparent", problem: "It is no version, trace id, span id and flags" }
+  return { parent, problems: Option.isNone(parent) ? [problem] : [] }
 }
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -172,12 +212,8 @@ const writeBaggage = (baggage: ReadonlyMap<string, string>): string => {
  */
 export const fromHeaders = (headers: Headers.Input): Incoming => {
   const all = Headers.fromInput(headers)
-  const problems: Array<Problem> = []
-  const { traceparent } = all
-  const parent = traceparent === undefined ? HttpTraceContext.fromHeaders(all) : parentIn(traceparent)
-  if (traceparent !== undefined && Option.isNone(parent)) {
-    problems.push({ header: "traceparent", problem: "It is no version, trace id, span id and flags" })
-  }
+  const { parent, problems: problemsOfParent } = readParent(all)
+  const problems = [...problemsOfParent]
   const given = Option.isNone(parent) ? "" : all["tracestate"] ?? ""
   const wrongState = problemOfState(given)
   if (wrongState !== undefined) problems.push({ header: "tracestate", problem: wrongState })
@@ -192,7 +228,7 @@ const tellOf = ({ parent, problems }: Incoming): Effect.Effect<void> =>
     ({ header, problem }) =>
       Effect.logDebug(
         `Malformed header "${header}": ${problem}.${
-          header === "traceparent" && Option.isNone(parent) ? " A new trace is started" : ""
+          (header === "traceparent" || header === "b3") && Option.isNone(parent) ? " A new trace is started" : ""
         }`
       ),
     { discard: true }
@@ -221,11 +257,16 @@ export const continueFrom: {
       const { baggage, parent, traceState } = incoming
       yield* tellOf(incoming)
       const current = yield* Effect.option(Effect.currentParentSpan)
-      const isInside = Option.isSome(current) && Option.isSome(parent) && current.value.traceId === parent.value.traceId
+      const isInside = Option.isSome(current) && Option.isSome(parent)
+        && widened(current.value.traceId) === parent.value.traceId
       const known = yield* Baggage
       const carried = self.pipe(
         Effect.provideService(Baggage, new Map([...known, ...baggage])),
-        traceState === "" ? (effect) => effect : Effect.provideService(TraceState, traceState)
+        traceState === "" || Option.isNone(parent) ? (effect) => effect : (effect) =>
+          effect.pipe(
+            Effect.provideService(TraceState, traceState),
+            Effect.provideService(TraceOfState, parent.value.traceId)
+          )
       )
       return yield* Option.isNone(parent) || isInside ? carried : Effect.withParentSpan(carried, parent.value)
       // Where there is no parent to provide, the Effect runs in the one that it is in anyway.
@@ -234,7 +275,10 @@ export const continueFrom: {
 
 /** What goes along with the trace. */
 const carriedHeaders: Effect.Effect<Headers.Headers> = Effect.gen(function*() {
-  const traceState = yield* TraceState
+  const span = yield* Effect.option(Effect.currentParentSpan)
+  const of = yield* TraceOfState
+  const isOfAnother = of !== undefined && Option.isSome(span) && widened(span.value.traceId) !== of
+  const traceState = isOfAnother ? "" : yield* TraceState
   const baggage = writeBaggage(yield* Baggage)
   return Headers.fromInput({
     ...(traceState === "" ? {} : { tracestate: traceState }),
@@ -252,7 +296,7 @@ export const headers: Effect.Effect<Headers.Headers> = Effect.gen(function*() {
   if (Option.isNone(span)) return Headers.remove(carried, "tracestate")
   const { sampled, spanId, traceId } = span.value
   const flags = sampled ? "01" : "00"
-  return Headers.set(carried, "traceparent", `00-${traceId.padStart(32, "0")}-${spanId}-${flags}`)
+  return Headers.set(carried, "traceparent", `00-${widened(traceId)}-${spanId}-${flags}`)
 })
 
 /**

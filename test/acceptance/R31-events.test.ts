@@ -683,3 +683,39 @@ describe("R31 the handle and the stream tell the same", () => {
       })
   )
 })
+
+describe("R31 a run took the time from its first event to its last", () => {
+  const takes = (millis: number) => Effect.sleep(millis)
+  const slowLayer = Layer.effectDiscard(Effect.acquireRelease(takes(100), () => takes(200)))
+  const around = Interceptor.make({
+    name: "around",
+    aroundRun: (run) => takes(10).pipe(Effect.andThen(run), Effect.ensuring(takes(20)))
+  })
+  const stage = (run: Effect.Effect<void, Broken>) => Pipeline.make("p").add(Stage.work("stage", { run }))
+  const ended = (run: Effect.Effect<object | void, Broken>) =>
+    Pipeline.make("p").add(Stage.work("stage", { run } as never))
+  const whole = <const P extends ReturnType<typeof stage>>(pipeline: P) =>
+    pipeline.pipe(Pipeline.provide(slowLayer), Pipeline.intercept(around))
+  const slow = Effect.asVoid(takes(1000))
+  const ways = {
+    RunCompleted: Pipeline.run(whole(stage(slow)), Snapshot.make()),
+    RunCancelled: Pipeline.run(whole(ended(Effect.as(slow, StageOutput.cancel("enough")))), Snapshot.make()),
+    RunFailed: Pipeline.run(whole(stage(Effect.andThen(slow, Effect.fail(broken)))), Snapshot.make()),
+    RunIncomplete: Pipeline.run(whole(stage(Effect.andThen(slow, Effect.fail(broken)))), Snapshot.make(), {
+      failure: "continue"
+    })
+  }
+  for (const [end, run] of Object.entries(ways)) {
+    it.effect(`with what is around its stages: ${end}`, () =>
+      Effect.gen(function*() {
+        const { events, exit } = yield* recorded(during(Effect.result(run), "10 seconds"))
+        const [first, last] = [events[0], events.at(-1)]
+        assert(first !== undefined && last !== undefined && Event.isRunEnd(last))
+        assert.deepStrictEqual([last._tag, last.durationMs, last.at - first.at], [end, 1330, 1330])
+        // A result is of the stages.
+        const given = yield* exit
+        const result: object = "success" in given ? given.success : given.failure
+        assert.propertyVal(result, "durationMs", 1000)
+      }))
+  }
+})

@@ -115,12 +115,50 @@ describe("fromHeaders", () => {
     assert.isTrue(Option.isNone(TraceContext.fromHeaders({ b3, traceparent: "malformed" }).parent))
     assert.isTrue(Option.isNone(TraceContext.fromHeaders({}).parent))
   })
+
+  const wrongB3: ReadonlyArray<Record<string, string>> = [
+    { b3: `${"0".repeat(32)}-${spanId}-1` },
+    { b3: `${"0".repeat(16)}-${spanId}-1` },
+    { b3: `${traceId}-${"0".repeat(16)}-1` },
+    { b3: "evil" },
+    { b3: "zz-yy-1" },
+    { "x-b3-traceid": "<script>", "x-b3-spanid": spanId },
+    { "x-b3-traceid": traceId },
+    { "x-b3-traceid": "0".repeat(32), "x-b3-spanid": spanId }
+  ]
+  for (const headers of wrongB3) {
+    it(`reads B3 strictly: ${JSON.stringify(headers)}`, () => {
+      const { parent, problems } = TraceContext.fromHeaders(headers)
+      assert.isTrue(Option.isNone(parent))
+      assert.deepStrictEqual(problems, [{ header: "b3", problem: "It is no trace id and span id" }])
+    })
+  }
+
+  it("widens the short trace ids of B3, and takes a mere decision for no problem", () => {
+    const short = "8448eb211c80319c"
+    for (const headers of [{ b3: `${short}-${spanId}-1` }, { "x-b3-traceid": short, "x-b3-spanid": spanId }]) {
+      assert.strictEqual(
+        Option.getOrUndefined(TraceContext.fromHeaders(headers).parent)?.traceId,
+        short.padStart(32, "0")
+      )
+    }
+    assert.deepStrictEqual(TraceContext.fromHeaders({ b3: "0" }).problems, [])
+  })
 })
 
 const traced = <A, E, R>(effect: Effect.Effect<A, E, R>) =>
   Effect.provide(effect, Interceptor.layer(Interceptors.tracing()))
 
 describe("continueFrom and headers", () => {
+  it.effect("a trace that begins inside does not take the tracestate along", () =>
+    Effect.gen(function*() {
+      const sent = yield* Effect.all({
+        same: Effect.withSpan(TraceContext.headers, "same"),
+        another: Effect.withSpan(TraceContext.headers, "another", { root: true })
+      }).pipe(TraceContext.continueFrom({ traceparent, tracestate: "vendor=1" }))
+      assert.deepStrictEqual([sent.same["tracestate"], sent.another["tracestate"]], ["vendor=1", undefined])
+    }))
+
   it.effect("make a run part of a trace, and hand it on from inside of it", () =>
     Effect.gen(function*() {
       const { layer, spans } = recording()

@@ -2,7 +2,7 @@
  * What a run's time was spent on, compared with a naive model: the run is simulated again with one stage slower.
  */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Schema } from "effect"
+import { Effect, Layer, Schema } from "effect"
 import { type Event, Pipeline, Snapshot } from "stageflow"
 import { Subpipeline } from "stageflow/control"
 import { RunRecord, RunReport } from "stageflow/observability"
@@ -126,7 +126,7 @@ describe("RunReport.analyse", () => {
       const { betweenAttemptsMs = 0, otherMs = 0, queuedMs = 0, runningMs = 0 } = times.get(name) ?? {}
       return betweenAttemptsMs + otherMs + queuedMs + runningMs
     })
-    assert.strictEqual(spans.reduce((sum, ms) => sum + ms, 0) + analysis.endingMs, end)
+    assert.strictEqual(spans.reduce((sum, ms) => sum + ms, analysis.startingMs) + analysis.endingMs, end)
     assert.strictEqual(analysis.endingMs, 0)
     assert.strictEqual(analysis.durationMs, end)
   })
@@ -227,6 +227,39 @@ describe("RunReport.analyse", () => {
         "It took 600 ms: each 600 ms."
       ])
     }))
+
+  it.effect("of a run that took long to begin and to end", () =>
+    Effect.gen(function*() {
+      const layer = Layer.effectDiscard(Effect.acquireRelease(Effect.sleep(100), () => Effect.sleep(200)))
+      const slow = good.pipe(Pipeline.provide(layer))
+      const { events } = yield* ranIn(Pipeline.run(slow, Snapshot.make()), 1000)
+      const analysis = analysed(events, yield* Pipeline.describe(slow))
+      assert.strictEqual(
+        analysis.sentence,
+        "It took 800 ms: 100 ms to begin, then first 100 ms, then second 300 ms, then last 100 ms, and 200 ms to end."
+      )
+      assert.deepInclude(analysis, { durationMs: 800, startingMs: 100, endingMs: 200 })
+      assert.deepInclude(analysis.stages.find((stage) => stage.stage === "first"), { dependenciesMs: 100, otherMs: 0 })
+    }))
+
+  it("of a chain that is faster than the clock", () => {
+    // They follow each other within a millisecond: by its start and its duration the first ended last.
+    const stages = [0.9, 0.1, 0.4].map((durationMs, index): RunRecord.RecordedStage => ({
+      name: `s${index}`,
+      kind: "work",
+      after: index === 0 ? [] : [`s${index - 1}`],
+      status: "ok",
+      startedAt: 0,
+      durationMs,
+      attempts: [{ attempt: 1, startedAt: 0, endedAt: 1 }],
+      waits: [],
+      input: unrecorded,
+      output: unrecorded,
+      runs: []
+    }))
+    const analysis = RunReport.analyse({ ...childRecord(0, 1.4), stages })
+    assert.deepStrictEqual(analysis.criticalPath, stages.map(({ name }) => name))
+  })
 
   it.effect("of a run that nothing is known of but that it was rejected", () =>
     Effect.gen(function*() {

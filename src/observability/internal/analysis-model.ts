@@ -16,7 +16,7 @@ export interface StageTimes {
   readonly startedAfterMs: number
   /** From its start to its end, with everything in between. */
   readonly durationMs: number
-  /** Until the last of the stages that it waits for had ended. */
+  /** Until the last of the stages that it waits for had ended; of one that waits for none, until the first could start. */
   readonly dependenciesMs: number
   /** In queues, before and after it started. */
   readonly queuedMs: number
@@ -45,13 +45,16 @@ export interface Analysis {
   readonly runId: string
   readonly pipeline: string
   readonly status: RunStatus
+  /** Of all of it, with what is around its stages; of one of which only the result is known, of its stages. */
   readonly durationMs: number
+  /** Until its first stages could start: layers were built, and what is around the run was entered. */
+  readonly startingMs: number
   /**
    * The stages that the run could not have ended without, one after the other. It would have been over sooner, had one of
    * them been faster, as long as no other path takes as long.
    */
   readonly criticalPath: ReadonlyArray<string>
-  /** From the end of that path to the end of the run: what still ran was stopped, layers were released. */
+  /** From the end of that path to the end of the run: what still ran was stopped, what is around the run was left, layers released. */
   readonly endingMs: number
   /** The stages that started, in the order of the record. */
   readonly stages: ReadonlyArray<StageTimes>

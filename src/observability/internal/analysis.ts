@@ -28,22 +28,33 @@ const spanOf = ({ durationMs, startedAt }: RecordedStage, ready: number, nowMs: 
 
 const isPassed = ({ startedAt, status }: RecordedStage): boolean => startedAt !== undefined || status === "skipped"
 
+/** When the first stages could start: nothing tells it but that one of them waits or has started. */
+const firstReadyMs = ({ stages, startedAt }: RunRecord): number => {
+  let first = Number.POSITIVE_INFINITY
+  for (const stage of stages) {
+    if (stage.startedAt === undefined) continue
+    first = Math.min(first, stage.startedAt)
+    for (const wait of stage.waits) first = Math.min(first, wait.startedAt)
+  }
+  return first === Number.POSITIVE_INFINITY ? startedAt : Math.max(first, startedAt)
+}
+
 const spansOf = (
   stages: ReadonlyArray<Placed>,
   order: ReadonlyArray<number>,
-  startMs: number,
+  firstMs: number,
   nowMs: number
 ): ReadonlyArray<Span | undefined> => {
   const spans: Array<Span | undefined> = stages.map(() => undefined)
   for (const index of order) {
     const { before, stage } = stages[index] as Placed // an order is made of indices
     if (!isPassed(stage)) continue
-    let ready = startMs
+    let ready = firstMs
     let last: number | undefined
     for (const other of before) {
       const end = spans[other]?.end
       if (end === undefined || (last !== undefined && end <= ready)) continue
-      ready = Math.max(end, startMs)
+      ready = Math.max(end, firstMs)
       last = other
     }
     spans[index] = { ...spanOf(stage, ready, nowMs), last }
@@ -51,10 +62,33 @@ const spansOf = (
   return spans
 }
 
+/**
+ * The last of those that wait for a stage, for each other, and ended with it: starts are told in whole milliseconds, so that of
+ * stages that followed each other faster any may seem to have ended last.
+ */
+const lastBehind = (
+  latest: number,
+  stages: ReadonlyArray<Placed>,
+  order: ReadonlyArray<number>,
+  spans: ReadonlyArray<Span | undefined>
+): number => {
+  const end = spans[latest]?.end ?? 0
+  const behind = new Set([latest])
+  let last = latest
+  for (const index of order) {
+    const span = spans[index]
+    if (span === undefined || stages[index]?.before.some((other) => behind.has(other)) !== true) continue
+    behind.add(index)
+    if (stages[index]?.stage.startedAt !== undefined && span.end > end - 1) last = index
+  }
+  return last
+}
+
 /** The stage that the run ended with: the one that ended it, else the one that ended last. */
 const lastOf = (
   record: RunRecord,
   stages: ReadonlyArray<Placed>,
+  order: ReadonlyArray<number>,
   spans: ReadonlyArray<Span | undefined>
 ): number | undefined => {
   const endedBy = record.status === "failed" || record.status === "cancelled" ? record.by : undefined
@@ -65,7 +99,7 @@ const lastOf = (
     if (stage.name === endedBy) return index
     if (latest === undefined || span.end > (spans[latest]?.end ?? 0)) latest = index
   }
-  return latest
+  return latest === undefined ? undefined : lastBehind(latest, stages, order, spans)
 }
 
 const pathTo = (last: number | undefined, spans: ReadonlyArray<Span | undefined>): ReadonlyArray<number> => {
@@ -135,8 +169,9 @@ export const analyse = (record: RunRecord): Analysis => {
   const startMs = record.startedAt
   const stages = placed(record.stages)
   const order = orderOf(stages)
-  const spans = spansOf(stages, order, startMs, nowMs)
-  const last = lastOf(record, stages, spans)
+  const firstMs = firstReadyMs(record)
+  const spans = spansOf(stages, order, firstMs, nowMs)
+  const last = lastOf(record, stages, order, spans)
   const path = pathTo(last, spans)
   const critical = new Set(path)
   const endMs = last === undefined ? startMs : spans[last]?.end ?? startMs
@@ -164,6 +199,7 @@ export const analyse = (record: RunRecord): Analysis => {
     pipeline: record.pipeline,
     status: record.status,
     durationMs,
+    startingMs: firstMs - startMs,
     criticalPath: path.flatMap((index) => {
       const stage = stages[index]?.stage
       return stage?.startedAt === undefined ? [] : [stage.name]

@@ -89,7 +89,7 @@ const totalOf = ({ events, stages }: RunRecord): number => {
   return Math.max(stages.length, start?._tag === "RunStarted" ? start.stages : 0)
 }
 
-/** On the axis of its stages: the duration leaves out what was done before the first of them. */
+/** On the axis of its stages, to which the times of its events belong. A result has none. */
 const endOf = ({ events, startedAt }: RunRecord, durationMs: number): number =>
   events.findLast(isRunEnd)?.at ?? startedAt + durationMs
 

@@ -88,7 +88,7 @@ const longestSteps = (steps: ReadonlyArray<StageTimes>): ReadonlyArray<StageTime
 
 /** Why the run took so long. */
 export const sentenceOf = (record: RunRecord, analysis: Omit<Analysis, "sentence">): string => {
-  const { criticalPath, durationMs, endingMs, status } = analysis
+  const { criticalPath, durationMs, endingMs, startingMs, status } = analysis
   const times = new Map(analysis.stages.map((stage) => [stage.stage, stage]))
   const recorded = new Map(record.stages.map((stage) => [stage.name, stage]))
   const steps = criticalPath.flatMap((name) => times.get(name) ?? [])
@@ -100,6 +100,8 @@ export const sentenceOf = (record: RunRecord, analysis: Omit<Analysis, "sentence
   const parts = shown.map((step) => stepOf(step, recorded.get(step.stage), step === steps.at(-1)))
   if (rest.length > 0 && restMs >= shortest) parts.push(`and ${rest.length} shorter ones ${shortDuration(restMs)}`)
   if (parts.length === 0) parts.push(steps.slice(0, mostSteps).map(({ stage }) => printable(stage)).join(", "))
-  const ending = endingMs < Math.max(shortest, durationMs / 20) ? "" : `, and ${shortDuration(endingMs)} to end`
+  const isWorthAWord = (ms: number) => ms >= Math.max(shortest, durationMs / 20)
+  if (isWorthAWord(startingMs)) parts.unshift(`${shortDuration(startingMs)} to begin`)
+  const ending = isWorthAWord(endingMs) ? `, and ${shortDuration(endingMs)} to end` : ""
   return `${start}: ${parts.join(", then ").replace(", then and ", ", and ")}${ending}.`
 }

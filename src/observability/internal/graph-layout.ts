@@ -2,16 +2,19 @@
  * Lays a graph of stages out from left to right.
  *
  * dagre does it, with its ranker `tight-tree`: the default one takes ten times as long for 1,000 stages, for a picture that is
- * hardly better. A graph so large that even that takes too long, and that nobody reads as a picture, is laid out in plain
- * columns.
+ * hardly better. While it does nothing else runs in the process, so a graph for which even that takes too long, and that nobody
+ * reads as a picture, is laid out in plain columns.
  */
 import { graphlib, layout } from "@dagrejs/dagre"
 import * as Result from "effect/Result"
 import { orderOf, type Placed } from "./order.ts"
 import { boxHeight, boxWidth, type Layout } from "./page-model.ts"
 
-/** Stages and edges of a graph that dagre lays out in a second or two. */
-const mostForDagre = 5_000
+/**
+ * What dagre lays out in half a second: stages, and the columns that their edges cross. It puts a point into each of these, so
+ * a few edges across all of a graph are as much work as many stages.
+ */
+const mostForDagre = 1_500
 
 const gapBetweenColumns = 48
 const gapInColumn = 16
@@ -76,26 +79,51 @@ const laidOutByDagre = (stages: ReadonlyArray<Placed>): Layout => {
   }
 }
 
-/** A column for each number of stages that must have ended before. */
-const laidOutInColumns = (stages: ReadonlyArray<Placed>, order: ReadonlyArray<number>): Layout => {
+/** The column of each stage: after those of all that must have ended before. */
+const columnsOf = (stages: ReadonlyArray<Placed>): ReadonlyArray<number> => {
   const columns = stages.map(() => 0)
-  const heights: Array<number> = []
-  const boxes = stages.map((): readonly [number, number] => [0, 0])
-  for (const index of order) {
+  for (const index of orderOf(stages)) {
     const before = stages[index]?.before ?? []
-    const column = before.reduce((last, other) => Math.max(last, (columns[other] ?? 0) + 1), 0)
-    const row = heights[column] ?? 0
-    columns[index] = column
-    for (let missing = heights.length; missing <= column; missing++) heights.push(0)
-    heights[column] = row + 1
-    boxes[index] = [
-      margin + boxWidth / 2 + column * (boxWidth + gapBetweenColumns),
-      margin + boxHeight / 2 + row * (boxHeight + gapInColumn)
-    ]
+    columns[index] = before.reduce((last, other) => Math.max(last, (columns[other] ?? 0) + 1), 0)
   }
-  const highest = heights.reduce((most, rows) => Math.max(most, rows), 0)
+  return columns
+}
+
+/** The stages of each column, those that wait for stages further up before the others. */
+const sortedColumns = (
+  stages: ReadonlyArray<Placed>,
+  columns: ReadonlyArray<number>
+): ReadonlyArray<ReadonlyArray<number>> => {
+  const last = columns.reduce((most, column) => Math.max(most, column), 0)
+  const sorted = Array.from({ length: last + 1 }, (): Array<number> => [])
+  for (const [index, column] of columns.entries()) sorted[column]?.push(index)
+  const rows = stages.map(() => 0)
+  const height = (index: number): number => {
+    const before = stages[index]?.before ?? []
+    return before.reduce((sum, other) => sum + (rows[other] ?? 0), 0) / Math.max(before.length, 1)
+  }
+  for (const column of sorted) {
+    const heights = new Map(column.map((index) => [index, height(index)]))
+    column.sort((a, b) => (heights.get(a) ?? 0) - (heights.get(b) ?? 0))
+    for (const [row, index] of column.entries()) rows[index] = row
+  }
+  return sorted
+}
+
+const laidOutInColumns = (stages: ReadonlyArray<Placed>, columns: ReadonlyArray<number>): Layout => {
+  const boxes = stages.map((): readonly [number, number] => [0, 0])
+  const sorted = sortedColumns(stages, columns)
+  for (const [column, indices] of sorted.entries()) {
+    for (const [row, index] of indices.entries()) {
+      boxes[index] = [
+        margin + boxWidth / 2 + column * (boxWidth + gapBetweenColumns),
+        margin + boxHeight / 2 + row * (boxHeight + gapInColumn)
+      ]
+    }
+  }
+  const highest = sorted.reduce((most, { length }) => Math.max(most, length), 0)
   return {
-    width: 2 * margin + heights.length * (boxWidth + gapBetweenColumns) - gapBetweenColumns,
+    width: 2 * margin + sorted.length * (boxWidth + gapBetweenColumns) - gapBetweenColumns,
     height: 2 * margin + highest * (boxHeight + gapInColumn) - gapInColumn,
     boxes,
     lines: edgesOf(stages).map(([from, to]) => {
@@ -108,9 +136,10 @@ const laidOutInColumns = (stages: ReadonlyArray<Placed>, order: ReadonlyArray<nu
 /** Where the stages are in a picture of the graph. */
 export const laidOut = (stages: ReadonlyArray<Placed>): Layout => {
   if (stages.length === 0) return { width: 0, height: 0, boxes: [], lines: [] }
-  const edges = stages.reduce((sum, { before }) => sum + before.length, 0)
-  const inColumns = () => laidOutInColumns(stages, orderOf(stages))
-  if (stages.length + edges > mostForDagre) return inColumns()
+  const columns = columnsOf(stages)
+  const crossed = edgesOf(stages).reduce((sum, [from, to]) => sum + (columns[to] ?? 0) - (columns[from] ?? 0), 0)
+  const inColumns = () => laidOutInColumns(stages, columns)
+  if (stages.length + crossed > mostForDagre) return inColumns()
   // It calls itself for each column: a very long chain is too deep for the stack.
   return Result.getOrElse(Result.try(() => laidOutByDagre(stages)), inColumns)
 }

@@ -17,6 +17,7 @@ import type * as Fiber from "effect/Fiber"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
 import * as References from "effect/References"
+import * as Result from "effect/Result"
 import * as Tracer from "effect/Tracer"
 import { attemptIn } from "../attempt/attempt.ts"
 import { errorSummaryOf } from "../attempt/error-summary.ts"
@@ -54,6 +55,13 @@ export const SpanAttributes = Context.Reference<Readonly<Record<string, unknown>
   "stageflow/interceptors/SpanAttributes",
   { defaultValue: () => ({}) }
 )
+
+/** The attributes that somebody gave, as an exporter can send them; one that cannot be read says so. */
+const attributesOf = (
+  given: Readonly<Record<string, unknown>>
+): ReadonlyArray<readonly [key: string, value: unknown]> =>
+  Result.getOrElse(Result.try(() => Object.keys(given)), (): ReadonlyArray<string> => [])
+    .map((key) => [key, Result.getOrElse(Result.try(() => attributeValue(given[key])), () => "<unreadable>")])
 
 const noLinks: ReadonlyArray<Tracer.SpanLink> = []
 
@@ -104,6 +112,9 @@ export const linkedTo: {
 
 /** The spans of one kind: of a run, of a stage or of its attempts. */
 interface Spans<Subject, A> {
+  /** What is in a span of this kind. What is inside of another one about the same gets none of its own. */
+  readonly inOne: WeakSet<object>
+  readonly about: (subject: Subject) => object
   /** What a span is about. */
   readonly subjectIn: (fiber: AnyFiber) => Subject
   readonly make: (subject: Subject) => Effect.Effect<Tracer.Span>
@@ -118,31 +129,48 @@ interface Spans<Subject, A> {
   ) => Effect.Effect<void> | undefined
 }
 
+/** Does something with a span. A tracer that throws, or attributes that do, change nothing but what is told. */
+const told = <A>(tell: () => A): A | undefined => Result.getOrUndefined(Result.try(tell))
+
+/** What cannot be told is not, and ends nothing. */
+const toldInTime = (telling: Effect.Effect<void> | undefined): Effect.Effect<void> | undefined =>
+  telling === undefined ? undefined : Effect.catchCause(telling, () => Effect.void)
+
 /**
- * Runs an Effect in a span. `Effect.withSpan` would end it with the exit as it is, and keep where it was made, which says
- * nothing here. The fiber gets its context here as well: an Effect of its own for that would cost as much as all the rest.
+ * Runs an Effect in a span, or without one where the tracer makes none. `Effect.withSpan` would end it with the exit as it is,
+ * and keep where it was made, which says nothing here. The fiber gets its context here as well: an Effect of its own for that
+ * would cost as much as all the rest.
  */
 const inSpan = <Subject, A, E, R>(spans: Spans<Subject, A>, effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
   Effect.withFiber((fiber) => {
     const { context } = fiber
     const subject = spans.subjectIn(fiber)
+    const about = spans.about(subject)
+    if (spans.inOne.has(about)) return effect
+    spans.inOne.add(about)
     let span: Tracer.Span | undefined
     let leave: (() => void) | void = undefined
     // It is ended in any case: the promise to do so comes before there is one.
     return Effect.onExitPrimitive(
-      Effect.flatMap(spans.make(subject), (made) => {
+      Effect.flatMap(Effect.catchCause(spans.make(subject), () => noSpan), (made) => {
+        if (made === undefined) return effect
         span = made
-        leave = spans.describe(made, subject, fiber)
+        leave = told(() => spans.describe(made, subject, fiber))
         fiber.setContext(Context.add(context, Tracer.ParentSpan, made))
         return effect
       }),
       (exit) => {
         fiber.setContext(context)
-        leave?.()
-        return span === undefined ? undefined : spans.end(span, subject, exit, fiber)
+        spans.inOne.delete(about)
+        const made = span
+        if (made === undefined) return undefined
+        told(() => leave?.())
+        return toldInTime(told(() => spans.end(made, subject, exit, fiber)))
       }
     )
   })
+
+const noSpan: Effect.Effect<Tracer.Span | undefined> = Effect.succeed(undefined)
 
 const endWith = (span: Tracer.Span, exit: Exit.Exit<unknown, unknown>, fiber: AnyFiber): undefined => {
   if (span.status._tag === "Ended") return
@@ -204,12 +232,19 @@ const runFailure = (pipeline: string, cause: Cause.Cause<unknown>): SpanEnd & { 
 const startedIn = ({ context }: AnyFiber): StageContext["Service"] | undefined =>
   Option.getOrUndefined(Context.getOption(context, StageContext))
 
+// Runs are known by their snapshot, of which each has its own, and stages by their first attempt.
+const runsInSpans = new WeakSet<object>()
+const stagesInSpans = new WeakSet<object>()
+const attemptsInSpans = new WeakSet<object>()
+
 // Around a single stage there are the spans of the stage and of its attempts.
 const run = withOptionalRunPart(undeclaringFaults<never>(make({
   name: "tracing (run)",
   order: orders.tracingOfRun,
   aroundRun: (effect, { pipeline, snapshot }) =>
     inSpan({
+      inOne: runsInSpans,
+      about: () => snapshot,
       subjectIn: startedIn,
       make: () =>
         Effect.flatMap(
@@ -246,9 +281,10 @@ const stage = make({
   order: orders.tracingOfStage,
   around: (effect, { annotations, kind, name, pipeline }) => {
     const span = Effect.makeSpan(`stage ${name}`)
-    const added = Object.entries(Context.get(annotations, SpanAttributes))
-      .map(([key, value]) => [key, attributeValue(value)] as const)
+    const added = attributesOf(Context.get(annotations, SpanAttributes))
     return inSpan({
+      inOne: stagesInSpans,
+      about: ({ first }) => first,
       subjectIn: attemptIn,
       make: () => span,
       describe: (span, attempt, fiber) => {
@@ -289,6 +325,8 @@ const attempt = make({
     const nameOf = (attempt: number): string => `attempt ${attempt} of ${name}`
     const first = Effect.makeSpan(nameOf(1))
     return inSpan({
+      inOne: attemptsInSpans,
+      about: (attempt) => attempt,
       subjectIn: attemptIn,
       make: ({ attempt }) => attempt === 1 ? first : Effect.makeSpan(nameOf(attempt)),
       describe: (span, { attempt }) => {
@@ -308,5 +346,8 @@ const attempt = make({
  *
  * What is announced of a stage (retries, waits in queues, changes of a breaker) is an event of its span, called as in the
  * events of the run, without what may hold content.
+ *
+ * A run, a stage and an attempt have one span each, however often the interceptor is around them: the outermost makes it. A
+ * tracer that throws changes nothing but what is told.
  */
 export const tracing = (): Interceptor => combine(run, stage, attempt)

@@ -2,9 +2,9 @@ import { assert, describe, it } from "@effect/vitest"
 import { Cause, Data, Effect, Exit, Fiber, Layer, Option, Redacted, Schedule, Schema, Stream, Tracer } from "effect"
 import { LanguageModel, Telemetry } from "effect/ai"
 import { TestClock } from "effect/testing"
-import { Interceptor, Pipeline, RunResult, Snapshot, Stage, StageOutput } from "stageflow"
+import { Interceptor, Pipeline, RunResult, Snapshot, Stage, StageContext, StageOutput } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
-import { during } from "./support/lifecycle.ts"
+import { Broken, during } from "./support/lifecycle.ts"
 import { exported, type Sent } from "./support/otlp.ts"
 
 class Down extends Schema.TaggedError<Down>()("Down", { token: Schema.Redacted(Schema.String) }) {}
@@ -431,5 +431,83 @@ describe("R33 what is known of a model call", () => {
         "gen_ai.usage.input_tokens": 7
       })
       assert.strictEqual(named(spans, "stage ask").attributes.get("gen_ai.operation.name"), "chat")
+    }))
+})
+
+describe("R33 tracing is only told", () => {
+  it.effect("a run, a stage and an attempt have one span each, however often tracing is around them", () =>
+    Effect.gen(function*() {
+      const { layer, spans } = recording()
+      let calls = 0
+      const stage = Stage.work("a", {
+        run: Effect.suspend(() => ++calls < 2 ? Effect.fail("again" as const) : Effect.void)
+      }).pipe(Stage.intercept(Interceptors.tracing()))
+      const pipeline = Pipeline.make("p").add(stage).pipe(
+        Pipeline.intercept(Interceptors.tracing(), Interceptors.retry(Schedule.recurs(5)), Interceptors.tracing())
+      )
+      const run = Pipeline.run(pipeline, Snapshot.make()).pipe(
+        Effect.provide([layer, Interceptor.layer(Interceptors.tracing())])
+      )
+      yield* run
+      calls = 0
+      // Also the next time.
+      yield* run
+      const once = ["pipeline p", "stage a", "attempt 1 of a", "attempt 2 of a"]
+      assert.deepStrictEqual(spans.map(({ name }) => name), [...once, ...once])
+      assert.deepStrictEqual(spans.slice(0, 4).map((span) => (parentOf(span) as Tracer.Span | undefined)?.name), [
+        undefined,
+        "pipeline p",
+        "stage a",
+        "stage a"
+      ])
+    }))
+
+  const throwing = (): never => {
+    throw new Error("a tracer that is broken")
+  }
+  const spanThat = (broken: Partial<Tracer.Span>) =>
+    Tracer.make({ span: (options) => Object.assign(new Tracer.NativeSpan(options), broken) })
+  const tracers = {
+    "makes no span": Tracer.make({ span: throwing }),
+    "cannot end one": spanThat({ end: throwing }),
+    "takes no attribute": spanThat({ attribute: throwing }),
+    "takes no event": spanThat({ event: throwing })
+  }
+  const ends = {
+    "a completed run": [Effect.void, "Completed"],
+    "a failed run": [Effect.fail(new Broken({ by: "a" })), "StageFailed"],
+    "a stage that interrupts itself": [Effect.interrupt, "StageFailed"]
+  } as const
+  for (const [what, tracer] of Object.entries(tracers)) {
+    for (const [which, [work, tag]] of Object.entries(ends)) {
+      it.effect(`a tracer that ${what} changes nothing of ${which}`, () =>
+        Effect.gen(function*() {
+          const run = Effect.andThen(StageContext.emit("told", {}), work as Effect.Effect<void, Broken>)
+          const pipeline = Pipeline.make("p").work("a", { run }).pipe(Pipeline.intercept(Interceptors.tracing()))
+          const ended = yield* Effect.result(Pipeline.run(pipeline, Snapshot.make())).pipe(
+            Effect.provideService(Tracer.Tracer, tracer)
+          )
+          assert.strictEqual(ended._tag === "Success" ? ended.success._tag : ended.failure._tag, tag)
+        }))
+    }
+  }
+
+  it.effect("an attribute that cannot be read says so, and the others are told", () =>
+    Effect.gen(function*() {
+      const { layer, spans } = recording()
+      const attributes = {
+        good: 1,
+        get bad() {
+          return throwing()
+        }
+      }
+      const stage = Stage.work("a", { run: Effect.void }).pipe(Stage.annotate(Interceptors.SpanAttributes, attributes))
+      const unreadable = new Proxy({}, { ownKeys: throwing })
+      const other = Stage.work("b", { run: Effect.void }).pipe(Stage.annotate(Interceptors.SpanAttributes, unreadable))
+      const pipeline = Pipeline.make("p").add(stage).add(other).pipe(Pipeline.intercept(Interceptors.tracing()))
+      yield* Effect.provide(Pipeline.run(pipeline, Snapshot.make()), layer)
+      const { attributes: told } = named(spans, "stage a")
+      assert.deepStrictEqual([told.get("good"), told.get("bad")], [1, "<unreadable>"])
+      named(spans, "stage b")
     }))
 })

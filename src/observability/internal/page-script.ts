@@ -48,6 +48,14 @@ export const showReport = (data: PageData, { boxHeight, boxWidth }: BoxSize): vo
   const svg = (tag: string, attributes: Attributes, ...children: ReadonlyArray<Node | string>): Element =>
     withAttributes(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children)
 
+  /** Puts all into an element at once: as arguments of one call, those of a large run are too many. */
+  const fill = <E extends Element>(element: E, children: Iterable<Node>): E => {
+    const all = document.createDocumentFragment()
+    for (const child of children) all.append(child)
+    element.replaceChildren(all)
+    return element
+  }
+
   const shortened = (text: string, length: number): string =>
     Array.from(text).length <= length ? text : `${Array.from(text).slice(0, length - 1).join("")}…`
 
@@ -123,15 +131,18 @@ export const showReport = (data: PageData, { boxHeight, boxWidth }: BoxSize): vo
     }
     visible = shown
     if (!shown.includes(current)) current = shown[0] ?? -1
-    timeline.replaceChildren(...shown.flatMap((index) => {
-      const row = rowAt(index)
-      if (row === undefined) return []
-      const element = rowElement(index, row)
-      element.tabIndex = index === current ? 0 : -1
-      element.setAttribute("aria-selected", String(index === selected))
-      if (row.isParent) element.setAttribute("aria-expanded", String(unfolded.has(index)))
-      return [element]
-    }))
+    fill(
+      timeline,
+      shown.flatMap((index) => {
+        const row = rowAt(index)
+        if (row === undefined) return []
+        const element = rowElement(index, row)
+        element.tabIndex = index === current ? 0 : -1
+        element.setAttribute("aria-selected", String(index === selected))
+        if (row.isParent) element.setAttribute("aria-expanded", String(unfolded.has(index)))
+        return [element]
+      })
+    )
   }
 
   const moveTo = (index: number, focus: boolean): void => {
@@ -199,8 +210,8 @@ export const showReport = (data: PageData, { boxHeight, boxWidth }: BoxSize): vo
       return [box]
     })
     const [lineGroup, boxGroup] = [
-      svg("g", { class: "lines", "aria-hidden": "true" }, ...lines),
-      svg("g", {}, ...boxes)
+      fill(svg("g", { class: "lines", "aria-hidden": "true" }), lines),
+      fill(svg("g", {}), boxes)
     ]
     graph.replaceChildren(...graph.querySelectorAll("defs"), lineGroup, boxGroup)
     applyZoom()

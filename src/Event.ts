@@ -10,6 +10,7 @@
  */
 import { absurd } from "effect/Function"
 import * as Schema from "effect/Schema"
+import { oneLine } from "./internal/one-line.ts"
 import { RouteCandidate } from "./internal/snapshot-model.ts"
 
 /**
@@ -619,11 +620,12 @@ export const format = (event: Event, startedAt: number = event.at): string =>
   `#${event.sequence} +${event.at - startedAt}ms ${summary(event)}`
 
 /**
- * Says what happened, without when: `StageFailed router: Busy: The model is busy`.
+ * Says on one line what happened, without when: `StageFailed router: Busy: The model is busy`.
  */
 export const summary = (event: Event): string => {
   const about = isStageEvent(event) ? ` ${event.stage}` : ""
-  return `${event._tag}${about}${detail(event)}`
+  // Names, reasons and messages are anybody's.
+  return oneLine(`${event._tag}${about}${detail(event)}`)
 }
 
 const said = ({ message, tag }: ErrorSummary): string => `: ${tag}: ${message}`

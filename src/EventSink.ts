@@ -26,6 +26,7 @@ import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
 import { type Event, format, isRunEnd } from "./Event.ts"
 import * as DeliveryBuffer from "./internal/delivery.ts"
+import { oneLine } from "./internal/one-line.ts"
 import * as options from "./internal/options.ts"
 
 /**
@@ -150,7 +151,7 @@ export const layerConsole: Layer.Layer<EventSink> = Layer.effect(
   Effect.gen(function*() {
     const { offer } = yield* buffered(
       ({ event, startedAt }: { readonly event: Event; readonly startedAt: number | undefined }) =>
-        Console.log(`${event.runId} ${format(event, startedAt)}`),
+        Console.log(`${oneLine(event.runId)} ${format(event, startedAt)}`),
       defaultCapacity,
       defaultCloseTimeout
     )

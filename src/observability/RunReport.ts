@@ -95,7 +95,7 @@ export interface MermaidOptions extends Known {
  */
 export const toMermaid = (source: Reported, settings: MermaidOptions = {}): string => {
   const { diagram = "graph", pipeline } = options.fields<MermaidOptions>("options", ["diagram", "pipeline"], settings)
-  const record = firstOf(recordsOf(source, pipeline, false))
+  const record = firstOf(recordsOf(source, pipeline, false), source)
   return options.oneOf("diagram", ["graph", "gantt"], diagram) === "graph" ? mermaidGraph(record) : mermaidGantt(record)
 }
 
@@ -110,16 +110,17 @@ export const toMermaid = (source: Reported, settings: MermaidOptions = {}): stri
  */
 export const toHtml = (source: Reported, settings: Known = {}): string => {
   const { pipeline } = options.fields<Known>("options", ["pipeline"], settings)
-  const record = firstOf(recordsOf(source, pipeline, true))
+  const record = firstOf(recordsOf(source, pipeline, true), source)
   return page(record, analysed(record), toText(record))
 }
 
 /** A picture of nothing would say that there was a run. */
-const firstOf = ([record]: ReadonlyArray<RunRecord>): RunRecord =>
-  record ??
-    options.ofKind("source", "a run: its record, its result, or its events from its start on", isRecord, undefined)
+const firstOf = ([record]: ReadonlyArray<RunRecord>, source: Reported): RunRecord => record ?? noRun(source)
 
-const isRecord = (given: unknown): given is RunRecord => given !== undefined
+const noRun = (given: unknown): never =>
+  options.ofKind("source", "a run: its record, its result, or its events from its start on", isNever, given)
+
+const isNever = (_: unknown): _ is never => false
 
 const isEvents = (source: Reported): source is ReadonlyArray<Event> => Array.isArray(source)
 
@@ -129,6 +130,7 @@ const nothingSeen = ({ length }: ReadonlyArray<Event>): string =>
 
 /** Writing the values of a result takes time, which is spent where they are wanted. */
 const recordsOf = (source: Reported, wiring: Wiring | undefined, values: boolean): ReadonlyArray<RunRecord> => {
+  if (typeof source !== "object" || source === null) return noRun(source)
   if (isEvents(source)) return recordsOfEvents(source, wiring)
   return "_tag" in source ? [recordOfResult(source, { wiring, values })] : [source]
 }

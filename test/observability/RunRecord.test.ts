@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Redacted, Schedule, Schema } from "effect"
 import { TestClock } from "effect/testing"
-import { type Event, Interceptor, Pipeline, Snapshot, Stage, StageError } from "stageflow"
+import { type Event, Interceptor, Pipeline, Snapshot, Stage, StageContext, StageError } from "stageflow"
 import { Subpipeline } from "stageflow/control"
 import * as Interceptors from "stageflow/interceptors"
 import { RunRecord } from "stageflow/observability"
@@ -50,6 +50,37 @@ describe("RunRecord", () => {
         }
       }
     }))
+
+  const circle: Record<string, unknown> = {}
+  circle["itself"] = circle
+  const odd: Readonly<Record<string, unknown>> = {
+    circle,
+    bigint: 1n,
+    undefined,
+    symbol: Symbol("s"),
+    function: () => 1,
+    nan: Number.NaN,
+    map: new Map([["a", 1]]),
+    toJSON: {
+      toJSON() {
+        throw new Error("not today")
+      }
+    }
+  }
+  for (const [what, data] of Object.entries(odd)) {
+    it.effect(`from events is JSON, whatever was emitted: ${what}`, () =>
+      Effect.gen(function*() {
+        const run = Effect.andThen(
+          StageContext.emit("odd", data),
+          StageContext.addArtifact({ type: "odd", payload: data })
+        )
+        const { events } = yield* ranIn(Pipeline.run(Pipeline.make("p").work("a", { run }), Snapshot.make()), 0)
+        const record = recordOf(events)
+        assert.includeMembers(record.events.map(({ _tag }) => _tag), ["StageEmitted", "ArtifactAdded"])
+        const json: unknown = JSON.parse(JSON.stringify(record))
+        assert.deepStrictEqual(yield* Schema.decodeUnknownEffect(RunRecord.RunRecord)(json), record)
+      }))
+  }
 
   it.effect("knows the wiring only where somebody tells, and by the name of its pipeline", () =>
     Effect.gen(function*() {

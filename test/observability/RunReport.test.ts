@@ -280,6 +280,21 @@ describe("RunReport.toText", () => {
       )
     }))
 
+  it("says what it was given instead of a run", () => {
+    for (const [given, said] of [[null, "null"], [undefined, "undefined"], [[], "[]"]] as const) {
+      for (const report of [RunReport.toHtml, RunReport.toMermaid]) {
+        let message = ""
+        try {
+          report(given as never)
+        } catch (error) {
+          assert(error instanceof StageError.InvalidOption)
+          message = error.message
+        }
+        assert.isTrue(message.endsWith(`got ${said}`), message)
+      }
+    }
+  })
+
   it("rejects options that it cannot follow", () => {
     for (const options of [{ columns: 0 }, { columns: 1.5 }, { rows: 0 }, { rows: Number.NaN }, { width: 80 }]) {
       assert.throws(() => RunReport.toText([], options as RunReport.TextOptions), StageError.InvalidOption)

@@ -16,6 +16,21 @@ export const contentJson = (content: unknown): string =>
     () => `{"notKept":"It could not be written as JSON"}`
   )
 
+/** What a value is as JSON. */
+const plain = (content: unknown): unknown => JSON.parse(contentJson(content)) // it is JSON
+
+/** An event that is JSON all the way through. */
+export const plainEvent = (event: Event): Event => {
+  switch (event._tag) {
+    case "StageEmitted":
+      return { ...event, data: plain(event.data) }
+    case "ArtifactAdded":
+      return { ...event, payload: plain(event.payload) }
+    default:
+      return event
+  }
+}
+
 const withContent = (event: object, key: "data" | "payload", content: unknown): string => {
   const { [key]: _, ...rest } = event as { readonly [K in "data" | "payload"]?: unknown }
   // The content is the last field: everything else is known to be JSON.

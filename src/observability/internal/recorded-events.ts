@@ -4,6 +4,7 @@
 import { absurd } from "effect/Function"
 import { type ErrorSummary, type Event, isRunEnd, isStageEvent, type Of } from "../../Event.ts"
 import { type DraftRun, type DraftStage, draftStage, failedStatus, unrecorded } from "./draft.ts"
+import { plainEvent } from "./event-json.ts"
 import type { RunRecord, RunStatus, StageStatus } from "./record-model.ts"
 import { version } from "./record-model.ts"
 import { errorText, incompleteReason } from "./seen-run.ts"
@@ -40,7 +41,7 @@ class Fold {
     if (event._tag === "RunStarted") this.start(event)
     const place = this.places.get(event.runId)
     if (place === undefined) return
-    place.run.events.push(event)
+    place.run.events.push(plainEvent(event))
     if (isRunEnd(event)) this.end(event, place)
     else if (isStageEvent(event)) stageEvent(stageOf(place, event.stage), event)
   }

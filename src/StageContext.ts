@@ -107,7 +107,10 @@ export class StageContext extends Context.Service<StageContext, {
   readonly timer: Timer
   /** The outputs of the stages this one depends on, without types. */
   readonly inputs: Inputs
-  /** Puts an event of your own in the run's events. It cannot fail and never waits. */
+  /**
+   * Puts an event of your own in the run's events. It has no typed error and never waits. Its data is read at once: what cannot
+   * be read, such as a getter that throws, is a defect of the stage, whether anybody listens or not.
+   */
   readonly emit: (type: string, data: unknown) => Effect.Effect<void>
   /** Adds an artifact to this stage's output. An artifact of an attempt that is retried is dropped with it. */
   readonly addArtifact: (artifact: Artifact) => Effect.Effect<void>

@@ -297,7 +297,7 @@ const stage = make({
         tell(span, "stageflow.run.parent_id", lineage.parentRunId)
         tell(span, "stageflow.run.parent_stage", lineage.parentStage)
         tell(span, "stageflow.correlation.id", lineage.correlationId)
-        tell(span, "stageflow.org_id", orgId)
+        tell(span, "stageflow.org.id", orgId)
         tell(span, "user.id", userId)
         tell(span, "session.id", sessionId)
         return spanEvents(span, attempt, fiber)

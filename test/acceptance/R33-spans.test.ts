@@ -61,7 +61,7 @@ describe("R33 spans", () => {
         assert.strictEqual(parentOf(inside), attempt)
         assert.strictEqual(stage.attributes.get("stageflow.stage"), name)
         assert.strictEqual(stage.attributes.get("stageflow.kind"), "work")
-        assert.strictEqual(stage.attributes.get("stageflow.org_id"), "org")
+        assert.strictEqual(stage.attributes.get("stageflow.org.id"), "org")
         assert.strictEqual(stage.attributes.get("stageflow.outcome"), "Ok")
         assert.strictEqual(attempt.attributes.get("stageflow.attempt"), 1)
       }

@@ -281,7 +281,7 @@ describe("RunReport.toText", () => {
     }))
 
   it("says what it was given instead of a run", () => {
-    for (const [given, said] of [[null, "null"], [undefined, "undefined"], [[], "[]"]] as const) {
+    for (const [given, said] of [[null, "null"], [undefined, "undefined"], [[], "an array"]] as const) {
       for (const report of [RunReport.toHtml, RunReport.toMermaid]) {
         let message = ""
         try {

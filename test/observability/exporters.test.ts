@@ -193,7 +193,7 @@ describe("a receiver of OpenTelemetry's protocol", () => {
           "stageflow.run.id": "run",
           "stageflow.attempts": 2,
           "stageflow.outcome": "Ok",
-          "stageflow.org_id": "acme",
+          "stageflow.org.id": "acme",
           "user.id": "ada"
         })
         assert.strictEqual(named(spans, "stage nothing").attributes["stageflow.outcome"], "Skip")

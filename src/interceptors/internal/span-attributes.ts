@@ -30,7 +30,7 @@ export const spanAttributes = {
     what: "a stage: `Ok`, `Skip`, `Cancel`, `Failed`, `Interrupted`; a run: `Completed`, `Cancelled`, `Incomplete`, "
       + "`Failed`, `Interrupted`"
   },
-  "stageflow.org_id": { of: ["stage"], what: "the organisation, as it was proven" },
+  "stageflow.org.id": { of: ["stage"], what: "the organisation, as it was proven" },
   "user.id": { of: ["stage"], what: "the user, as it was proven" },
   "session.id": { of: ["stage"], what: "the session" },
   "error.type": { of: ["run", "stage", "attempt", "event"], what: "the tag of the error that it failed with" },

@@ -142,9 +142,9 @@ const endOf = (exit: Exit.Exit<unknown, unknown>, codecs: Codecs): PortCall["end
   if (Option.isSome(error)) {
     return { _tag: "Failed", error: asItIs(error.value, codecs.error), summary: errorSummaryOf(error.value) }
   }
-  return Cause.hasInterruptsOnly(exit.cause)
-    ? { _tag: "Interrupted" }
-    : { _tag: "Died", summary: errorSummaryOf(Cause.squash(exit.cause)) }
+  if (Cause.hasInterruptsOnly(exit.cause)) return { _tag: "Interrupted" }
+  const defect = Cause.squash(exit.cause)
+  return { _tag: "Died", defect, summary: errorSummaryOf(defect) }
 }
 
 /** One call that goes on. */
@@ -376,7 +376,11 @@ class Answers {
       )))
   }
 
+  /** Of a method that was never called nobody knows what it gives: it may be no Effect. */
   answer(asked: Asked): AnyEffect | AnyStream {
+    if (!this.waiting.some(({ call }) => call.method === asked.method)) {
+      throw this.notRecorded(asked.method, undefined, "no call of it was recorded")
+    }
     return this.isStream(asked.method) ? this.stream(asked) : this.effect(asked)
   }
 }

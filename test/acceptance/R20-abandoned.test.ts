@@ -401,7 +401,7 @@ describe("R20 what an abandoned stage still does is no part of the run", () => {
         ["RunStarted", ""],
         ["StageStarted", "stuck"],
         ["StageStarted", "slow"],
-        ["StageFailed", "stuck"],
+        ["StageTimedOut", "stuck"],
         ["StageCompleted", "slow"],
         ["RunIncomplete", ""]
       ])

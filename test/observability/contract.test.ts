@@ -11,6 +11,7 @@ import {
   FileSystem,
   Layer,
   Logger,
+  Option,
   PlatformError,
   References,
   Scope,
@@ -71,7 +72,12 @@ const file = (behind: Behind) =>
     open: () =>
       Effect.succeed(
         new Proxy({} as FileSystem.File, {
-          get: (_, key) => key === "writeAll" || key === "truncate" ? () => behind.take : Effect.void
+          get: (_, key) =>
+            key === "writeAll" || key === "truncate"
+              ? () => behind.take
+              : key === "stat"
+              ? Effect.succeed({ nlink: Option.none(), size: Number.MAX_SAFE_INTEGER })
+              : Effect.void
         })
       )
   })

@@ -7,7 +7,7 @@
  */
 import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
-import type * as Duration from "effect/Duration"
+import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import type * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
@@ -51,6 +51,9 @@ export interface DeliverySettings<A, E> {
   /** Is told how many were dropped when there is room again. */
   readonly onRelieved?: ((dropped: number) => Effect.Effect<void>) | undefined
 }
+
+/** Everything is delivered by then: whoever is told of the pressure may say so still, and holds up no more than that. */
+const patienceWithTeller = Duration.seconds(1)
 
 /** Changes of the pressure that wait to be told; of more, those before are no news. */
 const pressuresKept = 16
@@ -221,7 +224,8 @@ export class Delivery<A, E> {
         if (flushInterval !== undefined && this.items.size < batchSize) {
           yield* Effect.timeoutOption(this.untilWaiting(batchSize, () => this.isHurried), flushInterval)
         }
-        yield* this.deliverBatch(this.items.takeUpTo(batchSize))
+        // A receiver that changed it would get something else when it is delivered again.
+        yield* this.deliverBatch(Object.freeze(this.items.takeUpTo(batchSize)))
         // Whoever runs pipelines goes first.
         yield* Effect.yieldNow
       }
@@ -332,7 +336,11 @@ export const make = Effect.fnUntraced(function*<A, E, R>(
     Effect.gen(function*() {
       yield* delivery.close
       yield* Effect.timeoutOption(
-        Effect.andThen(Fiber.await(worker), Effect.andThen(delivery.endOfPressures, Fiber.await(teller))),
+        Effect.gen(function*() {
+          yield* Fiber.await(worker)
+          yield* delivery.endOfPressures
+          yield* Effect.timeoutOption(Fiber.await(teller), patienceWithTeller)
+        }),
         settings.closeTimeout
       )
       yield* Effect.forkDetach(Fiber.interruptAll([worker, teller]))

@@ -5,6 +5,7 @@ import * as Duration from "effect/Duration"
 import * as Option from "effect/Option"
 import * as Predicate from "effect/Predicate"
 import * as Result from "effect/Result"
+import * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 
 /**
@@ -63,6 +64,12 @@ export const callable = <F extends Function>(option: string, given: F): F =>
 /** A schema, when one is given. */
 export const schema = <S extends Schema.Top>(option: string, given: S | undefined): S | undefined =>
   given === undefined || holds(() => Schema.isSchema(given)) ? given : reject(option, "a schema", given)
+
+const isSchedule = (given: unknown): given is Schedule.Schedule<unknown> => Schedule.isSchedule(given)
+
+/** A schedule of times. */
+export const schedule = (option: string, given: Schedule.Schedule<unknown>): Schedule.Schedule<unknown> =>
+  ofKind(option, "a Schedule", isSchedule, given)
 
 /** Some text. */
 export const text = (option: string, given: string): string =>

@@ -70,7 +70,10 @@ export interface Settings<A = Event> {
   readonly flushInterval?: Duration.Input | undefined
   /** Which part of the capacity may wait before that is pressure, from 0 to 1. 0.8 when left out. */
   readonly highWater?: number | undefined
-  /** Is told how full the buffer is, by a fiber of its own: it holds up nothing. */
+  /**
+   * Is told how full the buffer is, by a fiber of its own: it holds up nothing but the end of closing, and that for a second
+   * at most.
+   */
   readonly onPressure?: ((pressure: Pressure) => Effect.Effect<void>) | undefined
   /** When a batch that failed is delivered again. 5 times when left out, after 200 ms, then twice as long each time. */
   readonly retry?: Schedule.Schedule<unknown> | undefined
@@ -131,7 +134,10 @@ const checked = <A>(
   given: Settings<A>
 ): Delivery.DeliverySettings<A, unknown> & { readonly timeout: Duration.Duration } => {
   const settings = options.fields<Settings<A>>("settings", keys, given)
-  const { onFailed, retryWhile } = settings
+  const callable = <F extends Function>(name: string, given: F | undefined) =>
+    given === undefined ? undefined : options.callable(name, given)
+  const onFailed = callable("onFailed", settings.onFailed)
+  const retryWhile = callable("retryWhile", settings.retryWhile)
   const capacity = options.positiveCount("capacity", settings.capacity ?? analytics.capacity)
   const flushInterval = options.duration("flushInterval", settings.flushInterval ?? "1 second")
   return {
@@ -140,10 +146,10 @@ const checked = <A>(
     batchSize: options.positiveCount("batchSize", settings.batchSize ?? analytics.batchSize),
     flushInterval: Duration.isZero(flushInterval) ? undefined : flushInterval,
     highWater: Math.max(1, Math.ceil(capacity * options.ratio("highWater", settings.highWater ?? analytics.highWater))),
-    retry: settings.retry ?? defaultRetry,
+    retry: options.schedule("retry", settings.retry ?? defaultRetry),
     timeout: options.positiveDuration("timeout", settings.timeout ?? "30 seconds"),
     closeTimeout: options.duration("closeTimeout", settings.closeTimeout ?? "10 seconds"),
-    onPressure: settings.onPressure,
+    onPressure: callable("onPressure", settings.onPressure),
     isWorthRetrying: retryWhile === undefined ? undefined : (cause) => retryWhile(Cause.squash(cause)),
     onFailed: (events, cause) =>
       Effect.andThen(reportFailed(events, cause), Effect.suspend(() => onFailed?.(events, cause) ?? Effect.void)),

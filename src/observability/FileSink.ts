@@ -66,11 +66,15 @@ const keys = [
   "buffer"
 ] as const satisfies ReadonlyArray<keyof Settings>
 
+/** Whatever comes before the names of files stays in their directory. */
+const isFileName = (given: unknown): given is string =>
+  typeof given === "string" && given.trim() !== "" && !/[/\\\0]/.test(given)
+
 const checked = (given: Settings) => {
   const settings = options.fields<Settings>("settings", keys, given)
   return {
     directory: options.name("directory", settings.directory ?? ""),
-    name: options.name("name", settings.name ?? defaultName),
+    name: options.ofKind("name", "a name without / and \\", isFileName, settings.name ?? defaultName),
     maxBytes: options.positiveCount("maxBytes", settings.maxBytes ?? 10_000_000),
     maxAgeMs: Duration.toMillis(options.positiveDuration("maxAge", settings.maxAge ?? "1 day")),
     maxFiles: settings.maxFiles === undefined ? undefined : options.positiveCount("maxFiles", settings.maxFiles)
@@ -218,7 +222,16 @@ export const readAll = (
   Effect.gen(function*() {
     const system = yield* FileSystem.FileSystem
     const names = (yield* system.readDirectory(directory)).filter((file) => isFileOf(name, file)).toSorted()
-    const files = yield* Effect.forEach(names, (file) => read(`${directory}/${file}`))
+    const files = yield* Effect.forEach(names, (file) => {
+      const path = `${directory}/${file}`
+      return Effect.catchTag(read(path), "PlatformError", ({ message, reason }): Effect.Effect<EventFile> =>
+        // One that has been removed meanwhile is none.
+        Effect.succeed(
+          reason._tag === "NotFound"
+            ? { events: [] }
+            : { events: [], damage: { path, line: 1, offset: 0, bytes: 0, reason: `It cannot be read: ${message}` } }
+        ))
+    })
     return {
       events: files.flatMap(({ events }) => events),
       damages: files.flatMap(({ damage }) => damage === undefined ? [] : [damage])

@@ -142,9 +142,9 @@ const endOf = (exit: Exit.Exit<unknown, unknown>, codecs: Codecs): PortCall["end
   if (Option.isSome(error)) {
     return { _tag: "Failed", error: asItIs(error.value, codecs.error), summary: errorSummaryOf(error.value) }
   }
-  return Cause.hasInterruptsOnly(exit.cause)
-    ? { _tag: "Interrupted" }
-    : { _tag: "Died", summary: errorSummaryOf(Cause.squash(exit.cause)) }
+  if (Cause.hasInterruptsOnly(exit.cause)) return { _tag: "Interrupted" }
+  const defect = Cause.squash(exit.cause)
+  return { _tag: "Died", defect, summary: errorSummaryOf(defect) }
 }
 
 /** One call that goes on. */

@@ -65,7 +65,7 @@ import { ChunkWriter, type Heard, Recorder } from "./internal/run-recorder.ts"
 import { type Damage, memoryStore, type Place, type Store } from "./internal/run-store.ts"
 import { sqlStore } from "./internal/run-tables.ts"
 import { layerAnswering, type PortRecording } from "./PortRecording.ts"
-import { type RunRecord, RunStatus } from "./RunRecord.ts"
+import { type RunRecord, RunStatus, type StageStatus } from "./RunRecord.ts"
 
 export type { Field, Part, Policy } from "./internal/kept-values.ts"
 export { RunSummary } from "./internal/run-changes.ts"
@@ -248,7 +248,9 @@ export const outputs = Effect.fnUntraced(function*<N extends AnyNode, E, R, V>(
   const codecs = new Map((yield* ResultCodec.stages(pipeline)).map((stage) => [stage.name, stage]))
   const read: Record<string, unknown> = {}
   const problems: Array<{ readonly stage: string; readonly reason: string }> = []
+  const isIncomplete = run.missing !== undefined || run.damage !== undefined
   for (const { name, output, status } of run.stages) {
+    if (isIncomplete && unended.has(status)) problems.push({ stage: name, reason: "how it ended was not kept" })
     if (status !== "ok" && status !== "skipped") continue
     const decoded = yield* Effect.result(outputOf(codecs.get(name), output))
     if (Result.isSuccess(decoded)) define(read, name, decoded.success)
@@ -259,6 +261,9 @@ export const outputs = Effect.fnUntraced(function*<N extends AnyNode, E, R, V>(
   }
   return read as Partial<Pipeline.Outputs<N>> // the schemas are those of this pipeline
 })
+
+/** What stages are that may have ended in a part of the run that is not here. */
+const unended: ReadonlySet<StageStatus> = new Set(["waiting", "running", "never_started"])
 
 /** What a stage gave, or why it cannot be read. */
 const outputOf = (
@@ -383,7 +388,7 @@ const checkedBuffer = (given: Buffer = {}) => {
       flushInterval: Duration.isZero(flushInterval) ? undefined : flushInterval,
       closeTimeout: options.duration("closeTimeout", buffer.closeTimeout ?? "10 seconds"),
       highWater: Math.max(1, Math.ceil(capacity * 0.8)),
-      retry: buffer.retry ?? defaultRetry,
+      retry: options.schedule("retry", buffer.retry ?? defaultRetry),
       onFailed: reportFailed,
       onRelieved: (dropped) =>
         Effect.logWarning(`Run log: ${dropped} piece(s) of runs dropped while its buffer was full`)
@@ -417,7 +422,7 @@ type Checked = ReturnType<typeof checked>
 
 const mostAtOnce = 1_000
 
-const Cursor = Schema.fromJsonString(Schema.Tuple([Schema.Number, Schema.String]))
+const Cursor = Schema.fromJsonString(Schema.Tuple([Schema.Int, Schema.String]))
 const encodeCursor = Schema.encodeUnknownSync(Cursor)
 const decodeCursor = Schema.decodeUnknownResult(Cursor)
 
@@ -547,6 +552,15 @@ const make = Effect.fnUntraced(function*(
     (environment) => ({ tags: Context.get(environment, Tags), replayOf: Context.get(environment, ReplayOf) }),
     handOn
   )
+  /** All that has happened is kept: the ends of runs, too, that found no room. */
+  const settled = Effect.gen(function*() {
+    for (let due = Number.POSITIVE_INFINITY, left = owed.length; left < due;) {
+      yield* buffer.flush
+      if (left === 0) return
+      due = left
+      left = owed.length
+    }
+  })
   const signOfLife = Effect.suspend(() =>
     recorder.hasOpenRuns
       ? Effect.ignore(Effect.flatMap(Clock.currentTimeMillis, (now) => store.beat(now)))
@@ -559,7 +573,7 @@ const make = Effect.fnUntraced(function*(
       const { after, limit, ...query } = checkedQuery(given)
       return Effect.gen(function*() {
         const place = after === undefined ? undefined : yield* placeOf(after)
-        yield* buffer.flush
+        yield* settled
         // One more than there is room for says whether there are more.
         const found = yield* Effect.flatMap(
           alive,
@@ -578,7 +592,7 @@ const make = Effect.fnUntraced(function*(
     },
     get: (runId) =>
       Effect.gen(function*() {
-        yield* buffer.flush
+        yield* settled
         const tree = yield* Effect.flatMap(alive, (since) => store.tree(runId, since)).pipe(failing("read a run"))
         const run = tree && assembled(tree.runs, tree.key)
         if (run !== undefined) return run
@@ -586,7 +600,7 @@ const make = Effect.fnUntraced(function*(
         return yield* Effect.fail(new RunNotFound({ runId, ...(didYouMean === undefined ? {} : { didYouMean }) }))
       }),
     delivery: Effect.sync(() => buffer.account),
-    damages: failing("look for damages")(store.damages)
+    damages: failing("look for damages")(Effect.andThen(settled, store.damages))
   })
   // Whoever observes runs already goes on doing so.
   const observers = yield* Observers

@@ -196,11 +196,13 @@ export const assembled = (runs: ReadonlyArray<StoredRun>, key: string): RunRecor
     if (siblings === undefined) below.set(run.entry.parentKey, [run])
     else siblings.push(run)
   }
-  // A run is inside of no more runs than `DepthLimit` says.
+  // A run is inside of no more runs than `DepthLimit` says, and never in itself, whatever a store says.
+  const within = new Set<StoredRun>()
   const recordOf = (run: StoredRun): RunRecord => {
     const assembly = new Assembly(run)
+    within.add(run)
     const children = (below.get(run.entry.key) ?? []).toSorted((a, b) => a.entry.key < b.entry.key ? -1 : 1)
-    for (const child of children) assembly.addRun(recordOf(child))
+    for (const child of children) if (!within.has(child)) assembly.addRun(recordOf(child))
     return assembly.record()
   }
   const wanted = runs.find(({ entry }) => entry.key === key)

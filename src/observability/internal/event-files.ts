@@ -6,6 +6,7 @@ import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { File, FileSystem } from "effect/FileSystem"
 import type { PlatformError } from "effect/PlatformError"
+import * as Option from "effect/Option"
 import * as Scope from "effect/Scope"
 import type { Event } from "../../Event.ts"
 import { toJson } from "./event-json.ts"
@@ -42,6 +43,16 @@ interface Current {
   /** How large it is, as far as all went well. */
   bytes: number
 }
+
+/**
+ * Whether the file still is where it was, and as long. One that somebody has removed or cut off takes what is written to it,
+ * and nobody can read that. What does not say whether it has a name has one.
+ */
+const isWhole = ({ bytes, file }: Current): Effect.Effect<boolean> =>
+  Effect.match(file.stat, {
+    onSuccess: ({ nlink, size }) => Number(size) === bytes && Option.getOrElse(nlink, () => 1n) > 0n,
+    onFailure: () => false
+  })
 
 export class EventFiles {
   private readonly system: FileSystem
@@ -85,6 +96,10 @@ export class EventFiles {
       const now = yield* Clock.currentTimeMillis
       const { current } = this
       if (current !== undefined) {
+        if (!(yield* isWhole(current))) {
+          yield* this.close
+          return yield* this.begin(now)
+        }
         const isTooLarge = current.bytes > this.header.length && current.bytes + length > maxBytes
         if (!isTooLarge && now - current.begunAt < maxAgeMs) return current
         yield* this.close
@@ -97,7 +112,15 @@ export class EventFiles {
     return Effect.gen({ self: this }, function*() {
       const scope = yield* Scope.make()
       const begun = yield* Effect.gen({ self: this }, function*() {
-        const { file, path } = yield* Scope.provide(this.openNew(now, 1), scope)
+        const { file, path } = yield* Scope.provide(
+          Effect.catchIf(this.openNew(now, 1), ({ reason }) => reason._tag === "NotFound", () =>
+            // The directory has been removed since it was made.
+            Effect.andThen(
+              this.system.makeDirectory(this.settings.directory, { recursive: true }),
+              this.openNew(now, 1)
+            )),
+          scope
+        )
         yield* Effect.onError(
           file.writeAll(this.header),
           () => Effect.ignore(this.system.remove(path, { force: true }))

@@ -125,11 +125,11 @@ class Showing {
     if (Array.isArray(given)) {
       return Array.from(given as ReadonlyArray<unknown>, (part, index) => this.field(index, part))
     }
-    if (given instanceof Map) {
-      return this.object(Array.from(given, ([key, value]) => [String(key), value]))
-    }
+    if (given instanceof Map) return this.map(given)
     if (given instanceof Set) return Array.from(given, (part, index) => this.field(index, part))
     if (given instanceof Error) return this.object(errorFields(given))
+    // What hangs on a cause besides is never written.
+    if (Cause.isCause(given)) return Array.from(contentsOf(given), (part, index) => this.field(index, part))
     if ("toJSON" in given && typeof given.toJSON === "function") return this.asJson(given)
     return this.object(Object.entries(given))
   }
@@ -139,6 +139,17 @@ class Showing {
     if (holdsRedacted(given)) this.hide()
     const json: unknown = JSON.parse(Formatter.formatJson(given))
     return isObject(json) ? this.contents(json) : json
+  }
+
+  /** A key becomes a name, and could tell what is in it. */
+  private map(given: ReadonlyMap<unknown, unknown>): object {
+    return this.object(Array.from(given, ([key, value]): readonly [string, unknown] => {
+      if (!holdsRedacted(key)) return [String(key), value]
+      this.path.push(mask)
+      this.hide()
+      this.path.pop()
+      return [mask, value]
+    }))
   }
 
   private object(entries: Iterable<readonly [string, unknown]>): object {
@@ -151,8 +162,14 @@ class Showing {
 const errorFields = (error: Error): ReadonlyArray<readonly [string, unknown]> => [
   ["name", error.name],
   ["message", error.message],
-  ...Object.entries(error).filter(([key]) => key !== "name" && key !== "message")
+  ...Object.entries(error).filter(([key]) => !ownOfErrors.has(key)),
+  ...(["cause", "errors"] as const).flatMap((key) =>
+    key in error ? [[key, Reflect.get(error, key)] as const] : []
+  )
 ]
+
+/** What an error has that is listed by itself. */
+const ownOfErrors: ReadonlySet<string> = new Set(["name", "message", "cause", "errors"])
 
 const notKept = (reason: NotKeptReason, detail?: string): KeptText =>
   JSON.stringify({ _tag: "NotKept", reason, ...(detail === undefined ? {} : { detail }) })
@@ -190,8 +207,9 @@ export class Keeping {
     const showing = new Showing(place, this.policy)
     const shown = Result.try(() => JSON.stringify(showing.value(value)))
     if (Result.isFailure(shown)) return "unreadable"
-    if (showing.masked.length === 0 && !holdsRedacted(value)) return "none"
-    return { masked: showing.masked, json: shown.success }
+    if (showing.masked.length > 0) return { masked: showing.masked, json: shown.success }
+    // One that is where nothing can be masked: in a symbol, behind what is not enumerable.
+    return holdsRedacted(value) ? { masked: [""], json: JSON.stringify(mask) } : "none"
   }
 
   private keptMasked(masked: Masked): KeptText {
@@ -223,8 +241,10 @@ export class Keeping {
         ...output.events.map(({ data }, index) => [`/events/${index}/data`, "event", data] as const)
       ]
       const masked = parts.map(([, part, value]) => this.maskedIn({ ...place, part }, value))
-      if (masked.every((found) => found === "none")) return this.written(output, write)
-      const paths: Array<string> = []
+      const given = "reason" in output ? output.reason : undefined
+      const told = given === undefined ? undefined : this.sentence(place, ["reason"], given)
+      if (told === given && masked.every((found) => found === "none")) return this.written(output, write)
+      const paths: Array<string> = told === given ? [] : ["/reason"]
       const texts = new Map<string, string>()
       for (const [index, [path, , value]] of parts.entries()) {
         const found = masked[index]
@@ -241,7 +261,7 @@ export class Keeping {
               `{"type":${JSON.stringify(type)},"${key}":${texts.get(`/${name}/${index}/${key}`)}}`
             ).join()
           }]`
-      const reason = "reason" in output ? `,"reason":${JSON.stringify(output.reason)}` : ""
+      const reason = told === undefined ? "" : `,"reason":${JSON.stringify(told)}`
       const data = `,"data":${texts.get("/data")}`
       const lists = list(output.artifacts, "artifacts", "payload") + list(output.events, "events", "data")
       return Effect.succeed(this.sized(`{"_tag":"${output._tag}"${reason}${data}${lists}}`, paths))
@@ -279,6 +299,14 @@ export class Keeping {
   /** Whether a `Redacted` is anywhere in a value. */
   holdsSecret(value: unknown): boolean {
     return holdsRedacted(value)
+  }
+
+  /** A sentence that an event has at this path, too: it is left out here where it is there. */
+  sentence(place: Omit<Place, "part">, path: ReadonlyArray<string>, text: string): string {
+    const { policy } = this
+    if (policy === undefined) return text
+    const isMasked = Result.try(() => policy({ ...place, part: "error", path, value: text }))
+    return Result.isSuccess(isMasked) && !isMasked.success ? text : mask
   }
 
   /** Whether something of a value is left out, so that no text that tells of it can be kept. */

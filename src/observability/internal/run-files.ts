@@ -69,6 +69,8 @@ class RunFiles {
   private readonly directory: string
   private readonly own: string
   private readonly read = new Map<string, Read>()
+  /** Why files could not be read the last time: they may be the next time. */
+  private readonly unreadable = new Map<string, string>()
   private readonly writers = new Map<string, { at: number; hasEnded: boolean }>()
   /** The last chunk of each run: one that comes again is known. */
   private readonly lastChunk = new Map<string, string>()
@@ -91,9 +93,13 @@ class RunFiles {
   /** Reads what is new. */
   get refresh(): Effect.Effect<void, PlatformError> {
     return this.one.withPermits(1)(Effect.gen({ self: this }, function*() {
+      this.unreadable.clear()
       for (const file of yield* this.files) {
-        // A file that another process has removed meanwhile is none.
-        yield* Effect.catchIf(this.readNew(file), ({ reason }) => reason._tag === "NotFound", () => Effect.void)
+        yield* Effect.catch(this.readNew(file), ({ message, reason }) =>
+          Effect.sync(() => {
+            // A file that another process has removed meanwhile is none.
+            if (reason._tag !== "NotFound") this.unreadable.set(file, `It cannot be read: ${message}`)
+          }))
       }
     }))
   }
@@ -111,6 +117,8 @@ class RunFiles {
       this.read.set(file, known)
       if (known.damage !== undefined) return
       const { size } = yield* this.system.stat(`${this.directory}/${file}`)
+      if (Number(size) < known.offset) this.unreadable.set(file, "It is shorter than it was")
+      if (known.line === 0 && Number(size) === 0) this.unreadable.set(file, "It is empty")
       if (Number(size) <= known.offset) return
       const bytes = yield* this.bytesOf({ file, offset: known.offset, bytes: Number(size) - known.offset })
       const begun = known.offset
@@ -189,9 +197,14 @@ class RunFiles {
     return undefined
   }
 
+  private unreadableIn(file: string): Damage | undefined {
+    const reason = this.unreadable.get(file)
+    return reason === undefined ? undefined : { where: `${this.directory}/${file}`, reason }
+  }
+
   get damages(): ReadonlyArray<Damage> {
     return Array.from(this.read, ([file, { damage, line, rest, writer }]) =>
-      damage ?? (rest > 0 && writer !== this.own
+      damage ?? this.unreadableIn(file) ?? (rest > 0 && writer !== this.own
         ? { where: `${this.directory}/${file}`, line: line + 1, reason: "Its last line is cut off" }
         : undefined)).filter((damage) => damage !== undefined)
   }

@@ -9,9 +9,10 @@ import * as Effect from "effect/Effect"
 import * as Hash from "effect/Hash"
 import * as Option from "effect/Option"
 import * as Result from "effect/Result"
+import { errorSummaryOf } from "../../attempt/error-summary.ts"
 import { explainFailure } from "../../attempt/explanation.ts"
 import type { Observe, ObservedRun, Told } from "../../attempt/observing.ts"
-import { type Event, isRunEnd } from "../../Event.ts"
+import { type ErrorSummary, type Event, isRunEnd } from "../../Event.ts"
 import { define } from "../../internal/record.ts"
 import { extensionsOf } from "../../internal/snapshot-model.ts"
 import type { Entry as BagEntry } from "../../OutputBag.ts"
@@ -19,7 +20,7 @@ import type * as Pipeline from "../../Pipeline.ts"
 import * as ResultCodec from "../../ResultCodec.ts"
 import type { Failure, RunResult, StageFailed } from "../../RunResult.ts"
 import * as Snapshot from "../../Snapshot.ts"
-import { type Keeping, type KeptText } from "./kept-values.ts"
+import { type Keeping, type KeptText, type Place } from "./kept-values.ts"
 import type { CallEnd, RunStatus } from "./record-model.ts"
 import { mask } from "./redacted.ts"
 import type { Chunk, Entry, RunSummary } from "./run-changes.ts"
@@ -43,7 +44,12 @@ export interface PortCall {
       readonly error: Writable
       readonly summary: { readonly tag: string; readonly message: string }
     }
-    | Extract<CallEnd, { readonly _tag: "Died" | "Interrupted" }>
+    | {
+      readonly _tag: "Died"
+      readonly defect: unknown
+      readonly summary: { readonly tag: string; readonly message: string }
+    }
+    | Extract<CallEnd, { readonly _tag: "Interrupted" }>
 }
 
 /** A value, and what writes it. */
@@ -112,8 +118,8 @@ const endings: Readonly<Partial<Record<Event["_tag"], RunStatus>>> = {
   RunCompleted: "completed",
   RunCancelled: "cancelled",
   RunFailed: "failed",
-  RunTimedOut: "failed",
-  RunDenied: "rejected",
+  RunTimedOut: "timed_out",
+  RunDenied: "denied",
   RunIncomplete: "incomplete",
   RunRejected: "rejected",
   RunInterrupted: "interrupted"
@@ -366,10 +372,26 @@ export class ChunkWriter {
     for (const failure of failures) {
       const place = { pipeline, stage: failure.stage, part: "error" } as const
       if (this.keeping.isMasked(place, failure.error) || this.keeping.isMasked(place, failure.cause)) continue
+      if (this.isAnySentenceMasked(place, failure, entries())) continue
       const explained = Result.try(() => explainFailure(failure, entries()).join("\n"))
       if (Result.isSuccess(explained)) define(texts, failure.stage, this.keeping.text(explained.success))
     }
     return texts
+  }
+
+  /** Whether a sentence is left out of the stage's events that an explanation would repeat. */
+  private isAnySentenceMasked(place: Place, { error, stage }: Failure<unknown>, entries: ReadonlyArray<BagEntry>) {
+    const isMasked = (path: ReadonlyArray<string>, text: string) => this.keeping.sentence(place, path, text) !== text
+    const ofError = ["error", "message"]
+    return isMasked(ofError, errorSummaryOf(error).message) || entries.some(({ end, stage: other }) =>
+      other === stage && (end._tag === "Failed" && isMasked(ofError, end.error.message)
+        || end._tag === "RetryRequested" && isMasked(["reason"], end.reason))
+    )
+  }
+
+  /** What is told of an error, without the message of one that has something in it that is not kept. */
+  private summaryOf(place: Place, error: unknown, summary: ErrorSummary): ErrorSummary {
+    return this.keeping.isMasked(place, error) ? { tag: summary.tag, message: mask } : summary
   }
 
   private get calling() {
@@ -384,14 +406,15 @@ export class ChunkWriter {
           parts.push(`"end":{"_tag":"Succeeded","value":${yield* written(end.value)}}`)
           break
         case "Failed": {
-          const summary = this.keeping.isMasked(place, end.error.value)
-            ? { tag: end.summary.tag, message: mask }
-            : end.summary
-          parts.push(
-            `"end":{"_tag":"Failed","summary":${JSON.stringify(summary)},"error":${yield* written(end.error)}}`
-          )
+          const summary = JSON.stringify(this.summaryOf(place, end.error.value, end.summary))
+          parts.push(`"end":{"_tag":"Failed","summary":${summary},"error":${yield* written(end.error)}}`)
           break
         }
+        case "Died":
+          parts.push(
+            `"end":{"_tag":"Died","summary":${JSON.stringify(this.summaryOf(place, end.defect, end.summary))}}`
+          )
+          break
         default:
           parts.push(`"end":${JSON.stringify(end)}`)
       }

@@ -7,11 +7,16 @@ import * as Result from "effect/Result"
 import * as Schema from "effect/Schema"
 import * as SqlClient from "effect/sql/SqlClient"
 import type { SqlError } from "effect/sql/SqlError"
-import { type Chunk, type Entry, RunSummary, type StoredRun, version } from "./run-changes.ts"
+import { Changes, type Chunk, type Entry, RunSummary, type StoredRun, version } from "./run-changes.ts"
 import { asLost, type Damage, type Query, type Store } from "./run-store.ts"
 
 /** So many rows in one statement are within what every database takes. */
 const rowsAtOnce = 50
+
+/** So many rows are looked through for damage at once. */
+const lookedAtOnce = 200
+
+const decodeChanges = Schema.decodeUnknownResult(Changes)
 
 const Summary = Schema.fromJsonString(RunSummary)
 const decodeSummary = Schema.decodeUnknownResult(Summary)
@@ -29,6 +34,15 @@ interface ChunkRow {
   readonly version: number
   readonly changes: string
 }
+
+/** No database keeps half of a pair of surrogates, and PostgreSQL no zero byte: two ids must not become one. */
+const columnText = (text: string): string =>
+  text.replace(/[\0\u001a]|\p{Surrogate}/gu, (unit) => `\u001a${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+
+const fromColumn = (text: string): string =>
+  text.replace(/\u001a([\da-f]{4})/g, (_, unit: string) => String.fromCharCode(Number.parseInt(unit, 16)))
+
+const columnOrNull = (text: string | undefined): string | null => text === undefined ? null : columnText(text)
 
 const makeTables = Effect.fnUntraced(function*(client: SqlClient.SqlClient, name: string) {
   const sql = client.withoutTransforms()
@@ -91,14 +105,14 @@ export const sqlStore = Effect.fnUntraced(function*(
 
   const rowOf = ({ entry: { key, parentKey, rootKey, summary } }: Chunk) => ({
     run_key: key,
-    run_id: summary.runId,
+    run_id: columnText(summary.runId),
     parent_key: parentKey ?? null,
     root_key: rootKey,
-    pipeline: summary.pipeline,
+    pipeline: columnText(summary.pipeline),
     status: summary.status,
     started_at: summary.startedAt,
-    user_id: summary.userId ?? null,
-    org_id: summary.orgId ?? null,
+    user_id: columnOrNull(summary.userId),
+    org_id: columnOrNull(summary.orgId),
     writer,
     summary: JSON.stringify(summary)
   })
@@ -111,7 +125,7 @@ export const sqlStore = Effect.fnUntraced(function*(
       const rows = Arr.map(some, ({ changes, entry, id }) => ({ id, run_key: entry.key, version, changes }))
       yield* sql`INSERT INTO ${chunkTable} ${sql.insert(rows)} ON CONFLICT (id) DO NOTHING`
       const tags = some.flatMap(({ entry: { key, summary } }) =>
-        Array.from(new Set(summary.tags), (tag) => ({ tag, run_key: key }))
+        Array.from(new Set(summary.tags), (tag) => ({ tag: columnText(tag), run_key: key }))
       )
       if (Arr.isArrayNonEmpty(tags)) {
         yield* sql`INSERT INTO ${tagTable} ${sql.insert(tags)} ON CONFLICT (tag, run_key) DO NOTHING`
@@ -129,7 +143,7 @@ export const sqlStore = Effect.fnUntraced(function*(
     const { after, from, orgId, pipeline, rootsOnly, status, tag, to, userId } = query
     return [
       sql`1 = 1`,
-      ...(pipeline === undefined ? [] : [sql`pipeline = ${pipeline}`]),
+      ...(pipeline === undefined ? [] : [sql`pipeline = ${columnText(pipeline)}`]),
       ...(status === undefined ? [] : [
         status === "lost"
           ? sql`(status = 'running' AND ${isDead(alive)})`
@@ -139,13 +153,13 @@ export const sqlStore = Effect.fnUntraced(function*(
       ]),
       ...(from === undefined ? [] : [sql`started_at >= ${from}`]),
       ...(to === undefined ? [] : [sql`started_at < ${to}`]),
-      ...(userId === undefined ? [] : [sql`user_id = ${userId}`]),
-      ...(orgId === undefined ? [] : [sql`org_id = ${orgId}`]),
-      ...(tag === undefined ? [] : [sql`run_key IN (SELECT run_key FROM ${tagTable} WHERE tag = ${tag})`]),
+      ...(userId === undefined ? [] : [sql`user_id = ${columnText(userId)}`]),
+      ...(orgId === undefined ? [] : [sql`org_id = ${columnText(orgId)}`]),
+      ...(tag === undefined ? [] : [sql`run_key IN (SELECT run_key FROM ${tagTable} WHERE tag = ${columnText(tag)})`]),
       ...(rootsOnly ? [sql`parent_key IS NULL`] : []),
       ...(after === undefined
         ? []
-        : [sql`(started_at < ${after.startedAt} OR (started_at = ${after.startedAt} AND run_key < ${after.key}))`])
+        : [sql`(started_at < ${after.startedAt} OR (started_at = ${after.startedAt} AND run_key < ${columnText(after.key)}))`])
     ]
   }
 
@@ -177,7 +191,7 @@ export const sqlStore = Effect.fnUntraced(function*(
 
   const tree = Effect.fnUntraced(function*(runId: string, alive: number) {
     const [latest] = yield* sql<RunRow>`
-      SELECT run_key, parent_key, root_key, writer, summary FROM ${runs} WHERE run_id = ${runId}
+      SELECT run_key, parent_key, root_key, writer, summary FROM ${runs} WHERE run_id = ${columnText(runId)}
       ORDER BY started_at DESC, run_key DESC LIMIT 1`
     if (latest === undefined) return undefined
     const rows = yield* sql<RunRow>`
@@ -210,6 +224,54 @@ export const sqlStore = Effect.fnUntraced(function*(
       AND writer NOT IN (SELECT writer FROM ${runs})`
   })
 
+  /** What begins alike is side by side: in an order of letters, as databases of PostgreSQL have it, it need not be. */
+  const runIdInBytes = sql.onDialectOrElse({
+    pg: () => sql`run_id COLLATE "C"`,
+    orElse: () => sql`run_id`
+  })
+
+  /** The runs whose summaries cannot be read: they are in no list. */
+  const damagedRuns = Effect.fnUntraced(function*() {
+    const found: Array<Damage> = []
+    let last = ""
+    while (true) {
+      const rows = yield* sql<Pick<RunRow, "run_key" | "summary"> & { readonly run_id: string }>`
+        SELECT run_key, run_id, summary FROM ${runs} WHERE run_key > ${last} ORDER BY run_key LIMIT ${lookedAtOnce}`
+      for (const { run_id, summary } of rows) {
+        if (Result.isSuccess(decodeSummary(summary))) continue
+        found.push({ where: fromColumn(run_id), reason: "What it says of itself could not be read" })
+      }
+      const end = rows.at(-1)
+      if (end === undefined) return found
+      last = end.run_key
+    }
+  })
+
+  /** The runs of which a chunk cannot be read: what follows it is not read either. */
+  const damagedChunks = Effect.fnUntraced(function*() {
+    const found = new Map<string, Damage>()
+    let last = ""
+    while (true) {
+      const rows = yield* sql<ChunkRow & { readonly id: string; readonly run_id: string }>`
+        SELECT c.id AS id, c.run_key AS run_key, r.run_id AS run_id, c.version AS version, c.changes AS changes
+        FROM ${chunkTable} c INNER JOIN ${runs} r ON r.run_key = c.run_key
+        WHERE c.id > ${last} ORDER BY c.id LIMIT ${lookedAtOnce}`
+      for (const { changes, run_id, run_key, version: written } of rows) {
+        if (found.has(run_key)) continue
+        const reason = written > version
+          ? newerThanKnown(written)
+          : Result.isFailure(decodeChanges(changes))
+          ? "A part of it could not be read"
+          : undefined
+        if (reason !== undefined) found.set(run_key, { where: fromColumn(run_id), reason })
+      }
+      const end = rows.at(-1)
+      if (end === undefined) return Array.from(found.values())
+      last = end.id
+      yield* Effect.yieldNow
+    }
+  })
+
   return {
     write: (chunks, now) => sql.withTransaction(write(chunks, now)),
     beat: (now) => seen(now, false),
@@ -223,18 +285,14 @@ export const sqlStore = Effect.fnUntraced(function*(
     tree,
     similar: Effect.fnUntraced(function*(runId) {
       if (runId.length < 4) return undefined
-      const end = `${runId}\u{10ffff}`
+      const [begin, end] = [columnText(runId), `${columnText(runId)}\u{10ffff}`]
       const found = yield* sql<{ readonly run_id: string }>`
-        SELECT DISTINCT run_id FROM ${runs} WHERE run_id >= ${runId} AND run_id < ${end} LIMIT 2`
-      return found.length === 1 ? found[0]?.run_id : undefined
+        SELECT DISTINCT run_id FROM ${runs} WHERE ${runIdInBytes} >= ${begin} AND ${runIdInBytes} < ${end} LIMIT 2`
+      const [only] = found
+      return found.length === 1 && only !== undefined ? fromColumn(only.run_id) : undefined
     }),
     forget: ({ before, count }, alive) => sql.withTransaction(forget(before, count, alive)),
-    damages: Effect.gen(function*() {
-      const newer = yield* sql<{ readonly run_id: string; readonly version: number }>`
-        SELECT r.run_id AS run_id, MAX(c.version) AS version FROM ${chunkTable} c
-        INNER JOIN ${runs} r ON r.run_key = c.run_key WHERE c.version > ${version} GROUP BY r.run_id`
-      return newer.map(({ run_id, version }): Damage => ({ where: run_id, reason: newerThanKnown(version) }))
-    })
+    damages: Effect.zipWith(damagedRuns(), damagedChunks(), (ofRuns, ofChunks) => [...ofRuns, ...ofChunks])
   }
 })
 

@@ -47,7 +47,7 @@ export class LiveEvents extends Context.Service<LiveEvents, {
 export interface Settings {
   /** How many events may wait for one subscriber. 1,024 when left out. */
   readonly capacity?: number | undefined
-  /** How many of the last events a new subscriber gets first. None when left out. */
+  /** How many of the last events a new subscriber gets first, at most `capacity`. None when left out. */
   readonly replay?: number | undefined
 }
 
@@ -119,7 +119,7 @@ class Subscribers {
 export const layer = (settings: Settings = {}): Layer.Layer<EventSink | LiveEvents> => {
   const given = options.fields<Settings>("settings", ["capacity", "replay"], settings)
   const capacity = options.positiveCount("capacity", given.capacity ?? 1024)
-  const replay = options.count("replay", given.replay ?? 0)
+  const replay = options.atMost("replay", options.count("replay", given.replay ?? 0), capacity)
   return Layer.effectContext(Effect.gen(function*() {
     const subscribers = new Subscribers(capacity, replay)
     yield* Effect.addFinalizer(() => subscribers.close)

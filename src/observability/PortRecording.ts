@@ -376,7 +376,11 @@ class Answers {
       )))
   }
 
+  /** Of a method that was never called nobody knows what it gives: it may be no Effect. */
   answer(asked: Asked): AnyEffect | AnyStream {
+    if (!this.waiting.some(({ call }) => call.method === asked.method)) {
+      throw this.notRecorded(asked.method, undefined, "no call of it was recorded")
+    }
     return this.isStream(asked.method) ? this.stream(asked) : this.effect(asked)
   }
 }

@@ -384,6 +384,8 @@ export interface StageSide {
   readonly status: StageStatus
   readonly durationMs: number | undefined
   readonly attempts: number
+  /** Whether what it gave came from the log: neither it nor a run inside of it ran. */
+  readonly isAnswered: boolean
 }
 
 /**
@@ -398,7 +400,7 @@ export interface ChangedText {
 /**
  * How a stage differs in two runs.
  *
- * `unknown`: it ended in the same way, and what it gave was not kept of one of them.
+ * `unknown`: it ended in the same way, and what it gave was not kept of one of them, or not all of it.
  */
 export interface StageDiff {
   readonly name: string
@@ -409,7 +411,7 @@ export interface StageDiff {
   readonly patch: JsonPatch.JsonPatch
   /** The texts among what differs that have several lines. */
   readonly texts: ReadonlyArray<ChangedText>
-  /** The runs that it started, in their order. */
+  /** The runs that it started, in their order; none of a stage that was answered from the log. */
   readonly runs: ReadonlyArray<RunDiff>
 }
 
@@ -428,8 +430,20 @@ export interface RunDiff {
 const runSide = (run: RunRecord | undefined): RunSide | undefined =>
   run && { runId: run.runId, status: run.status, durationMs: run.durationMs }
 
+/** Whether what a stage gave came from the log. */
+const isAnswered = ({ output }: RecordedStage): boolean => {
+  const json = output._tag === "Kept" ? output.json : undefined
+  const { events } = (json ?? {}) as { readonly events?: unknown }
+  return Array.isArray(events) && events.some((event) => (event as { readonly type?: unknown }).type === answered)
+}
+
 const stageSide = (stage: RecordedStage | undefined): StageSide | undefined =>
-  stage && { status: stage.status, durationMs: stage.durationMs, attempts: stage.attempts.length }
+  stage && {
+    status: stage.status,
+    durationMs: stage.durationMs,
+    attempts: stage.attempts.length,
+    isAnswered: isAnswered(stage)
+  }
 
 /** How many differences are looked for in one text. */
 const mostEdits = 1_000
@@ -478,6 +492,10 @@ const textsIn = (patch: JsonPatch.JsonPatch, a: Schema.Json): ReadonlyArray<Chan
   return texts
 }
 
+/** Whether something is left out of what a stage ended with: nobody knows whether that is the same. */
+const isMasked = ({ failure, output }: RecordedStage): boolean =>
+  [failure, output].some((kept) => kept?._tag === "Kept" && kept.redacted !== undefined)
+
 const changeOf = (
   a: RecordedStage,
   b: RecordedStage
@@ -488,7 +506,10 @@ const changeOf = (
     return { change: isSameStatus ? "unknown" : "changed", patch: [], texts: [] }
   }
   const patch = JsonPatch.get(before, after)
-  if (patch.length === 0) return { change: isSameStatus ? "same" : "changed", patch, texts: [] }
+  if (patch.length === 0) {
+    const change = !isSameStatus ? "changed" : isMasked(a) || isMasked(b) ? "unknown" : "same"
+    return { change, patch, texts: [] }
+  }
   return { change: "changed", patch, texts: textsIn(patch, before) }
 }
 
@@ -504,7 +525,8 @@ const stageDiff = (name: string, a: RecordedStage | undefined, b: RecordedStage 
     : b === undefined
     ? { change: "removed", patch: [], texts: [] }
     : changeOf(a, b),
-  runs: runsDiff(a?.runs ?? [], b?.runs ?? [])
+  // Inside of a stage that did not run nothing is gone.
+  runs: [a, b].some((side) => side !== undefined && isAnswered(side)) ? [] : runsDiff(a?.runs ?? [], b?.runs ?? [])
 })
 
 const runDiff = (a: RunRecord | undefined, b: RunRecord | undefined): RunDiff => {
@@ -539,6 +561,7 @@ const sideText = (side: RunSide | StageSide | undefined): string => {
   if (side === undefined) return "-"
   const took = side.durationMs === undefined ? "" : ` ${shortDuration(side.durationMs)}`
   const attempts = "attempts" in side && side.attempts > 1 ? `, ${side.attempts} attempts` : ""
+  if ("isAnswered" in side && side.isAnswered) return `${side.status} from the log`
   return `${side.status.replaceAll("_", " ")}${took}${attempts}`
 }
 

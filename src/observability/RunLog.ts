@@ -76,7 +76,8 @@ export type { Damage } from "./internal/run-store.ts"
 // ---------------------------------------------------------------------------------------------------------------------
 
 /**
- * The tags of the runs that are started here, and of the runs that their stages start: to find them by in a list.
+ * The tags of the runs that are started here, and of the runs that their stages start: to find them by in a list. What is
+ * no text is left out.
  *
  * ```ts
  * import { Effect } from "effect"
@@ -481,6 +482,10 @@ const failing = (operation: string) => <A>(effect: Effect.Effect<A, unknown>): E
       ? Effect.interrupt
       : Effect.fail(new RunLogFailed({ operation, cause: Cause.squash(cause) })))
 
+/** A tag may come from anywhere. What is no text could not be read back, nor could what is kept beside it. */
+const textsIn = (given: unknown): ReadonlyArray<string> =>
+  Array.isArray(given) ? Array.from<unknown>(given).filter((text) => typeof text === "string") : []
+
 /** Retention is applied at most as often as this, where it takes time. */
 const forgettingEveryMs = 60_000
 
@@ -549,7 +554,10 @@ const make = Effect.fnUntraced(function*(
   const recorder: Recorder = new Recorder(
     writer,
     settings.keep,
-    (environment) => ({ tags: Context.get(environment, Tags), replayOf: Context.get(environment, ReplayOf) }),
+    (environment) => ({
+      tags: textsIn(Context.get(environment, Tags)),
+      replayOf: textsIn([Context.get(environment, ReplayOf)])[0]
+    }),
     handOn
   )
   /** All that has happened is kept: the ends of runs, too, that found no room. */

@@ -140,6 +140,20 @@ describe("a full buffer", () => {
       }
     }))
 
+  it.effect("is closed when all is delivered, though who is told of it hangs", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const sink = yield* Scope.provide(
+        BufferedSink.make(() => Effect.void, { capacity: 2, flushInterval: 0, onPressure: () => Effect.never }),
+        scope
+      )
+      offer(sink, 1, 3)
+      const closing = yield* Effect.forkChild(Scope.close(scope, Exit.void))
+      yield* TestClock.adjust("1 second")
+      assert.isDefined(closing.pollUnsafe())
+      yield* Fiber.join(closing)
+    }).pipe(logged([])))
+
   it.effect("lets who can wait put its events as soon as there is room, in their order, and loses none", () =>
     Effect.gen(function*() {
       const receiver = new Receiver()
@@ -293,6 +307,22 @@ describe("a batch that fails", () => {
     }))
 })
 
+it.effect("a batch that its receiver changes is delivered again as it was", () =>
+  Effect.gen(function*() {
+    const batches: Array<ReadonlyArray<number>> = []
+    const sink = yield* BufferedSink.make((batch) =>
+      Effect.suspend(() => {
+        batches.push(batch.map(({ sequence }) => sequence))
+        const all = batch as Array<Event.Event>
+        all.length = 0
+        return Effect.void
+      }), { flushInterval: 0, retry: Schedule.recurs(1) })
+    offer(sink, 1, 3)
+    yield* sink.flush
+    assert.deepStrictEqual(batches, [[1, 2, 3], [1, 2, 3]])
+    assert.deepInclude(yield* sink.delivery, { delivered: 0, failed: 3 })
+  }).pipe(Effect.scoped, logged([])))
+
 describe("settings", () => {
   it("that cannot be are refused where they are given", () => {
     const wrong: ReadonlyArray<BufferedSink.Settings> = [
@@ -302,6 +332,10 @@ describe("settings", () => {
       { overflow: "block" as never },
       { flushInterval: "-1 second" as never },
       { timeout: 0 },
+      { retry: "often" as never },
+      { retryWhile: 1 as never },
+      { onPressure: 1 as never },
+      { onFailed: 1 as never },
       { capcity: 3 } as never
     ]
     for (const settings of wrong) {

@@ -2,7 +2,7 @@ import * as NodeFileSystem from "@effect/platform-node-shared/NodeFileSystem"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, FileSystem, Layer, Logger, PlatformError, Redacted } from "effect"
 import { TestClock } from "effect/testing"
-import { appendFileSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs"
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs"
 import { Pipeline, Snapshot, StageContext } from "stageflow"
 import { FileSink } from "stageflow/observability"
 import { temporaryFolder } from "../support/temporary-folder.ts"
@@ -145,6 +145,32 @@ describe("FileSink", () => {
       assert.strictEqual(namesIn(directory).length, 3)
     }).pipe(Effect.scoped, onDisk))
 
+  for (
+    const [what, change] of [
+      ["removed", (path: string, _folder: string) => rmSync(path)],
+      ["removed with its directory", (_path: string, folder: string) => rmSync(folder, { recursive: true })],
+      ["cut off", (path: string, _folder: string) => truncateSync(path, 0)]
+    ] as const
+  ) {
+    it.effect(`begins a new file when its own is ${what}: what comes then is on the disk`, () =>
+      Effect.gen(function*() {
+        const directory = `${yield* temporaryFolder}/events`
+        const sink = yield* FileSink.make({ directory })
+        sink.offer(event(1))
+        yield* sink.flush
+        change(`${directory}/${namesIn(directory)[0]}`, directory)
+        sink.offer(event(2))
+        yield* sink.flush
+        assert.deepStrictEqual((yield* FileSink.readAll(directory)).events.map(({ sequence }) => sequence), [2])
+      }).pipe(Effect.scoped, onDisk))
+  }
+
+  it("refuses a name that leads out of its directory", () => {
+    for (const name of ["../out", "a/b", "a\\b", "a\0"]) {
+      assert.throws(() => FileSink.layer({ directory: "d", name }), /Invalid option/, name)
+    }
+  })
+
   it.effect("two of them at the same time have files of their own", () =>
     Effect.gen(function*() {
       const directory = yield* temporaryFolder
@@ -277,6 +303,16 @@ describe("FileSink.read, of a file that", () => {
       const error = yield* Effect.flip(FileSink.read(`${yield* temporaryFolder}/none`))
       assert(error._tag === "PlatformError")
       assert.strictEqual(error.reason._tag, "NotFound")
+    }).pipe(onDisk))
+
+  it.effect("is no file at all: the others are read, and it is reported", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporaryFolder
+      yield* written({ directory }, 2)
+      mkdirSync(`${directory}/${namesIn(directory)[0]?.replace("0001", "0002")}`)
+      const { damages, events } = yield* FileSink.readAll(directory)
+      assert.strictEqual(events.length, 2)
+      assert.match(damages[0]?.reason ?? "", /cannot be read/)
     }).pipe(onDisk))
 
   it.effect("stands beside others: damage in one hides nothing of the next", () =>

@@ -14,7 +14,8 @@ import {
   PlatformError,
   References,
   Scope,
-  Stream
+  Stream,
+  Option
 } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { OtlpSerialization } from "effect/observability"
@@ -71,7 +72,12 @@ const file = (behind: Behind) =>
     open: () =>
       Effect.succeed(
         new Proxy({} as FileSystem.File, {
-          get: (_, key) => key === "writeAll" || key === "truncate" ? () => behind.take : Effect.void
+          get: (_, key) =>
+            key === "writeAll" || key === "truncate"
+              ? () => behind.take
+              : key === "stat"
+              ? Effect.succeed({ nlink: Option.none(), size: Number.MAX_SAFE_INTEGER })
+              : Effect.void
         })
       )
   })

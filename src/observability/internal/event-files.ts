@@ -50,7 +50,7 @@ interface Current {
  */
 const isWhole = ({ bytes, file }: Current): Effect.Effect<boolean> =>
   Effect.match(file.stat, {
-    onSuccess: ({ nlink, size }) => Number(size) === bytes && Option.getOrElse(nlink, () => 1n) > 0n,
+    onSuccess: ({ nlink, size }) => Number(size) >= bytes && Option.getOrElse(nlink, () => 1n) > 0n,
     onFailure: () => false
   })
 

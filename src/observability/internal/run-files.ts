@@ -178,7 +178,12 @@ class RunFiles {
   /** What is kept of a run. */
   stored(entry: Entry, parts: ReadonlyArray<Part>): Effect.Effect<StoredRun, PlatformError> {
     return Effect.map(
-      Effect.forEach(parts, (part) => Effect.map(this.bytesOf(part), changesIn)),
+      Effect.forEach(parts, (part) =>
+        // What was in a file that is gone is missing, and no more than that.
+        this.bytesOf(part).pipe(
+          Effect.map(changesIn),
+          Effect.catchIf(({ reason }) => reason._tag === "NotFound", () => Effect.succeed("[]"))
+        )),
       (chunks) => {
         const end = chunks.indexOf(undefined)
         const whole = (end === -1 ? chunks : chunks.slice(0, end)) as ReadonlyArray<string> // up to the first that is none

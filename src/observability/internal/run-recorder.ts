@@ -125,6 +125,8 @@ const endings: Readonly<Partial<Record<Event["_tag"], RunStatus>>> = {
   RunInterrupted: "interrupted"
 }
 
+const finite = (given: number): number | undefined => Number.isFinite(given) ? given : undefined
+
 /** Whether the tree of a run is in the sample: the same for all of its runs, in every process. */
 export const isSampled = (correlationId: string, keep: number): boolean => {
   // Finished as a hash of its own: ids that differ in their last letters only are spread, too.
@@ -284,7 +286,8 @@ export class ChunkWriter {
 
   /** What a list of runs says of it. */
   private summarize(run: OpenRun, event: Event, told: Told | undefined): void {
-    if (event._tag === "RunStarted") run.summary = { ...run.summary, startedAt: event.at }
+    // A clock may say anything. In a store it has to be a whole number.
+    if (event._tag === "RunStarted") run.summary = { ...run.summary, startedAt: Math.trunc(finite(event.at) ?? 0) }
     if (told?._tag === "Start") {
       const { orgId, sessionId, userId } = told.identity
       const { orgId: _orgId, sessionId: _sessionId, userId: _userId, ...rest } = run.summary
@@ -305,7 +308,7 @@ export class ChunkWriter {
       : event._tag === "RunIncomplete"
       ? `${event.failed.length} failed, ${event.blocked.length} blocked`
       : error?.message
-    const durationMs = "durationMs" in event ? event.durationMs : undefined
+    const durationMs = "durationMs" in event ? finite(event.durationMs) : undefined
     run.summary = { ...run.summary, status, ...present({ durationMs, by, reason, error }) }
   }
 

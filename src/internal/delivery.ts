@@ -103,6 +103,11 @@ export class Delivery<A, E> {
     return { accepted, delivered, failed, dropped }
   }
 
+  /** Whether an item would be taken without dropping one. */
+  get hasRoom(): boolean {
+    return !this.isClosed && this.items.size < this.settings.capacity
+  }
+
   /** Takes an item at once, or drops one. */
   readonly offer = (item: A): void => {
     if (this.isClosed) {

@@ -529,11 +529,14 @@ const make = Effect.fnUntraced(function*(
   forgettingEvery = forgettingEveryMs
 ): Effect.fn.Return<Context.Context<RunLog>, never, Scope.Scope> {
   // The end of a run says most of it: one that finds no room comes when there is some.
-  let owed: Array<Heard> = []
+  const owed: Array<Heard> = []
   const payOwed = () => {
-    const due = owed
-    owed = []
-    for (const heard of due) buffer.offer(heard)
+    const paid = owed.findIndex((heard) => {
+      if (!buffer.hasRoom) return true
+      buffer.offer(heard)
+      return false
+    })
+    owed.splice(0, paid === -1 ? owed.length : paid)
   }
   const chunks = new ChunkWriter(new Keeping(settings.redact, settings.maxValueSize), writer)
   const writes = writing(store, chunks, settings, forgettingEvery, payOwed)

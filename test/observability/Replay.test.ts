@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Context, Effect, Layer, Schema, Stream } from "effect"
+import { Context, Effect, Layer, Redacted, Schema, Stream } from "effect"
 import { Extension, Interceptor, Pipeline, Snapshot, Stage } from "stageflow"
+import { Subpipeline } from "stageflow/control"
 import { PortRecording, Replay, RunLog } from "stageflow/observability"
 
 class LlmDown extends Schema.TaggedError<LlmDown>()("LlmDown", { model: Schema.String }) {}
@@ -144,6 +145,37 @@ describe("Replay.run", () => {
       assert.deepInclude(again.outputs.a, { data: { tone: "dry", at: 5 } })
       assert.notStrictEqual(again.lineage.runId, "run")
       assert.isTrue(Replay.diff(yield* RunLog.get("run"), yield* RunLog.get(again.lineage.runId)).isSame)
+    }).pipe(Effect.provide(RunLog.layerMemory())))
+})
+
+describe("Replay.diff", () => {
+  it.effect("does not know whether what was left out is the same", () =>
+    Effect.gen(function*() {
+      const secret = (text: string) =>
+        Pipeline.make("p").transform("a", { run: Effect.sync(() => ({ key: Redacted.make(text) })) })
+      yield* Pipeline.run(secret("one"), Snapshot.make({ pipelineRunId: "one" }))
+      yield* Pipeline.run(secret("two"), Snapshot.make({ pipelineRunId: "two" }))
+      const diff = Replay.diff(yield* RunLog.get("one"), yield* RunLog.get("two"))
+      assert.deepStrictEqual(diff.stages.map(({ change }) => change), ["unknown"])
+      assert.isFalse(diff.isSame)
+    }).pipe(Effect.provide(RunLog.layerMemory())))
+
+  it.effect("misses nothing inside of a stage that was answered from the log", () =>
+    Effect.gen(function*() {
+      const inner = Pipeline.make("inner").transform("deep", { run: Effect.succeed({ n: 1 }) })
+      const outer = Pipeline.make("outer")
+        .add(Subpipeline.stage("sub", inner))
+        .work("last", { after: ["sub"], run: Effect.void })
+      yield* Pipeline.run(outer, Snapshot.make({ pipelineRunId: "run" }))
+      const again = yield* Replay.from(outer, "run", "last")
+      const diff = Replay.diff(yield* RunLog.get("run"), yield* RunLog.get(again.lineage.runId))
+      assert.isTrue(diff.isSame)
+      assert.deepStrictEqual(diff.stages.map(({ b, name, runs }) => [name, b?.isAnswered, runs.length]), [
+        ["sub", true, 0],
+        ["last", false, 0]
+      ])
+      assert.match(Replay.formatDiff(diff), /same +sub +ok .*\| ok from the log/)
+      assert.notInclude(Replay.formatDiff(diff), "removed")
     }).pipe(Effect.provide(RunLog.layerMemory())))
 })
 

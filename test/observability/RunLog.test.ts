@@ -1,13 +1,16 @@
 import { NodeFileSystem } from "@effect/platform-node-shared"
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Exit, FileSystem, Layer, Redacted, Schedule, Schema, Scope } from "effect"
+import { Clock, Effect, Exit, Fiber, FileSystem, Layer, Redacted, Schedule, Schema, Scope } from "effect"
 import { TestClock } from "effect/testing"
 import { spawn } from "node:child_process"
 import { resolve } from "node:path"
-import { Event, EventSink, Extension, Pipeline, Snapshot, Stage, StageContext, StageOutput } from "stageflow"
+import { Event, EventSink, Extension, Interceptor, Pipeline, Snapshot, Stage, StageContext, StageOutput } from "stageflow"
 import { Subpipeline } from "stageflow/control"
+import * as Interceptors from "stageflow/interceptors"
 import { RunLog, RunRecord } from "stageflow/observability"
 import { Sqlite } from "stageflow/sqlite"
+import { DatabaseSync } from "node:sqlite"
+import { numbers } from "./support/events.ts"
 import { temporaryFolder } from "../support/temporary-folder.ts"
 
 class Busy extends Schema.TaggedError<Busy>()("Busy", { load: Schema.Int }) {
@@ -227,6 +230,134 @@ for (const [store, layer] of stores) {
   })
 }
 
+for (const [store, layer] of stores) {
+  describe(`RunLog in ${store}, of what is odd`, () => {
+    it.effect("a Redacted that no mask can stand for is kept with nothing around it", () =>
+      Effect.gen(function*() {
+        const secret = Redacted.make("hunter2")
+        const hidden = Pipeline.make("hidden")
+          .transform("key", { run: Effect.sync(() => ({ map: new Map([[secret, 1]]) })) })
+          .transform("symbol", { run: Effect.sync(() => ({ in: Object.assign({}, { [Symbol("s")]: secret }) })) })
+        yield* Pipeline.run(hidden, Snapshot.make({ pipelineRunId: "run" }))
+        const run = yield* RunLog.get("run")
+        assert.deepInclude(stageOf(run, "key").output, { redacted: ["/data/map/<redacted>"] })
+        assert.deepInclude(stageOf(run, "symbol").output, { _tag: "NotKept", reason: "redacted" })
+        assert.strictEqual((yield* Effect.flip(RunLog.outputs(hidden, "run")))._tag, "OutputsNotKept")
+      }).pipe(Effect.provide(layer())))
+
+    it.effect("a run that timed out or was denied is listed as that", () =>
+      Effect.gen(function*() {
+        const late = Pipeline.make("late").work("s", { run: Effect.never }).pipe(
+          Pipeline.intercept(Interceptors.deadline("1 second"))
+        )
+        const denied = Pipeline.make("denied").work("s", { run: Effect.void }).pipe(
+          Pipeline.intercept(Interceptor.make({
+            name: "no",
+            aroundRun: () => Effect.fail(new Busy({ load: 1 }))
+          }))
+        )
+        const running = yield* Effect.forkChild(
+          Effect.exit(Pipeline.run(late, Snapshot.make({ pipelineRunId: "late" })))
+        )
+        yield* TestClock.adjust("2 seconds")
+        yield* Fiber.join(running)
+        yield* Effect.exit(Pipeline.run(denied, Snapshot.make({ pipelineRunId: "denied" })))
+        for (const status of ["timed_out", "denied"] as const) {
+          assert.lengthOf((yield* RunLog.list({ status })).runs, 1, status)
+        }
+        assert.strictEqual((yield* RunLog.get("late")).status, "timed_out")
+      }).pipe(Effect.provide(layer())))
+
+    it.effect("tags that are none, and a clock that is none, concern their own run alone", () =>
+      Effect.gen(function*() {
+        const run = (id: string) => Pipeline.run(child, Snapshot.make({ pipelineRunId: id }))
+        for (const [index, tags] of [[undefined], [1, "right"], "abc", null].entries()) {
+          yield* Effect.provideService(run(`odd-${index}`), RunLog.Tags, tags as never)
+        }
+        yield* Effect.provideService(run("odd-4"), RunLog.ReplayOf, 5 as never)
+        const clock = yield* Clock.Clock
+        yield* Effect.provideService(run("odd-5"), Clock.Clock, {
+          ...clock,
+          currentTimeMillisUnsafe: () => Number.NaN,
+          currentTimeMillis: Effect.succeed(Number.NaN)
+        })
+        yield* run("right")
+        const { runs } = yield* RunLog.list()
+        assert.lengthOf(runs, 7)
+        assert.lengthOf((yield* RunLog.list({ tag: "right" })).runs, 1)
+        assert.strictEqual((yield* RunLog.get("right")).status, "completed")
+        const others = (yield* RunLog.damages).filter(({ where }) => where !== "odd-5")
+        assert.deepStrictEqual(others, [])
+      }).pipe(Effect.provide(layer())))
+
+    it.effect("ids that differ in halves of letters only are not mixed", () =>
+      Effect.gen(function*() {
+        const ids = ["\ud800", "\udc00", "\ufffd", "\u0000", "\u001a0000", "__proto__"]
+        for (const id of ids) {
+          yield* Pipeline.run(child, Snapshot.make({ pipelineRunId: `run${id}`, userId: `u${id}`, orgId: `o${id}` })).pipe(
+            Effect.provideService(RunLog.Tags, [`t${id}`])
+          )
+        }
+        for (const id of ids) {
+          for (const query of [{ userId: `u${id}` }, { orgId: `o${id}` }, { tag: `t${id}` }]) {
+            assert.deepStrictEqual((yield* RunLog.list(query)).runs.map(({ runId }) => runId), [`run${id}`])
+          }
+          assert.strictEqual((yield* RunLog.get(`run${id}`)).userId, `u${id}`)
+        }
+      }).pipe(Effect.provide(layer())))
+
+    it.effect("what stages gave is refused where the end of one found no room", () =>
+      Effect.gen(function*() {
+        const bursting = Pipeline.make("bursting")
+          .work("burst", { run: Effect.forEach(numbers(1, 50), (n) => StageContext.emit("n", n), { discard: true }) })
+          .work("rest", { after: ["burst"], run: Effect.sleep("5 seconds") })
+        const running = yield* Effect.forkChild(Pipeline.run(bursting, Snapshot.make({ pipelineRunId: "run" })))
+        yield* TestClock.adjust("2 seconds")
+        yield* TestClock.adjust("5 seconds")
+        yield* Fiber.join(running)
+        const run = yield* RunLog.get("run")
+        assert.strictEqual(run.status, "completed")
+        assert.isAbove(run.missing ?? 0, 0)
+        const refused = yield* Effect.flip(RunLog.outputs(bursting, "run"))
+        assert(refused._tag === "OutputsNotKept")
+        assert.deepStrictEqual(refused.problems, [{ stage: "burst", reason: "how it ended was not kept" }])
+      }).pipe(Effect.provide(layer({ buffer: { capacity: 20 } }))))
+
+    it.effect("a list knows of the ends that found no room", () =>
+      Effect.gen(function*() {
+        yield* Effect.forEach(
+          numbers(1, 20),
+          (id) => Pipeline.run(child, Snapshot.make({ pipelineRunId: `run-${id}` })),
+          { concurrency: "unbounded" }
+        )
+        const { runs } = yield* RunLog.list()
+        assert.lengthOf(runs, 20)
+        assert.deepStrictEqual(new Set(runs.map(({ status }) => status)), new Set(["completed"]))
+      }).pipe(Effect.provide(layer({ buffer: { capacity: 10 } }))))
+
+    it.effect("a policy reaches the cause of an error, and the reason of a skip wherever it is", () =>
+      Effect.gen(function*() {
+        const secretive = Pipeline.make("secretive")
+          .work("skipped", { run: StageOutput.skip("hunter2") })
+          .work("failed", {
+            run: Effect.fail(new Error("outer", { cause: Object.assign(new Error("inner"), { note: "hunter2" }) }))
+          })
+        const dying = Pipeline.make("dying").work("failed", {
+          run: Effect.ensuring(
+            Effect.fail(new Error("outer")),
+            Effect.die(Object.assign(new Error("last"), { note: "hunter2" }))
+          )
+        })
+        for (const tried of [secretive, dying]) {
+          yield* Effect.exit(Pipeline.run(tried, Snapshot.make({ pipelineRunId: "run" })))
+          const run = yield* RunLog.get("run")
+          assert.notInclude(JSON.stringify(run), "hunter2")
+          assert.strictEqual(stageOf(run, "failed").status, "failed")
+        }
+      }).pipe(Effect.provide(layer({ redact: ({ path }) => path.includes("note") || path.includes("reason") }))))
+  })
+}
+
 describe("RunLog", () => {
   it.effect("takes nothing from a sink beside it", () =>
     Effect.gen(function*() {
@@ -368,6 +499,56 @@ describe("RunLog, read by others", () => {
         assert.strictEqual((yield* Effect.flip(RunLog.get("a")))._tag, "RunNotFound")
       }).pipe(Effect.provide(Layer.fresh(folderLayer(folder))))
     }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.effect("what is no file of runs, an empty one and one that is gone hide nothing of the others", () =>
+    Effect.gen(function*() {
+      const folder = yield* temporaryFolder
+      const system = yield* FileSystem.FileSystem
+      const run = (id: string) => Pipeline.run(child, Snapshot.make({ pipelineRunId: id }))
+      const filesIn = Effect.map(system.readDirectory(folder), (files) => files.toSorted())
+      yield* run("before").pipe(Effect.provide(Layer.fresh(folderLayer(folder))))
+      const [first = ""] = yield* filesIn
+      yield* TestClock.adjust("1 second")
+      yield* Effect.gen(function*() {
+        yield* run("gone")
+        yield* RunLog.list()
+        const second = (yield* filesIn).at(-1) ?? ""
+        yield* system.makeDirectory(`${folder}/${first.replace("0001", "0007")}`)
+        yield* system.writeFileString(`${folder}/${first.replace("0001", "0008")}`, "")
+        // As another process does that takes this one for dead.
+        yield* system.remove(`${folder}/${second}`)
+        yield* TestClock.adjust("1 second")
+        yield* run("after")
+        assert.include((yield* RunLog.list()).runs.map(({ runId }) => runId), "before")
+        assert.deepStrictEqual((yield* RunLog.get("gone")).events, [])
+        assert.match((yield* RunLog.damages).map(({ reason }) => reason).join(), /cannot be read.*It is empty/)
+      }).pipe(Effect.provide(Layer.fresh(folderLayer(folder))))
+      yield* Effect.gen(function*() {
+        assert.deepStrictEqual((yield* RunLog.list()).runs.map(({ runId }) => runId), ["after", "before"])
+      }).pipe(Effect.provide(Layer.fresh(folderLayer(folder))))
+    }).pipe(Effect.provide(NodeFileSystem.layer)))
+
+  it.effect("what of tables cannot be read is reported", () =>
+    Effect.gen(function*() {
+      const filename = `${yield* temporaryFolder}/runs.db`
+      const log = () => Layer.fresh(RunLog.layerSql().pipe(Layer.provide(Sqlite.layer({ filename }))))
+      for (const id of ["chunk", "summary", "itself", "whole"]) {
+        yield* Pipeline.run(child, Snapshot.make({ pipelineRunId: id })).pipe(Effect.provide(log()))
+      }
+      const database = new DatabaseSync(filename)
+      database.exec(`
+        UPDATE stageflow_runs_chunks SET changes = '[{'
+          WHERE run_key = (SELECT run_key FROM stageflow_runs WHERE run_id = 'chunk');
+        UPDATE stageflow_runs SET summary = '{' WHERE run_id = 'summary';
+        UPDATE stageflow_runs SET parent_key = run_key WHERE run_id = 'itself'`)
+      database.close()
+      yield* Effect.gen(function*() {
+        assert.deepStrictEqual((yield* RunLog.damages).map(({ where }) => where).toSorted(), ["chunk", "summary"])
+        assert.isDefined((yield* RunLog.get("chunk")).damage)
+        assert.strictEqual((yield* RunLog.get("itself")).status, "completed")
+        assert.strictEqual((yield* RunLog.get("whole")).status, "completed")
+      }).pipe(Effect.provide(log()))
+    }))
 
   it.effect("a store that fails changes nothing of a run; what it did not take is counted and reported", () =>
     Effect.gen(function*() {

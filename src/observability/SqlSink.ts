@@ -69,10 +69,13 @@ const rowOf = (event: Event, id: string): Row => ({
   event: toJson(event)
 })
 
+/** PostgreSQL lets one of two that make a thing at the same time fail; then it is there. */
+const made = <A, E>(statement: Effect.Effect<A, E>): Effect.Effect<A, E> => Effect.retry(statement, { times: 1 })
+
 const makeTable = Effect.fnUntraced(function*(client: SqlClient.SqlClient, name: string) {
   const sql = client.withoutTransforms()
   const table = sql(name)
-  yield* sql`
+  yield* made(sql`
     CREATE TABLE IF NOT EXISTS ${table} (
       id TEXT PRIMARY KEY,
       run_id TEXT NOT NULL,
@@ -85,10 +88,9 @@ const makeTable = Effect.fnUntraced(function*(client: SqlClient.SqlClient, name:
       stage TEXT,
       attempt INTEGER,
       event TEXT NOT NULL
-    )`
-  yield* sql`CREATE INDEX IF NOT EXISTS ${sql(`${name}_by_run`)} ON ${table} (run_id, sequence)`
-  // PostgreSQL lets one of two that make a table at the same time fail; then it is there.
-}, Effect.retry({ times: 1 }))
+    )`)
+  yield* made(sql`CREATE INDEX IF NOT EXISTS ${sql(`${name}_by_run`)} ON ${table} (run_id, sequence)`)
+})
 
 /**
  * Makes a sink that appends to a table. It fails when the table cannot be made; later, what cannot be written is a batch that

@@ -1,14 +1,15 @@
 /**
- * What is kept in SQL, on a real PostgreSQL: the sink of events and the store of idempotent results.
+ * What is kept in SQL, on a real PostgreSQL: the sink of events, the run log and the store of idempotent results.
  */
 import { PgClient } from "@effect/sql-pg"
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Layer, Redacted, Schema } from "effect"
 import { SqlClient } from "effect/sql"
 import { TestClock } from "effect/testing"
+import { Subpipeline } from "stageflow/control"
 import { Event, EventSink, Pipeline, Snapshot, Stage, StageContext } from "stageflow"
 import * as Interceptors from "stageflow/interceptors"
-import { SqlSink } from "stageflow/observability"
+import { Replay, RunLog, SqlSink } from "stageflow/observability"
 import { inject } from "vitest"
 import { events, numbers } from "../observability/support/events.ts"
 
@@ -96,6 +97,113 @@ describe("SqlSink on PostgreSQL", () => {
       yield* sink.flush
       assert.lengthOf(yield* rows("zeros"), 2)
     }).pipe(Effect.scoped, Effect.provide(database)))
+})
+
+describe("RunLog on PostgreSQL", () => {
+  const child = Pipeline.make("child").transform("shout", { run: Effect.succeed({ text: "it's \u0000 \ud800" }) })
+  const pipeline = Pipeline.make("parent")
+    .enrich("name", { run: Effect.succeed({ name: "Ada" }) })
+    .add(Subpipeline.stage("sub", child), { after: ["name"] })
+  const failing = Pipeline.make("failing").work("fails", { run: Effect.fail(new Error("no")) })
+  const log = (table: string, settings: RunLog.Settings = {}) =>
+    Layer.fresh(RunLog.layerSql({ ...settings, table }).pipe(Layer.provide(database)))
+  const run = (id: string) => Pipeline.run(pipeline, Snapshot.make({ pipelineRunId: id, userId: `user of ${id}` }))
+
+  it.live("keeps runs with the runs of their stages, for whoever reads them next", () =>
+    Effect.gen(function*() {
+      yield* Effect.provideService(run("one"), RunLog.Tags, ["tag"]).pipe(Effect.provide(log("kept runs")))
+      yield* Effect.gen(function*() {
+        const kept = yield* RunLog.get("one")
+        assert.strictEqual(kept.status, "completed")
+        assert.deepStrictEqual(kept.stages[1]?.runs.map(({ status }) => status), ["completed"])
+        assert.deepInclude((yield* RunLog.outputs(pipeline, "one")).name, { data: { name: "Ada" } })
+        const again = yield* Replay.from(pipeline, "one", "sub")
+        assert.isTrue(Replay.diff(kept, yield* RunLog.get(again.lineage.runId)).stages[0]?.change === "same")
+        assert.lengthOf((yield* RunLog.list({ tag: "tag", roots: true })).runs, 1)
+        assert.strictEqual((yield* Effect.flip(RunLog.get("on"))).code, "RUN_NOT_FOUND")
+        assert.deepStrictEqual(yield* RunLog.damages, [])
+      }).pipe(Effect.provide(log("kept runs")))
+    }))
+
+  it.live("lists by what runs are, in pages, and says which was most likely meant", () =>
+    Effect.gen(function*() {
+      for (const id of ["Äpfel-1", "äpfel-2", "run_3", "run%4", "RUN-5"]) yield* run(id)
+      yield* Effect.exit(Pipeline.run(failing, Snapshot.make({ pipelineRunId: "bad" })))
+      const pages: Array<string> = []
+      let after: string | undefined
+      do {
+        const page: RunLog.Page = yield* RunLog.list({ roots: true, limit: 2, after })
+        pages.push(...page.runs.map(({ runId }) => runId))
+        after = page.next
+      } while (after !== undefined)
+      assert.deepStrictEqual(pages, ["bad", "RUN-5", "run%4", "run_3", "äpfel-2", "Äpfel-1"])
+      assert.lengthOf((yield* RunLog.list({ status: "failed" })).runs, 1)
+      assert.lengthOf((yield* RunLog.list({ userId: "user of run_3", roots: true })).runs, 1)
+      assert.lengthOf((yield* RunLog.list({ from: 0, to: 1 })).runs, 0)
+      assert.deepInclude(yield* Effect.flip(RunLog.get("äpfel")), { didYouMean: "äpfel-2" })
+      assert.deepInclude(yield* Effect.flip(RunLog.get("run%")), { didYouMean: "run%4" })
+    }).pipe(Effect.provide(log("listed_runs"))))
+
+  it.live("ids that PostgreSQL takes in no text lose nobody's runs, and are told apart", () =>
+    Effect.gen(function*() {
+      const ids = ["a\u0000", "a\ufffd", "a\ud800", "a\udc00", "a\u001a0000"]
+      for (const id of ids) yield* run(id)
+      for (const id of ids) {
+        assert.deepStrictEqual(
+          (yield* RunLog.list({ userId: `user of ${id}`, roots: true })).runs.map(({ runId }) => runId),
+          [id]
+        )
+        assert.strictEqual((yield* RunLog.get(id)).status, "completed")
+      }
+      assert.deepInclude(yield* RunLog.delivery, { failed: 0, dropped: 0 })
+    }).pipe(Effect.provide(log("odd_runs"))))
+
+  it.live("forgets whole trees, and knows the runs of a process that has died", () =>
+    Effect.gen(function*() {
+      yield* Effect.forEach(numbers(1, 4), (id) => run(`run ${id}`)).pipe(Effect.provide(log("old_runs")))
+      const lost = yield* Effect.gen(function*() {
+        return (yield* RunLog.list({ roots: true })).runs.map(({ runId }) => runId)
+      }).pipe(Effect.provide(log("old_runs", { retention: { maxRuns: 2 } })))
+      assert.deepStrictEqual(lost, ["run 4", "run 3"])
+      const left = yield* Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`UPDATE old_runs SET status = 'running', summary = REPLACE(summary, '"completed"', '"running"')
+          WHERE run_id = 'run 4'`
+        return yield* sql<{ readonly run_key: string }>`SELECT DISTINCT run_key FROM old_runs_chunks`
+      }).pipe(Effect.provide(database))
+      assert.lengthOf(left, 4)
+      const { runs } = yield* RunLog.list({ status: "lost" }).pipe(Effect.provide(log("old_runs")))
+      assert.deepStrictEqual(runs.map(({ runId }) => runId), ["run 4"])
+    }))
+
+  it.live("many Layers that make their tables and write at the same time all work", () =>
+    Effect.gen(function*() {
+      yield* Effect.forEach(
+        numbers(1, 8),
+        (layer) =>
+          Effect.forEach(numbers(1, 10), (id) => run(`${layer}/${id}`), { concurrency: 5 }).pipe(
+            Effect.provide(log("shared_runs", { buffer: { batchSize: 10, flushInterval: 0 } }))
+          ),
+        { concurrency: "unbounded", discard: true }
+      )
+      const { runs } = yield* RunLog.list({ roots: true, limit: 1000 }).pipe(Effect.provide(log("shared_runs")))
+      assert.lengthOf(runs, 80)
+      assert.isTrue(runs.every(({ status }) => status === "completed"))
+    }))
+
+  it.live("what cannot be read is reported, and the rest is read", () =>
+    Effect.gen(function*() {
+      yield* Effect.forEach(["whole", "broken"], run).pipe(Effect.provide(log("damaged_runs")))
+      yield* Effect.gen(function*() {
+        const sql = yield* SqlClient.SqlClient
+        yield* sql`UPDATE damaged_runs_chunks SET changes = '[{'
+          WHERE run_key = (SELECT run_key FROM damaged_runs WHERE run_id = 'broken')`
+      }).pipe(Effect.provide(database))
+      yield* Effect.gen(function*() {
+        assert.deepStrictEqual((yield* RunLog.damages).map(({ where }) => where), ["broken"])
+        assert.strictEqual((yield* RunLog.get("whole")).status, "completed")
+      }).pipe(Effect.provide(log("damaged_runs")))
+    }))
 })
 
 describe("IdempotencyStore on PostgreSQL", () => {

@@ -44,9 +44,12 @@ const fromColumn = (text: string): string =>
 
 const columnOrNull = (text: string | undefined): string | null => text === undefined ? null : columnText(text)
 
+/** PostgreSQL lets one of two that make a thing at the same time fail; then it is there. */
+const made = <A, E>(statement: Effect.Effect<A, E>): Effect.Effect<A, E> => Effect.retry(statement, { times: 1 })
+
 const makeTables = Effect.fnUntraced(function*(client: SqlClient.SqlClient, name: string) {
   const sql = client.withoutTransforms()
-  yield* sql`
+  yield* made(sql`
     CREATE TABLE IF NOT EXISTS ${sql(name)} (
       run_key TEXT PRIMARY KEY,
       run_id TEXT NOT NULL,
@@ -59,32 +62,31 @@ const makeTables = Effect.fnUntraced(function*(client: SqlClient.SqlClient, name
       org_id TEXT,
       writer TEXT NOT NULL,
       summary TEXT NOT NULL
-    )`
-  yield* sql`CREATE INDEX IF NOT EXISTS ${sql(`${name}_by_id`)} ON ${sql(name)} (run_id)`
-  yield* sql`CREATE INDEX IF NOT EXISTS ${sql(`${name}_by_root`)} ON ${sql(name)} (root_key)`
-  yield* sql`CREATE INDEX IF NOT EXISTS ${sql(`${name}_by_start`)} ON ${sql(name)} (started_at, run_key)`
-  yield* sql`
+    )`)
+  yield* made(sql`CREATE INDEX IF NOT EXISTS ${sql(`${name}_by_id`)} ON ${sql(name)} (run_id)`)
+  yield* made(sql`CREATE INDEX IF NOT EXISTS ${sql(`${name}_by_root`)} ON ${sql(name)} (root_key)`)
+  yield* made(sql`CREATE INDEX IF NOT EXISTS ${sql(`${name}_by_start`)} ON ${sql(name)} (started_at, run_key)`)
+  yield* made(sql`
     CREATE TABLE IF NOT EXISTS ${sql(`${name}_chunks`)} (
       id TEXT PRIMARY KEY,
       run_key TEXT NOT NULL,
       version INTEGER NOT NULL,
       changes TEXT NOT NULL
-    )`
-  yield* sql`CREATE INDEX IF NOT EXISTS ${sql(`${name}_chunks_by_run`)} ON ${sql(`${name}_chunks`)} (run_key, id)`
-  yield* sql`
+    )`)
+  yield* made(sql`CREATE INDEX IF NOT EXISTS ${sql(`${name}_chunks_by_run`)} ON ${sql(`${name}_chunks`)} (run_key, id)`)
+  yield* made(sql`
     CREATE TABLE IF NOT EXISTS ${sql(`${name}_tags`)} (
       tag TEXT NOT NULL,
       run_key TEXT NOT NULL,
       PRIMARY KEY (tag, run_key)
-    )`
-  yield* sql`
+    )`)
+  yield* made(sql`
     CREATE TABLE IF NOT EXISTS ${sql(`${name}_writers`)} (
       writer TEXT PRIMARY KEY,
       seen_at BIGINT NOT NULL,
       has_ended INTEGER NOT NULL
-    )`
-  // PostgreSQL lets one of two that make a table at the same time fail; then it is there.
-}, Effect.retry({ times: 1 }))
+    )`)
+})
 
 /** Keeps runs in tables. */
 export const sqlStore = Effect.fnUntraced(function*(

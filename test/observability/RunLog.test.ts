@@ -4,14 +4,24 @@ import { Clock, Effect, Exit, Fiber, FileSystem, Layer, Redacted, Schedule, Sche
 import { TestClock } from "effect/testing"
 import { spawn } from "node:child_process"
 import { resolve } from "node:path"
-import { Event, EventSink, Extension, Interceptor, Pipeline, Snapshot, Stage, StageContext, StageOutput } from "stageflow"
+import { DatabaseSync } from "node:sqlite"
+import {
+  Event,
+  EventSink,
+  Extension,
+  Interceptor,
+  Pipeline,
+  Snapshot,
+  Stage,
+  StageContext,
+  StageOutput
+} from "stageflow"
 import { Subpipeline } from "stageflow/control"
 import * as Interceptors from "stageflow/interceptors"
 import { RunLog, RunRecord } from "stageflow/observability"
 import { Sqlite } from "stageflow/sqlite"
-import { DatabaseSync } from "node:sqlite"
-import { numbers } from "./support/events.ts"
 import { temporaryFolder } from "../support/temporary-folder.ts"
+import { numbers } from "./support/events.ts"
 
 class Busy extends Schema.TaggedError<Busy>()("Busy", { load: Schema.Int }) {
   override get message() {
@@ -294,9 +304,10 @@ for (const [store, layer] of stores) {
       Effect.gen(function*() {
         const ids = ["\ud800", "\udc00", "\ufffd", "\u0000", "\u001a0000", "__proto__"]
         for (const id of ids) {
-          yield* Pipeline.run(child, Snapshot.make({ pipelineRunId: `run${id}`, userId: `u${id}`, orgId: `o${id}` })).pipe(
-            Effect.provideService(RunLog.Tags, [`t${id}`])
-          )
+          yield* Pipeline.run(child, Snapshot.make({ pipelineRunId: `run${id}`, userId: `u${id}`, orgId: `o${id}` }))
+            .pipe(
+              Effect.provideService(RunLog.Tags, [`t${id}`])
+            )
         }
         for (const id of ids) {
           for (const query of [{ userId: `u${id}` }, { orgId: `o${id}` }, { tag: `t${id}` }]) {

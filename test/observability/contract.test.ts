@@ -11,11 +11,11 @@ import {
   FileSystem,
   Layer,
   Logger,
+  Option,
   PlatformError,
   References,
   Scope,
-  Stream,
-  Option
+  Stream
 } from "effect"
 import { HttpClient, HttpClientResponse } from "effect/http"
 import { OtlpSerialization } from "effect/observability"

@@ -163,9 +163,7 @@ const errorFields = (error: Error): ReadonlyArray<readonly [string, unknown]> =>
   ["name", error.name],
   ["message", error.message],
   ...Object.entries(error).filter(([key]) => !ownOfErrors.has(key)),
-  ...(["cause", "errors"] as const).flatMap((key) =>
-    key in error ? [[key, Reflect.get(error, key)] as const] : []
-  )
+  ...(["cause", "errors"] as const).flatMap((key) => key in error ? [[key, Reflect.get(error, key)] as const] : [])
 ]
 
 /** What an error has that is listed by itself. */

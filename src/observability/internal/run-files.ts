@@ -208,10 +208,13 @@ class RunFiles {
   }
 
   get damages(): ReadonlyArray<Damage> {
-    return Array.from(this.read, ([file, { damage, line, rest, writer }]) =>
-      damage ?? this.unreadableIn(file) ?? (rest > 0 && writer !== this.own
-        ? { where: `${this.directory}/${file}`, line: line + 1, reason: "Its last line is cut off" }
-        : undefined)).filter((damage) => damage !== undefined)
+    return Array.from(
+      this.read,
+      ([file, { damage, line, rest, writer }]) =>
+        damage ?? this.unreadableIn(file) ?? (rest > 0 && writer !== this.own
+          ? { where: `${this.directory}/${file}`, line: line + 1, reason: "Its last line is cut off" }
+          : undefined)
+    ).filter((damage) => damage !== undefined)
   }
 
   /** Removes the files in which no run is kept any more, but for those that may still be written to. */

@@ -386,10 +386,11 @@ export class ChunkWriter {
   private isAnySentenceMasked(place: Place, { error, stage }: Failure<unknown>, entries: ReadonlyArray<BagEntry>) {
     const isMasked = (path: ReadonlyArray<string>, text: string) => this.keeping.sentence(place, path, text) !== text
     const ofError = ["error", "message"]
-    return isMasked(ofError, errorSummaryOf(error).message) || entries.some(({ end, stage: other }) =>
-      other === stage && (end._tag === "Failed" && isMasked(ofError, end.error.message)
-        || end._tag === "RetryRequested" && isMasked(["reason"], end.reason))
-    )
+    return isMasked(ofError, errorSummaryOf(error).message) ||
+      entries.some(({ end, stage: other }) =>
+        other === stage && (end._tag === "Failed" && isMasked(ofError, end.error.message)
+          || end._tag === "RetryRequested" && isMasked(["reason"], end.reason))
+      )
   }
 
   /** What is told of an error, without the message of one that has something in it that is not kept. */

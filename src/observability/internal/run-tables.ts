@@ -161,7 +161,11 @@ export const sqlStore = Effect.fnUntraced(function*(
       ...(rootsOnly ? [sql`parent_key IS NULL`] : []),
       ...(after === undefined
         ? []
-        : [sql`(started_at < ${after.startedAt} OR (started_at = ${after.startedAt} AND run_key < ${columnText(after.key)}))`])
+        : [
+          sql`(started_at < ${after.startedAt} OR (started_at = ${after.startedAt} AND run_key < ${
+            columnText(after.key)
+          }))`
+        ])
     ]
   }
 

@@ -24,7 +24,7 @@ import * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import type * as Scope from "effect/Scope"
-import { type Event, format, isRunEnd } from "./Event.ts"
+import { type Event, format, isRunEnd, summary } from "./Event.ts"
 import * as DeliveryBuffer from "./internal/delivery.ts"
 import { oneLine } from "./internal/one-line.ts"
 import * as options from "./internal/options.ts"
@@ -144,14 +144,19 @@ export const layerMemory: Layer.Layer<EventSink | Memory> = Layer.effectContext(
 
 /**
  * Prints a line for each event to the `Console` in the environment, through a buffer: which run it is, and how long after
- * the start of that run.
+ * the start of that run, when it got that.
  */
 export const layerConsole: Layer.Layer<EventSink> = Layer.effect(
   EventSink,
   Effect.gen(function*() {
     const { offer } = yield* buffered(
       ({ event, startedAt }: { readonly event: Event; readonly startedAt: number | undefined }) =>
-        Console.log(`${oneLine(event.runId)} ${format(event, startedAt)}`),
+        // Of a run whose start it did not get, nobody knows how long it has gone on.
+        Console.log(
+          startedAt === undefined
+            ? `${oneLine(event.runId)} #${event.sequence} ${oneLine(summary(event))}`
+            : `${oneLine(event.runId)} ${format(event, startedAt)}`
+        ),
       defaultCapacity,
       defaultCloseTimeout
     )

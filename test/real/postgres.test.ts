@@ -146,7 +146,7 @@ describe("RunLog on PostgreSQL", () => {
 
   it.live("ids that PostgreSQL takes in no text lose nobody's runs, and are told apart", () =>
     Effect.gen(function*() {
-      const ids = ["a\u0000", "a\ufffd", "a\ud800", "a\udc00", "a\u001a0000"]
+      const ids = ["a\u0000", "a\ufffd", "a\ud800", "a\udc00", "a\ufdd00000"]
       for (const id of ids) yield* run(id)
       for (const id of ids) {
         assert.deepStrictEqual(

@@ -37,10 +37,10 @@ interface ChunkRow {
 
 /** No database keeps half of a pair of surrogates, and PostgreSQL no zero byte: two ids must not become one. */
 const columnText = (text: string): string =>
-  text.replace(/[\0\u001a]|\p{Surrogate}/gu, (unit) => `\u001a${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
+  text.replace(/[\0\ufdd0]|\p{Surrogate}/gu, (unit) => `\ufdd0${unit.charCodeAt(0).toString(16).padStart(4, "0")}`)
 
 const fromColumn = (text: string): string =>
-  text.replace(/\u001a([\da-f]{4})/g, (_, unit: string) => String.fromCharCode(Number.parseInt(unit, 16)))
+  text.replace(/\ufdd0([\da-f]{4})/g, (_, unit: string) => String.fromCharCode(Number.parseInt(unit, 16)))
 
 const columnOrNull = (text: string | undefined): string | null => text === undefined ? null : columnText(text)
 

@@ -199,6 +199,7 @@ export class Consumer {
     if (this.lost !== undefined && this.buffer.isEmpty) return ending(this.lost)
     if (this.lost?._tag === "StartedOver") return ending(this.lost)
     if (this.channel.isHeldBack(this)) return undefined
+    if (this.buffer.isOverrun) return ending(tooSlow)
     const chunks = this.buffer.take()
     if (chunks !== undefined) {
       this.taken += chunks.length
@@ -242,16 +243,23 @@ const compactedAfter = 64
 /** The chunks that are on their way to one reader, or to those that share them. */
 export class ChunkBuffer {
   readonly consumers: Array<Consumer> = []
+  /** Whether there was no room for a chunk that did not wait for it: who reads it gets no more, rather than a gap. */
+  isOverrun = false
   private readonly capacity: number
-  private readonly isDropped: boolean
   private items: Array<unknown> = []
   private head = 0
   /** The chunks of an output that was not streamed. */
   private replayed: Iterator<unknown> | undefined = undefined
 
-  constructor(capacity: number, isDropped: boolean) {
+  constructor(capacity: number) {
     this.capacity = capacity
-    this.isDropped = isDropped
+  }
+
+  /** Whether the producer goes on when this is full: nobody is left who wants to be waited for. */
+  private get isDropped(): boolean {
+    const { consumers } = this
+    if (consumers.length === 1) return (consumers[0] as Consumer).reading.isDropped
+    return consumers.every(({ isGone, reading }) => isGone || reading.isDropped)
   }
 
   get isEmpty(): boolean {
@@ -275,8 +283,10 @@ export class ChunkBuffer {
   }
 
   put(chunks: ReadonlyArray<unknown>, from: number, to: number): void {
+    if (this.isOverrun) return
     if (this.isDropped && to - from > this.capacity - this.held) {
-      for (const consumer of this.consumers) consumer.lost ??= tooSlow
+      this.clear()
+      this.isOverrun = true
       return
     }
     for (let at = from; at < to; at++) this.items.push(chunks[at])
@@ -319,6 +329,7 @@ export class ChunkBuffer {
   clear(): void {
     this.items = []
     this.head = 0
+    this.isOverrun = false
   }
 
   replay(chunks: Iterable<unknown>): void {
@@ -408,9 +419,9 @@ export class ChunkChannel {
     return consumer
   }
 
-  private bufferFor({ isDropped, isShared }: Reading): ChunkBuffer {
+  private bufferFor({ isShared }: Reading): ChunkBuffer {
     if (isShared && this.shared !== undefined) return this.shared
-    const buffer = new ChunkBuffer(this.settings.capacity, isDropped)
+    const buffer = new ChunkBuffer(this.settings.capacity)
     this.buffers.push(buffer)
     if (isShared) this.shared = buffer
     return buffer
@@ -459,7 +470,7 @@ export class ChunkChannel {
 
   /** Reads along with an attempt, without being a reader. */
   collectorOf(producing: Producing): Consumer {
-    const buffer = new ChunkBuffer(this.settings.capacity, false)
+    const buffer = new ChunkBuffer(this.settings.capacity)
     this.buffers.push(buffer)
     const consumer = new Consumer(this, buffer, collecting)
     consumer.hasStarted = true

@@ -352,6 +352,8 @@ export class Producing {
   stop: (() => void) | undefined = undefined
   /** Whether it was stopped because nobody reads it. */
   isStopped = false
+  /** Whether it is to be stopped at its first chunk: nobody reads it, but only that says that it does not fail again. */
+  isUnread = false
   /** What was made of its chunks so far. */
   collected: (() => unknown) | undefined = undefined
   /** Reads along for what collects the chunks, when that is more than a function. */
@@ -396,6 +398,8 @@ export class ChunkChannel {
   private owner: Producing | undefined = undefined
   private readonly running = new Set<Producing>()
   private hasSettled = false
+  /** Whether an attempt has failed. */
+  private hasFailed = false
   /** Whether what is left is held back: the attempt failed, and another may follow. */
   private isFrozen = false
   /** Whether the run is being stopped, and every stage of it is about to be interrupted. */
@@ -444,7 +448,10 @@ export class ChunkChannel {
     }
     const producing = new Producing()
     this.running.add(producing)
-    if (this.isUnread) producing.isStopped = true
+    if (this.isUnread) {
+      if (this.hasFailed) producing.isUnread = true
+      else producing.isStopped = true
+    }
     this.settings.onOpen(fiber)
     return producing
   }
@@ -461,6 +468,11 @@ export class ChunkChannel {
       later(() => reader.wake())
     }
     return true
+  }
+
+  /** Whether its data is what there was when its readers had left, and not the whole. */
+  get isCutShort(): boolean {
+    return this.owner?.state === "complete" && this.owner.isStopped
   }
 
   /** How many chunks those have taken who read the stream. */
@@ -481,6 +493,8 @@ export class ChunkChannel {
   /** Whether the chunks of an attempt are those of the stream. The first chunk decides it. */
   owns(producing: Producing): boolean {
     if (this.hasSettled) return false
+    // One that was left behind is over, whatever it still gives.
+    if (producing.state !== "running") return false
     this.owner ??= producing
     return this.owner === producing
   }
@@ -544,6 +558,7 @@ export class ChunkChannel {
   close(producing: Producing, state: "complete" | "failed"): void {
     if (producing.state !== "running") return
     producing.state = state
+    if (state === "failed") this.hasFailed = true
     this.running.delete(producing)
     // One that gave nothing is the stream when no other is.
     if (!this.hasSettled && producing.chunks === 0) this.owner ??= producing
@@ -557,6 +572,7 @@ export class ChunkChannel {
   /** What was made of the chunks of an attempt failed, and the attempt with it. */
   spoil(producing: Producing): void {
     producing.state = "failed"
+    this.hasFailed = true
     if (this.owner === producing && !this.hasSettled) this.isFrozen = true
   }
 

@@ -376,6 +376,81 @@ describe("R40 streams between stages", () => {
   })
 
   describe("who leaves", () => {
+    it.effect("a stream that was stopped and cleans up for longer than the grace is left behind", () =>
+      Effect.gen(function*() {
+        let went = 0
+        const hanging = Stream.ensuring(
+          new Account().numbers(1000, 10),
+          Effect.andThen(Effect.sleep("1 hour"), Effect.sync(() => went++))
+        )
+        const few = Stage.work("few", {
+          run: (inputs: { readonly numbers: Words }) => Stream.runDrain(Stream.take(inputs.numbers, 1))
+        })
+        const collects = [listed, Sink.map(Sink.collect<number>(), (all) => ({ all: Array.from(all) }))]
+        for (const collect of collects) {
+          const pipeline = Pipeline.make("p")
+            .add(Stage.stream("source", { run: hanging, collect }))
+            .add(few, (s) => ({ inputs: { numbers: s.source.stream } }))
+          const fiber = yield* Effect.forkChild(
+            Pipeline.run(pipeline, Snapshot.make(), { interruptionGrace: "200 millis" })
+          )
+          yield* TestClock.adjust("1 second")
+          const exit = fiber.pollUnsafe()
+          assert.isDefined(exit)
+          const { outputs, streams } = yield* exit
+          assert.deepStrictEqual(outputs.source.data, { all: [1] })
+          assert.deepStrictEqual(streams, { source: { chunks: 1, end: "stopped" } })
+        }
+        assert.strictEqual(went, 0)
+        yield* TestClock.adjust("2 hours")
+        assert.strictEqual(went, 2)
+      }))
+
+    it.effect("a stream that was stopped is waited for while it cleans up, up to the grace", () =>
+      Effect.gen(function*() {
+        let closed = false
+        const slow = Stream.ensuring(
+          new Account().numbers(1000, 10),
+          Effect.andThen(Effect.sleep("5 seconds"), Effect.sync(() => (closed = true)))
+        )
+        const few = Stage.work("few", {
+          run: (inputs: { readonly numbers: Words }) => Stream.runDrain(Stream.take(inputs.numbers, 1))
+        })
+        const pipeline = Pipeline.make("p").add(source(slow))
+          .add(few, (s) => ({ inputs: { numbers: s.source.stream } }))
+        yield* toEnd(Effect.andThen(
+          Pipeline.run(pipeline, Snapshot.make()),
+          Effect.sync(() => assert.isTrue(closed))
+        ))
+      }))
+
+    it.effect("a reader that leaves between two attempts does not make a success of a stage that fails", () =>
+      Effect.gen(function*() {
+        const few = Stage.work("few", {
+          run: (_inputs: { readonly numbers: Words }) => Effect.sleep("1 second")
+        })
+        let attempts = 0
+        const flaky = (failures: number) =>
+          Stream.unwrap(
+            Effect.sync(() => ++attempts <= failures ? Stream.fail(new Broken()) : new Account().numbers(1000, 10))
+          )
+        const retried = (failures: number) =>
+          Pipeline.make("p")
+            .add(
+              source(flaky(failures)).pipe(
+                Stage.retry({ schedule: Schedule.upTo(Schedule.spaced("2 seconds"), { times: 2 }) })
+              )
+            )
+            .add(few, (s) => ({ inputs: { numbers: s.source.stream } }))
+        const failed = yield* toEnd(Effect.flip(Pipeline.run(retried(3), Snapshot.make())))
+        assert.deepStrictEqual([failed.stage, attempts], ["source", 3])
+        attempts = 0
+        const { outputs, streams } = yield* toEnd(Pipeline.run(retried(2), Snapshot.make()))
+        // Nobody reads it, so it is stopped as soon as it is known to stream.
+        assert.deepStrictEqual([outputs.source.data, attempts], [{ all: [1] }, 3])
+        assert.deepStrictEqual(streams, { source: { chunks: 1, end: "stopped" } })
+      }))
+
     it.effect("a reader that ends early stops a producer that nobody else reads; its output says so", () =>
       Effect.gen(function*() {
         const account = new Account()

@@ -132,7 +132,7 @@ export interface StreamOptions {
   readonly onSkip?: "skip" | "end" | undefined
   /**
    * What becomes of a reader that has not taken as many chunks as are held for it: `"wait"`, the default, makes the stage
-   * wait for it; `"drop"` goes on without it, and its stream fails with `StreamFailed`.
+   * wait for it; `"drop"` goes on without it, and its stream fails with `StreamFailed` when it comes for more.
    */
   readonly whenSlow?: "wait" | "drop" | undefined
   /** `"all"`, the default, gives it every chunk; `"shared"` shares them out among all readers that say so. */

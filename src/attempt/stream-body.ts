@@ -18,6 +18,7 @@ import * as Stream from "effect/Stream"
 import type { Telling } from "../internal/chosen-events.ts"
 import type { ChunkChannel, OnStall, Producing } from "../internal/chunk-channel.ts"
 import { immutable } from "../internal/immutable.ts"
+import { InterruptionGrace, interruptWithin } from "../internal/interruption.ts"
 import { problemsOf } from "../internal/problems.ts"
 import { StageContext } from "../StageContext.ts"
 import { StageFault } from "../StageError.ts"
@@ -141,6 +142,7 @@ class Pump {
     for (let at = from; at < to; at++) collecting.add(chunks[at])
     producing.chunks += to - from
     channel.put(chunks, from, to)
+    if (producing.isUnread) producing.stopEarly()
     return Effect.void
   }
 
@@ -261,21 +263,36 @@ const streamed = Effect.fnUntraced(function*(
 
 type AnySink = Sink.Sink<unknown, unknown, unknown, unknown, unknown>
 
-/** Moves the chunks of a stream in a fiber of its own, which can be stopped. */
+/** Ends when a fiber does, or when it is told to stop. */
+const endedOrStopped = (fiber: Fiber.Fiber<void, unknown>, producing: Producing): Effect.Effect<void> =>
+  Effect.callback<void>((resume) => {
+    fiber.addObserver(() => resume(Effect.void))
+    producing.stop = () => {
+      fiber.interruptUnsafe()
+      resume(Effect.void)
+    }
+    if (producing.isStopped) producing.stop()
+  })
+
+/**
+ * Moves the chunks of a stream in a fiber of its own, which can be stopped: what then cleans up for longer than the grace is
+ * left behind.
+ */
 const moved = (pump: Pump, stream: AnyStream, producing: Producing): Effect.Effect<void, unknown, unknown> =>
-  Effect.uninterruptibleMask((restore) =>
-    Effect.suspend(() => {
-      if (producing.isStopped) return Effect.void
-      return Effect.flatMap(Effect.forkChild(restore(pump.run(stream)), { startImmediately: false }), (fiber) => {
-        producing.stop = () => fiber.interruptUnsafe()
-        if (producing.isStopped) fiber.interruptUnsafe()
-        return Effect.flatMap(
-          Effect.onInterrupt(restore(Fiber.await(fiber)), () => Fiber.interrupt(fiber)),
-          (exit) => exit
-        )
-      })
-    })
-  )
+  Effect.uninterruptibleMask(Effect.fnUntraced(function*(restore) {
+    if (producing.isStopped) return
+    const grace = yield* InterruptionGrace
+    // A child would be waited for without a limit.
+    const fiber = yield* Effect.forkDetach(restore(pump.run(stream)))
+    yield* Effect.onInterrupt(
+      restore(Effect.andThen(
+        endedOrStopped(fiber, producing),
+        Effect.suspend(() => fiber.pollUnsafe() === undefined ? interruptWithin([fiber], grace) : Effect.void)
+      )),
+      () => Fiber.interrupt(fiber)
+    )
+    return yield* fiber.pollUnsafe() ?? Exit.interrupt()
+  }))
 
 /** What a stage that streams runs. */
 export const runStream = (body: StreamBody) => (inputs: unknown): Effect.Effect<unknown, unknown, unknown> =>

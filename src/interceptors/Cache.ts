@@ -1,8 +1,8 @@
 /**
  * Keeps the data of stages for a while, so that the same question is answered once.
  *
- * Only data is kept, never a failure, a skip or a cancel. Whoever asks for the same thing at the same time shares one run
- * of the stage.
+ * Only data is kept, never a failure, a skip or a cancel, nor what a stage gave whose readers left before its stream was
+ * whole. Whoever asks for the same thing at the same time shares one run of the stage.
  */
 import * as Context from "effect/Context"
 import * as Duration from "effect/Duration"
@@ -133,6 +133,13 @@ const givenTo = (fiber: Fiber.Fiber<unknown, unknown>): string => {
   return given.length === 0 ? "" : ` given ${fingerprint(given)}`
 }
 
+/** What whoever asks for the same thing at the same time is given. */
+interface Shared {
+  readonly outcome: Outcome
+  /** Whether it is the data of a stream that was stopped because its own readers had left. */
+  readonly isCutShort: boolean
+}
+
 /** Runs a stage once for all who ask for the same thing at the same time, and keeps what it gives. */
 const shared = (
   results: Results["Service"],
@@ -144,17 +151,23 @@ const shared = (
   let isMine = false
   const run = Effect.suspend(() => {
     isMine = true
-    return Effect.flatMap(effect, (outcome): Effect.Effect<Outcome> => {
-      if (outcome._tag !== "Ok") return Effect.succeed(outcome)
+    return Effect.flatMap(effect, (outcome): Effect.Effect<Shared> => {
+      if (outcome._tag !== "Ok") return Effect.succeed({ outcome, isCutShort: false })
+      // Who asks next may want the whole.
+      if (attempt.channel.isCutShort) return Effect.succeed({ outcome, isCutShort: true })
       const kept = keptOk(outcome, attempt)
       // Its data has been copied already.
-      return Effect.as(results.set(id, kept, ttl), changedOk(outcome, { data: kept.data }))
+      return Effect.as(results.set(id, kept, ttl), {
+        outcome: changedOk(outcome, { data: kept.data }),
+        isCutShort: false
+      })
     })
   })
-  return Effect.flatMap(results.once(id, run), (outcome) =>
-    isMine || outcome._tag !== "Ok"
-      ? Effect.succeed(outcome)
-      : Effect.map(results.get(id), (known) => hit(known ?? outcome, attempt)))
+  return Effect.flatMap(results.once(id, run), ({ isCutShort, outcome }): StageEffect => {
+    if (isMine || outcome._tag !== "Ok") return Effect.succeed(outcome)
+    if (isCutShort) return shared(results, id, effect, attempt, ttl)
+    return Effect.map(results.get(id), (known) => hit(known ?? outcome, attempt))
+  })
 }
 
 const hit = (output: Ok<unknown>, attempt: Attempt): Outcome => asKept(output, attempt, "CacheHit")

@@ -199,6 +199,7 @@ export class Consumer {
     if (this.lost !== undefined && this.buffer.isEmpty) return ending(this.lost)
     if (this.lost?._tag === "StartedOver") return ending(this.lost)
     if (this.channel.isHeldBack(this)) return undefined
+    if (this.buffer.isOverrun) return ending(tooSlow)
     const chunks = this.buffer.take()
     if (chunks !== undefined) {
       this.taken += chunks.length
@@ -242,16 +243,23 @@ const compactedAfter = 64
 /** The chunks that are on their way to one reader, or to those that share them. */
 export class ChunkBuffer {
   readonly consumers: Array<Consumer> = []
+  /** Whether there was no room for a chunk that did not wait for it: who reads it gets no more, rather than a gap. */
+  isOverrun = false
   private readonly capacity: number
-  private readonly isDropped: boolean
   private items: Array<unknown> = []
   private head = 0
   /** The chunks of an output that was not streamed. */
   private replayed: Iterator<unknown> | undefined = undefined
 
-  constructor(capacity: number, isDropped: boolean) {
+  constructor(capacity: number) {
     this.capacity = capacity
-    this.isDropped = isDropped
+  }
+
+  /** Whether the producer goes on when this is full: nobody is left who wants to be waited for. */
+  private get isDropped(): boolean {
+    const { consumers } = this
+    if (consumers.length === 1) return (consumers[0] as Consumer).reading.isDropped
+    return consumers.every(({ isGone, reading }) => isGone || reading.isDropped)
   }
 
   get isEmpty(): boolean {
@@ -275,8 +283,10 @@ export class ChunkBuffer {
   }
 
   put(chunks: ReadonlyArray<unknown>, from: number, to: number): void {
+    if (this.isOverrun) return
     if (this.isDropped && to - from > this.capacity - this.held) {
-      for (const consumer of this.consumers) consumer.lost ??= tooSlow
+      this.clear()
+      this.isOverrun = true
       return
     }
     for (let at = from; at < to; at++) this.items.push(chunks[at])
@@ -319,6 +329,7 @@ export class ChunkBuffer {
   clear(): void {
     this.items = []
     this.head = 0
+    this.isOverrun = false
   }
 
   replay(chunks: Iterable<unknown>): void {
@@ -341,6 +352,8 @@ export class Producing {
   stop: (() => void) | undefined = undefined
   /** Whether it was stopped because nobody reads it. */
   isStopped = false
+  /** Whether it is to be stopped at its first chunk: nobody reads it, but only that says that it does not fail again. */
+  isUnread = false
   /** What was made of its chunks so far. */
   collected: (() => unknown) | undefined = undefined
   /** Reads along for what collects the chunks, when that is more than a function. */
@@ -385,6 +398,8 @@ export class ChunkChannel {
   private owner: Producing | undefined = undefined
   private readonly running = new Set<Producing>()
   private hasSettled = false
+  /** Whether an attempt has failed. */
+  private hasFailed = false
   /** Whether what is left is held back: the attempt failed, and another may follow. */
   private isFrozen = false
   /** Whether the run is being stopped, and every stage of it is about to be interrupted. */
@@ -408,9 +423,9 @@ export class ChunkChannel {
     return consumer
   }
 
-  private bufferFor({ isDropped, isShared }: Reading): ChunkBuffer {
+  private bufferFor({ isShared }: Reading): ChunkBuffer {
     if (isShared && this.shared !== undefined) return this.shared
-    const buffer = new ChunkBuffer(this.settings.capacity, isDropped)
+    const buffer = new ChunkBuffer(this.settings.capacity)
     this.buffers.push(buffer)
     if (isShared) this.shared = buffer
     return buffer
@@ -433,7 +448,10 @@ export class ChunkChannel {
     }
     const producing = new Producing()
     this.running.add(producing)
-    if (this.isUnread) producing.isStopped = true
+    if (this.isUnread) {
+      if (this.hasFailed) producing.isUnread = true
+      else producing.isStopped = true
+    }
     this.settings.onOpen(fiber)
     return producing
   }
@@ -452,6 +470,11 @@ export class ChunkChannel {
     return true
   }
 
+  /** Whether its data is what there was when its readers had left, and not the whole. */
+  get isCutShort(): boolean {
+    return this.owner?.state === "complete" && this.owner.isStopped
+  }
+
   /** How many chunks those have taken who read the stream. */
   get taken(): number {
     return this.consumers.reduce((most, { taken }) => Math.max(most, taken), 0)
@@ -459,7 +482,7 @@ export class ChunkChannel {
 
   /** Reads along with an attempt, without being a reader. */
   collectorOf(producing: Producing): Consumer {
-    const buffer = new ChunkBuffer(this.settings.capacity, false)
+    const buffer = new ChunkBuffer(this.settings.capacity)
     this.buffers.push(buffer)
     const consumer = new Consumer(this, buffer, collecting)
     consumer.hasStarted = true
@@ -470,6 +493,8 @@ export class ChunkChannel {
   /** Whether the chunks of an attempt are those of the stream. The first chunk decides it. */
   owns(producing: Producing): boolean {
     if (this.hasSettled) return false
+    // One that was left behind is over, whatever it still gives.
+    if (producing.state !== "running") return false
     this.owner ??= producing
     return this.owner === producing
   }
@@ -533,6 +558,7 @@ export class ChunkChannel {
   close(producing: Producing, state: "complete" | "failed"): void {
     if (producing.state !== "running") return
     producing.state = state
+    if (state === "failed") this.hasFailed = true
     this.running.delete(producing)
     // One that gave nothing is the stream when no other is.
     if (!this.hasSettled && producing.chunks === 0) this.owner ??= producing
@@ -546,6 +572,7 @@ export class ChunkChannel {
   /** What was made of the chunks of an attempt failed, and the attempt with it. */
   spoil(producing: Producing): void {
     producing.state = "failed"
+    this.hasFailed = true
     if (this.owner === producing && !this.hasSettled) this.isFrozen = true
   }
 

@@ -73,6 +73,46 @@ describe("R40 interceptors around streams", () => {
       assert.strictEqual(runs, 2)
     }))
 
+  it.effect("a cache keeps nothing of a stream whose readers left, and gives it to nobody who asks at the same time", () =>
+    Effect.gen(function*() {
+      let runs = 0
+      const answer = Stage.stream("answer", {
+        run: Stream.suspend(() => {
+          runs++
+          return letters("hello")
+        }),
+        collect: text,
+        output: Text,
+        buffer: 2
+      }).pipe(Stage.intercept(Interceptors.cache({ ttl: "1 hour", of: () => "same" })))
+      const first = Stage.work("first", {
+        run: (inputs: { readonly words: Words }) => Stream.runDrain(Stream.take(inputs.words, 1))
+      })
+      const early = Pipeline.make("p").add(answer).add(first, (s) => ({ inputs: { words: s.answer.stream } }))
+      const whole = Pipeline.make("p").add(answer).work("whole", {
+        inputs: ["answer"],
+        run: (inputs) => Effect.succeed(inputs.answer)
+      })
+      yield* Effect.gen(function*() {
+        const [cut, beside] = yield* toEnd(Effect.all(
+          [Pipeline.run(early, Snapshot.make()), Pipeline.run(whole, Snapshot.make())],
+          { concurrency: "unbounded" }
+        ))
+        assert.deepStrictEqual(cut.streams?.["answer"]?.end, "stopped")
+        assert.deepStrictEqual(beside.outputs.whole.data, { text: "hello" })
+        const after = yield* toEnd(Pipeline.run(whole, Snapshot.make()))
+        assert.deepStrictEqual(after.outputs.whole.data, { text: "hello" })
+        // What was whole is kept as ever.
+        assert.strictEqual(runs, 2)
+      }).pipe(Effect.provide(Interceptors.Results.layerMemory()))
+      runs = 0
+      yield* Effect.gen(function*() {
+        yield* toEnd(Pipeline.run(early, Snapshot.make()))
+        const after = yield* toEnd(Pipeline.run(whole, Snapshot.make()))
+        assert.deepStrictEqual([after.outputs.whole.data, runs], [{ text: "hello" }, 2])
+      }).pipe(Effect.provide(Interceptors.Results.layerMemory()))
+    }))
+
   it.effect("a fallback: its readers are told that what they had is not the answer", () =>
     Effect.gen(function*() {
       const answer = (after: string) =>

@@ -198,6 +198,132 @@ describe("R40 streams between stages", () => {
       }))
   })
 
+  describe("a reader that is dropped", () => {
+    /** Reads until its stream fails, each number in its time. */
+    const dropped = <const Name extends string>(name: Name, each: number) =>
+      Stage.work(name, {
+        run: (inputs: { readonly numbers: Words }) =>
+          Effect.gen(function*() {
+            const read: Array<number> = []
+            const all = Stream.runForEach(
+              inputs.numbers,
+              (n) => Effect.andThen(Effect.sync(() => read.push(n)), Effect.sleep(each))
+            )
+            const failure = yield* Effect.match(all, {
+              onFailure: ({ reason }) => reason._tag,
+              onSuccess: () => "none"
+            })
+            return { read, failure }
+          })
+      })
+
+    it.effect("gets no chunk after the gap, and its stream fails while the stage goes on", () =>
+      Effect.gen(function*() {
+        const account = new Account()
+        const pipeline = Pipeline.make("p")
+          .add(source(account.numbers(400, 1), { buffer: 4 }))
+          .add(dropped("slow", 30), (s) => ({ inputs: { numbers: s.source.streamWith({ whenSlow: "drop" }) } }))
+          .add(reader("all"), (s) => ({ inputs: { numbers: s.source.stream } }))
+        const { outputs } = yield* toEnd(Pipeline.run(pipeline, Snapshot.make()))
+        const { failure, read } = outputs.slow.data
+        assert.strictEqual(failure, "TooSlow")
+        assert.deepStrictEqual(read, upTo(read.length))
+        assert.isTrue(read.length > 0 && read.length <= 4)
+        assert.deepStrictEqual(outputs.all.data.read, upTo(400))
+      }))
+
+    it.effect("hears of it though the stage never ends, which stops when nobody else reads it", () =>
+      Effect.gen(function*() {
+        const account = new Account()
+        const pipeline = Pipeline.make("p")
+          .add(source(account.numbers(Number.POSITIVE_INFINITY, 1), { buffer: 4 }))
+          .add(dropped("slow", 30), (s) => ({ inputs: { numbers: s.source.streamWith({ whenSlow: "drop" }) } }))
+        const fiber = yield* Effect.forkChild(Pipeline.run(pipeline, Snapshot.make()))
+        yield* TestClock.adjust("1 second")
+        const exit = fiber.pollUnsafe()
+        assert.isDefined(exit)
+        const { outputs, streams } = yield* exit
+        assert.strictEqual(outputs.slow.data.failure, "TooSlow")
+        assert.strictEqual(streams?.source?.end, "stopped")
+        assert.isTrue(account.given < 100)
+      }))
+
+    it.effect("has no gap either when it was dropped while it had yet to start over", () =>
+      Effect.gen(function*() {
+        let attempt = 0
+        const numbers = Stream.unwrap(Effect.sync(() => {
+          attempt++
+          return attempt === 1
+            ? Stream.concat(Stream.make(1), Stream.fromEffect(Effect.andThen(Effect.sleep(10), new Broken())))
+            : new Account().numbers(500, 1)
+        }))
+        const reads: Array<Array<number>> = []
+        const again = Stage.work("again", {
+          run: (
+            inputs: { readonly numbers: Stream.Stream<number, StageError.StreamFailed | StageError.StreamStartedOver> }
+          ) =>
+            Effect.gen(function*() {
+              const read: Array<number> = []
+              reads.push(read)
+              yield* Stream.runForEach(
+                inputs.numbers,
+                (n) => Effect.andThen(Effect.sync(() => read.push(n)), Effect.sleep(100))
+              )
+            }).pipe(
+              Effect.retry({ while: ({ _tag }) => _tag === "StreamStartedOver" }),
+              Effect.match({ onFailure: (error) => ({ failure: error._tag }), onSuccess: () => ({ failure: "none" }) })
+            )
+        })
+        const pipeline = Pipeline.make("p")
+          .add(source(numbers, { buffer: 4 }).pipe(Stage.retry({ schedule: Schedule.recurs(1) })))
+          .add(
+            again,
+            (s) => ({ inputs: { numbers: s.source.streamWith({ whenSlow: "drop", startsOver: true }) } })
+          )
+        const { outputs } = yield* toEnd(Pipeline.run(pipeline, Snapshot.make()))
+        assert.strictEqual(attempt, 2)
+        assert.deepStrictEqual(outputs.again.data, { failure: "StreamFailed" })
+        for (const read of reads) assert.deepStrictEqual(read, upTo(read.length))
+      }))
+
+    it.effect("gets the whole of the next attempt when it has taken nothing of the one that it was too slow for", () =>
+      Effect.gen(function*() {
+        let attempt = 0
+        const numbers = Stream.unwrap(Effect.sync(() => {
+          attempt++
+          const all = new Account().numbers(20, 1)
+          return attempt === 1
+            ? Stream.concat(all, Stream.fromEffect(new Broken()))
+            : Stream.concat(Stream.fromEffectDrain(Effect.sleep("1 second")), new Account().numbers(20, 100))
+        }))
+        const late = Stage.work("late", {
+          run: (inputs: { readonly numbers: Words }) =>
+            Effect.andThen(Effect.sleep(500), Effect.map(Stream.runCollect(inputs.numbers), (read) => ({ read })))
+        })
+        const pipeline = Pipeline.make("p")
+          .add(source(numbers, { buffer: 4 }).pipe(Stage.retry({ schedule: Schedule.recurs(1) })))
+          .add(late, (s) => ({ inputs: { numbers: s.source.streamWith({ whenSlow: "drop" }) } }))
+        const { outputs } = yield* toEnd(Pipeline.run(pipeline, Snapshot.make()))
+        assert.deepStrictEqual(Array.from(outputs.late.data.read), upTo(20))
+      }))
+
+    it.effect("does not have those dropped who share with it and are waited for, in whatever order they are added", () =>
+      Effect.gen(function*() {
+        for (const isFirst of [true, false]) {
+          const lossy = (options: { chunks: "shared" }) => ({ whenSlow: "drop" as const, ...options })
+          const waited = (options: { chunks: "shared" }) => options
+          const of = (drops: boolean) => (drops ? lossy : waited)({ chunks: "shared" })
+          const pipeline = Pipeline.make("p")
+            .add(source(new Account().numbers(50, 1), { buffer: 2 }))
+            .add(dropped("one", 100), (s) => ({ inputs: { numbers: s.source.streamWith(of(isFirst)) } }))
+            .add(dropped("two", 100), (s) => ({ inputs: { numbers: s.source.streamWith(of(!isFirst)) } }))
+          const { outputs: { one, two } } = yield* toEnd(Pipeline.run(pipeline, Snapshot.make()))
+          assert.deepStrictEqual([one.data.failure, two.data.failure], ["none", "none"])
+          assert.deepStrictEqual([...one.data.read, ...two.data.read].toSorted((a, b) => a - b), upTo(50))
+        }
+      }))
+  })
+
   describe("the buffer", () => {
     for (const buffer of [1, 2, 3, 16]) {
       it.effect(`a producer ten times faster is never more than ${buffer} ahead`, () =>
@@ -250,6 +376,81 @@ describe("R40 streams between stages", () => {
   })
 
   describe("who leaves", () => {
+    it.effect("a stream that was stopped and cleans up for longer than the grace is left behind", () =>
+      Effect.gen(function*() {
+        let went = 0
+        const hanging = Stream.ensuring(
+          new Account().numbers(1000, 10),
+          Effect.andThen(Effect.sleep("1 hour"), Effect.sync(() => went++))
+        )
+        const few = Stage.work("few", {
+          run: (inputs: { readonly numbers: Words }) => Stream.runDrain(Stream.take(inputs.numbers, 1))
+        })
+        const collects = [listed, Sink.map(Sink.collect<number>(), (all) => ({ all: Array.from(all) }))]
+        for (const collect of collects) {
+          const pipeline = Pipeline.make("p")
+            .add(Stage.stream("source", { run: hanging, collect }))
+            .add(few, (s) => ({ inputs: { numbers: s.source.stream } }))
+          const fiber = yield* Effect.forkChild(
+            Pipeline.run(pipeline, Snapshot.make(), { interruptionGrace: "200 millis" })
+          )
+          yield* TestClock.adjust("1 second")
+          const exit = fiber.pollUnsafe()
+          assert.isDefined(exit)
+          const { outputs, streams } = yield* exit
+          assert.deepStrictEqual(outputs.source.data, { all: [1] })
+          assert.deepStrictEqual(streams, { source: { chunks: 1, end: "stopped" } })
+        }
+        assert.strictEqual(went, 0)
+        yield* TestClock.adjust("2 hours")
+        assert.strictEqual(went, 2)
+      }))
+
+    it.effect("a stream that was stopped is waited for while it cleans up, up to the grace", () =>
+      Effect.gen(function*() {
+        let closed = false
+        const slow = Stream.ensuring(
+          new Account().numbers(1000, 10),
+          Effect.andThen(Effect.sleep("5 seconds"), Effect.sync(() => (closed = true)))
+        )
+        const few = Stage.work("few", {
+          run: (inputs: { readonly numbers: Words }) => Stream.runDrain(Stream.take(inputs.numbers, 1))
+        })
+        const pipeline = Pipeline.make("p").add(source(slow))
+          .add(few, (s) => ({ inputs: { numbers: s.source.stream } }))
+        yield* toEnd(Effect.andThen(
+          Pipeline.run(pipeline, Snapshot.make()),
+          Effect.sync(() => assert.isTrue(closed))
+        ))
+      }))
+
+    it.effect("a reader that leaves between two attempts does not make a success of a stage that fails", () =>
+      Effect.gen(function*() {
+        const few = Stage.work("few", {
+          run: (_inputs: { readonly numbers: Words }) => Effect.sleep("1 second")
+        })
+        let attempts = 0
+        const flaky = (failures: number) =>
+          Stream.unwrap(
+            Effect.sync(() => ++attempts <= failures ? Stream.fail(new Broken()) : new Account().numbers(1000, 10))
+          )
+        const retried = (failures: number) =>
+          Pipeline.make("p")
+            .add(
+              source(flaky(failures)).pipe(
+                Stage.retry({ schedule: Schedule.upTo(Schedule.spaced("2 seconds"), { times: 2 }) })
+              )
+            )
+            .add(few, (s) => ({ inputs: { numbers: s.source.stream } }))
+        const failed = yield* toEnd(Effect.flip(Pipeline.run(retried(3), Snapshot.make())))
+        assert.deepStrictEqual([failed.stage, attempts], ["source", 3])
+        attempts = 0
+        const { outputs, streams } = yield* toEnd(Pipeline.run(retried(2), Snapshot.make()))
+        // Nobody reads it, so it is stopped as soon as it is known to stream.
+        assert.deepStrictEqual([outputs.source.data, attempts], [{ all: [1] }, 3])
+        assert.deepStrictEqual(streams, { source: { chunks: 1, end: "stopped" } })
+      }))
+
     it.effect("a reader that ends early stops a producer that nobody else reads; its output says so", () =>
       Effect.gen(function*() {
         const account = new Account()

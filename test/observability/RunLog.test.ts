@@ -351,11 +351,11 @@ for (const [store, layer] of stores) {
         const secretive = Pipeline.make("secretive")
           .work("skipped", { run: StageOutput.skip("hunter2") })
           .work("failed", {
-            run: Effect.fail(new Error("outer", { cause: Object.assign(new Error("inner"), { note: "hunter2" }) }))
+            run: Effect.fail(new TypeError("outer", { cause: Object.assign(new Error("inner"), { note: "hunter2" }) }))
           })
         const dying = Pipeline.make("dying").work("failed", {
           run: Effect.ensuring(
-            Effect.fail(new Error("outer")),
+            Effect.fail(new TypeError("outer")),
             Effect.die(Object.assign(new Error("last"), { note: "hunter2" }))
           )
         })

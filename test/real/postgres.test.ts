@@ -104,7 +104,7 @@ describe("RunLog on PostgreSQL", () => {
   const pipeline = Pipeline.make("parent")
     .enrich("name", { run: Effect.succeed({ name: "Ada" }) })
     .add(Subpipeline.stage("sub", child), { after: ["name"] })
-  const failing = Pipeline.make("failing").work("fails", { run: Effect.fail(new Error("no")) })
+  const failing = Pipeline.make("failing").work("fails", { run: Effect.fail(new TypeError("no")) })
   const log = (table: string, settings: RunLog.Settings = {}) =>
     Layer.fresh(RunLog.layerSql({ ...settings, table }).pipe(Layer.provide(database)))
   const run = (id: string) => Pipeline.run(pipeline, Snapshot.make({ pipelineRunId: id, userId: `user of ${id}` }))

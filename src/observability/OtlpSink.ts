@@ -55,7 +55,7 @@ export interface Settings {
   readonly url: string
   /** Headers of each request, a key for one. */
   readonly headers?: Headers.Input | undefined
-  /** What sends them. What is left out comes from `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`. */
+  /** What sends them. What is left out comes from `OTEL_SERVICE_NAME` and `OTEL_RESOURCE_ATTRIBUTES`; else the name is `unknown_service`. */
   readonly resource?: {
     readonly serviceName?: string | undefined
     readonly serviceVersion?: string | undefined
@@ -160,6 +160,18 @@ const refusalIn = (body: string): OtlpRejected | undefined => {
   return rejected > 0 ? new OtlpRejected({ rejected, reason: said?.errorMessage ?? "" }) : undefined
 }
 
+/** Who sends. Effect dies where nobody says what the service is called, and OpenTelemetry has a name for that. */
+const senderOf = (given: Settings["resource"]) =>
+  OtlpResource.fromConfig(given).pipe(
+    Effect.catchDefect(() =>
+      Effect.succeed(OtlpResource.make({
+        serviceName: given?.serviceName ?? "unknown_service",
+        serviceVersion: given?.serviceVersion,
+        attributes: given?.attributes
+      }))
+    )
+  )
+
 /**
  * Makes a sink that sends to a collector. What it does not take is a batch that failed.
  */
@@ -177,7 +189,7 @@ export const make = (
   return Effect.gen(function*() {
     const client = HttpClient.filterStatusOk(yield* HttpClient.HttpClient)
     const serialization = yield* OtlpSerialization
-    const sender = yield* OtlpResource.fromConfig(resource)
+    const sender = yield* senderOf(resource)
     const request = HttpClientRequest.post(address, { headers })
     const send = Effect.fnUntraced(
       function*(events: ReadonlyArray<Event>) {

@@ -16,6 +16,10 @@ import {
 import { Broken, during, recorded } from "./support/lifecycle.ts"
 import { byRun, checked, checkRun } from "./support/told.ts"
 
+class Forged extends Error {
+  readonly isForged = true
+}
+
 const broken = new Broken({ by: "broken" })
 
 const second = Effect.sleep("1 second")
@@ -724,7 +728,7 @@ describe("R31 an event is told to people on one line", () => {
   it.effect("whatever names, messages and ids are", () =>
     Effect.gen(function*() {
       const forged = "x\n\u001b[2J\u2028\u202eforged"
-      const failing = Effect.andThen(StageContext.emit(forged, {}), Effect.fail(new TypeError(forged)))
+      const failing = Effect.andThen(StageContext.emit(forged, {}), Effect.fail(new Forged(forged)))
       const pipeline = Pipeline.make("p").add(Stage.work(`a${forged}`, { run: failing }))
       const { events } = yield* recorded(Effect.result(Pipeline.run(pipeline, Snapshot.make())))
       assert.lengthOf(events, 5)

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Layer, Redacted } from "effect"
+import { ConfigProvider, Effect, Layer, Redacted } from "effect"
 import { FetchHttpClient } from "effect/http"
 import { OtlpSerialization } from "effect/observability"
 import { type Event, EventSink, Pipeline, Snapshot, StageContext } from "stageflow"
@@ -130,6 +130,18 @@ describe("OtlpSink", () => {
       assert.include(lines[0], "OtlpRejected: The collector refused 1 event(s): too old")
       const all = yield* sentTo([{ status: 200, body: JSON.stringify({ partialSuccess: {} }) }])
       assert.strictEqual(all.delivery.delivered, 2)
+    }))
+
+  it.live("of a service that nobody names: as OpenTelemetry calls it, and the run goes on", () =>
+    Effect.gen(function*() {
+      const { received, url } = yield* collector()
+      yield* Pipeline.run(Pipeline.make("p").work("stage", { run: Effect.void }), Snapshot.make()).pipe(
+        Effect.provide(OtlpSink.layer({ url })),
+        json,
+        Effect.provideService(ConfigProvider.ConfigProvider, ConfigProvider.fromEnv({ env: {} }))
+      )
+      const [logs] = sent(received[0]?.body).resourceLogs
+      assert.deepInclude(attributes(logs?.resource.attributes), { "service.name": "unknown_service" })
     }))
 
   it.live("a refused connection: the run goes on, its events are counted and reported", () =>

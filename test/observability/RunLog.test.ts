@@ -23,6 +23,10 @@ import { Sqlite } from "stageflow/sqlite"
 import { temporaryFolder } from "../support/temporary-folder.ts"
 import { numbers } from "./support/events.ts"
 
+class Broken extends Error {
+  readonly isBroken = true
+}
+
 class Busy extends Schema.TaggedError<Busy>()("Busy", { load: Schema.Int }) {
   override get message() {
     return `Load ${this.load}`
@@ -351,11 +355,11 @@ for (const [store, layer] of stores) {
         const secretive = Pipeline.make("secretive")
           .work("skipped", { run: StageOutput.skip("hunter2") })
           .work("failed", {
-            run: Effect.fail(new TypeError("outer", { cause: Object.assign(new Error("inner"), { note: "hunter2" }) }))
+            run: Effect.fail(new Broken("outer", { cause: Object.assign(new Error("inner"), { note: "hunter2" }) }))
           })
         const dying = Pipeline.make("dying").work("failed", {
           run: Effect.ensuring(
-            Effect.fail(new TypeError("outer")),
+            Effect.fail(new Broken("outer")),
             Effect.die(Object.assign(new Error("last"), { note: "hunter2" }))
           )
         })

@@ -13,6 +13,10 @@ import { Replay, RunLog, SqlSink } from "stageflow/observability"
 import { inject } from "vitest"
 import { events, numbers } from "../observability/support/events.ts"
 
+class Broken extends Error {
+  readonly isBroken = true
+}
+
 const database = PgClient.layer({ url: Redacted.make(inject("postgresUrl")) })
 
 interface Kept {
@@ -104,7 +108,7 @@ describe("RunLog on PostgreSQL", () => {
   const pipeline = Pipeline.make("parent")
     .enrich("name", { run: Effect.succeed({ name: "Ada" }) })
     .add(Subpipeline.stage("sub", child), { after: ["name"] })
-  const failing = Pipeline.make("failing").work("fails", { run: Effect.fail(new TypeError("no")) })
+  const failing = Pipeline.make("failing").work("fails", { run: Effect.fail(new Broken("no")) })
   const log = (table: string, settings: RunLog.Settings = {}) =>
     Layer.fresh(RunLog.layerSql({ ...settings, table }).pipe(Layer.provide(database)))
   const run = (id: string) => Pipeline.run(pipeline, Snapshot.make({ pipelineRunId: id, userId: `user of ${id}` }))

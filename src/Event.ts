@@ -11,6 +11,7 @@
 import { absurd } from "effect/Function"
 import * as Schema from "effect/Schema"
 import { oneLine } from "./internal/one-line.ts"
+import { runEndings } from "./internal/run-endings.ts"
 import { RouteCandidate } from "./internal/snapshot-model.ts"
 
 /**
@@ -274,16 +275,7 @@ export const SubpipelineStarted = stageEvent(
 /** A run inside of the stage has ended. */
 export const SubpipelineEnded = stageEvent("SubpipelineEnded", "that run has ended", {
   childRunId: Schema.String,
-  status: Schema.Literals([
-    "completed",
-    "cancelled",
-    "failed",
-    "timed_out",
-    "incomplete",
-    "denied",
-    "rejected",
-    "interrupted"
-  ])
+  status: Schema.Literals(runEndings)
 })
 /** A route was decided on. */
 export const RouteDecided = stageEvent("RouteDecided", "`Route.match` or `Route.weighted` decided on a route", {

@@ -10,6 +10,7 @@ import type { PlatformError } from "effect/PlatformError"
 import * as Scope from "effect/Scope"
 import type { Event } from "../../Event.ts"
 import { toJson } from "./event-json.ts"
+import { isoDate } from "./iso-date.ts"
 
 /** The version of the format that is written, and the newest that can be read. */
 export const version = 1
@@ -139,7 +140,7 @@ export class EventFiles {
     number: number
   ): Effect.Effect<{ readonly file: File; readonly path: string }, PlatformError, Scope.Scope> {
     const { directory, name } = this.settings
-    const time = new Date(now).toISOString().replaceAll(":", "-")
+    const time = isoDate(now).replaceAll(":", "-")
     const path = `${directory}/${name}-${time}-${String(number).padStart(4, "0")}${extension}`
     return this.system.open(path, { flag: "ax" }).pipe(
       Effect.map((file) => ({ file, path })),

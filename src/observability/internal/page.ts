@@ -2,6 +2,7 @@
  * Writes the page of a report: one file with everything in it.
  */
 import type { Analysis } from "./analysis-model.ts"
+import { isoDate } from "./iso-date.ts"
 import { shortDuration } from "./layout.ts"
 import { looks } from "./looks.ts"
 import { pageData } from "./page-data.ts"
@@ -53,9 +54,6 @@ const about = (run: RunRecord): string =>
     ...(run.replayOf === undefined ? [] : [`replay of ${run.replayOf}`]),
     ...(run.tags.length === 0 ? [] : [`tags ${run.tags.join(", ")}`])
   ].join(" · ")
-
-/** A record may say any number. */
-const isoDate = (ms: number): string => Math.abs(ms) <= 8.64e15 ? new Date(ms).toISOString() : String(ms)
 
 /** The page of a run; `text` is for those who see it without its script. */
 export const page = (run: RunRecord, analysis: Analysis, text: string): string =>

@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { ErrorSummary, Event } from "../../Event.ts"
+import { runEndings } from "../../internal/run-endings.ts"
 
 /**
  * The version of the shape of records. It goes up when records of an earlier version cannot be read any more.
@@ -66,18 +67,7 @@ export type StageStatus = typeof StageStatus.Type
 /**
  * What has become of a run. `lost`: its process ended before the run did.
  */
-export const RunStatus = Schema.Literals([
-  "running",
-  "completed",
-  "cancelled",
-  "failed",
-  "timed_out",
-  "incomplete",
-  "denied",
-  "rejected",
-  "interrupted",
-  "lost"
-])
+export const RunStatus = Schema.Literals(["running", ...runEndings, "lost"])
 
 /**
  * What has become of a run.
@@ -199,8 +189,8 @@ export interface RecordedStage extends Schema.Struct.Type<typeof stageFields> {
   readonly runs: ReadonlyArray<RunRecord>
 }
 
-const runFields = {
-  version: Schema.Literal(version),
+/** What of a run a list of runs has. */
+export const summaryFields = {
   runId: Schema.String,
   parentRunId: Schema.optionalKey(Schema.String),
   parentStage: Schema.optionalKey(Schema.String),
@@ -222,7 +212,12 @@ const runFields = {
   by: Schema.optionalKey(Schema.String),
   /** Why it ended as it did, in a sentence. */
   reason: Schema.optionalKey(Schema.String),
-  error: Schema.optionalKey(ErrorSummary),
+  error: Schema.optionalKey(ErrorSummary)
+}
+
+const runFields = {
+  version: Schema.Literal(version),
+  ...summaryFields,
   snapshot: KeptValue,
   /** Events of this run alone, in their order. */
   events: Schema.Array(Event),

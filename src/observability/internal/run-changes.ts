@@ -6,32 +6,14 @@
  * that dies leaves all of its chunks as they were.
  */
 import * as Schema from "effect/Schema"
-import { ErrorSummary, Event } from "../../Event.ts"
-import { KeptValue, RecordedCall, RunStatus, WiredStage } from "./record-model.ts"
+import { Event } from "../../Event.ts"
+import { KeptValue, RecordedCall, summaryFields, WiredStage } from "./record-model.ts"
 
 /** The version of the shape of chunks. It goes up when chunks of an earlier version cannot be read any more. */
 export const version = 1
 
 /** A run in a list of runs. */
-export const RunSummary = Schema.Struct({
-  runId: Schema.String,
-  parentRunId: Schema.optionalKey(Schema.String),
-  parentStage: Schema.optionalKey(Schema.String),
-  correlationId: Schema.String,
-  replayOf: Schema.optionalKey(Schema.String),
-  pipeline: Schema.String,
-  requestId: Schema.optionalKey(Schema.String),
-  sessionId: Schema.optionalKey(Schema.String),
-  userId: Schema.optionalKey(Schema.String),
-  orgId: Schema.optionalKey(Schema.String),
-  tags: Schema.Array(Schema.String),
-  status: RunStatus,
-  startedAt: Schema.Number,
-  durationMs: Schema.optionalKey(Schema.Number),
-  by: Schema.optionalKey(Schema.String),
-  reason: Schema.optionalKey(Schema.String),
-  error: Schema.optionalKey(ErrorSummary)
-})
+export const RunSummary = Schema.Struct(summaryFields)
 
 /** A run in a list of runs. */
 export type RunSummary = typeof RunSummary.Type

@@ -3,6 +3,7 @@
  */
 import * as Schema from "effect/Schema"
 import { envelope } from "../../Event.ts"
+import { runEndings } from "../../internal/run-endings.ts"
 
 const { at: _at, sequence: _sequence, ...ids } = envelope
 
@@ -86,17 +87,7 @@ export type WideStage = typeof WideStage.Type
 export const WideRun = Schema.TaggedStruct("WideRun", {
   ...ids,
   /** `denied`: an interceptor refused it before a stage started. `lost`: its end was not told. */
-  status: Schema.Literals([
-    "completed",
-    "cancelled",
-    "failed",
-    "timed_out",
-    "incomplete",
-    "denied",
-    "rejected",
-    "interrupted",
-    "lost"
-  ]),
+  status: Schema.Literals([...runEndings, "lost"]),
   ...times,
   /** How many stages it has; absent when its start was not told. */
   stages: Schema.optionalKey(count),
